@@ -1,0 +1,130 @@
+"""One recurrent step for R runs at once, its loop over time, and the initialisers.
+
+The readable reference: plain torch operations, any dtype, differentiable twice. Gates are in
+PyTorch's order (GRU r z n; LSTM i f g o), so weights can be copied from and to `torch.nn`.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnntips.errors import BadArgument, unknown_name
+
+__all__ = ["CELLS", "GATES", "initialiser", "scan", "zero_state"]
+
+State = Tensor | tuple[Tensor, Tensor]
+
+
+def _plain(activation: Callable[[Tensor], Tensor]):
+    def step(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return activation(inputs + torch.baddbmm(bias, h, weight))
+
+    return step
+
+
+def _gru(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    recurrent = torch.baddbmm(bias, h, weight)
+    both = 2 * h.shape[-1]
+    reset, update = torch.sigmoid(inputs[..., :both] + recurrent[..., :both]).chunk(2, -1)
+    new = torch.tanh(torch.addcmul(inputs[..., both:], reset, recurrent[..., both:]))
+    return torch.lerp(new, h, update)
+
+
+def _lstm(inputs: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
+    h, c = state
+    i, f, g, o = (inputs + torch.baddbmm(bias, h, weight)).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+CELLS = {"tanh": _plain(torch.tanh), "relu": _plain(torch.relu), "sigmoid": _plain(torch.sigmoid),
+         "gru": _gru, "lstm": _lstm}  # fmt: skip
+GATES = {"tanh": 1, "relu": 1, "sigmoid": 1, "gru": 3, "lstm": 4}
+
+
+def zero_state(cell: str, inputs: Tensor, width: int) -> State:
+    """State before the first step for inputs (R, B, T, G·H): h, or (h, c) for the LSTM."""
+    h = inputs.new_zeros(inputs.shape[0], inputs.shape[1], width)
+    return (h, h) if cell == "lstm" else h
+
+
+def scan(
+    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None
+) -> tuple[Tensor, State]:
+    """The recurrence over time.
+
+    Args:
+        cell: A name in `CELLS`.
+        inputs: Input contributions to the gates, (R, B, T, G·H).
+        weight: Recurrent weights, (R, H, G·H).
+        bias: Recurrent bias, (R, G·H); zero if None.
+        state: State before the first step: h (R, B, H), or (h, c) for the LSTM; zero if None.
+
+    Returns:
+        h at every step, (R, B, T, H), and the state after the last.
+
+    Raises:
+        BadArgument: Unknown cell, or shapes that do not fit together.
+    """
+    if cell not in CELLS:
+        raise unknown_name("cell", cell, CELLS)
+    R, H, gates = weight.shape
+    if gates != GATES[cell] * H or inputs.shape[0] != R or inputs.shape[-1] != gates:
+        raise BadArgument(
+            f"{cell}: inputs {tuple(inputs.shape)} and weight {tuple(weight.shape)} do not fit; needed "
+            f"(R, B, T, {GATES[cell]}·H) and (R, H, {GATES[cell]}·H)."
+        )
+    bias = inputs.new_zeros(R, 1, gates) if bias is None else bias[:, None]
+    state = zero_state(cell, inputs, H) if state is None else state
+    step, states = CELLS[cell], []
+    for now in inputs.unbind(2):
+        state = step(now, state, weight, bias)
+        states.append(state[0] if cell == "lstm" else state)
+    return torch.stack(states, 2), state
+
+
+def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]:
+    """A function (shape, H, rng) → one run's values of a weight whose columns are its outputs.
+
+    `"uniform"` draws from ±1/√H as PyTorch's recurrent layers do; `"glorot"` from ±√(6/(in+out));
+    `"orthogonal"` makes square blocks orthogonal (Saxe et al. 2014); `"normal:0.1"` has that standard deviation.
+
+    Raises:
+        BadArgument: Unknown name or unreadable number.
+    """
+    kind, _, number = init.partition(":")
+    if kind == "normal":
+        try:
+            deviation = float(number)
+        except ValueError:
+            raise BadArgument(f'init={init!r}: write the standard deviation as in "normal:0.1".') from None
+        return lambda shape, width, rng: rng.normal(0, deviation, shape)
+    if init not in _INITIALISERS:
+        raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1"])
+    return _INITIALISERS[init]
+
+
+def _uniform(shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(-1, 1, shape) / math.sqrt(width)
+
+
+def _glorot(shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    fan_in, fan_out = shape[0], min(shape[1], width)  # of one gate
+    return rng.uniform(-1, 1, shape) * math.sqrt(6 / (fan_in + fan_out))
+
+
+def _orthogonal(shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    rows, columns = shape
+    blocks = []
+    for first in range(0, columns, width):
+        size = min(width, columns - first)
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, size), min(rows, size))))
+        q *= np.sign(np.diag(r))
+        blocks.append(q if q.shape == (rows, size) else q.T)
+    return np.concatenate(blocks, 1)
+
+
+_INITIALISERS = {"uniform": _uniform, "glorot": _glorot, "orthogonal": _orthogonal}

@@ -1,0 +1,36 @@
+"""Named errors. Each message says what came, what was needed, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RnntipsError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class BadArgument(RnntipsError, ValueError):
+    """A value that cannot be used: wrong size, wrong range, unknown name."""
+
+
+class BadData(BadArgument):
+    """A series or file that cannot be used: gaps, text, too short, constant."""
+
+
+class TwoChanges(BadArgument):
+    """A comparison whose two sides differ in more than the one field under test."""
+
+
+class NoDevice(BadArgument):
+    """A device that was asked for and is not there."""
+
+
+class Busy(RnntipsError):
+    """A second training asked for while one is running in this kernel."""
+
+
+def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
+    """The error for a name outside a closed set, with the nearest known one."""
+    known = sorted(known)
+    near = get_close_matches(str(came), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return BadArgument(f"{what} {came!r} is not known.{hint} Choose one of: {', '.join(known)}.")

@@ -1,0 +1,109 @@
+"""Windows, targets and dropout masks of R runs on the device, cut into batches."""
+
+from collections.abc import Sequence
+from math import gcd
+
+import numpy as np
+import torch
+
+from rnntips.models import ALIGNMENT, Network
+from rnntips.runs import Runs
+from rnntips.tasks import stream
+from rnntips.windows import Examples, batches
+
+__all__ = ["Feed", "Masks", "pair"]
+
+VALID_WINDOWS, TEST_WINDOWS = 128, 256
+CHUNK = 4_000_000  # input values of one evaluation pass, to bound memory
+
+
+def pair(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows as one array; a single run is doubled, since batched products of one take another code path."""
+    return np.stack([*rows, *rows] if len(rows) == 1 else rows)
+
+
+class Feed:
+    """Windows of R runs on the device, gathered batch by batch from each run's own signal."""
+
+    def __init__(self, record: Runs, examples: list[Examples]):
+        recipe, device = record.recipes[0], record.device
+        self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
+        lengths = [len(e.signal) for e in examples]
+        self.base = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
+        self.time = torch.arange(examples[0].steps, device=device)[:, None]
+        self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
+        self.share[recipe.batch_size :] = 0.0
+        begins, targets = [], []
+        for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
+            train = example.of(0)
+            done, needed = record.updates_before * recipe.batch_size, record.updates * recipe.batch_size
+            rng = stream("order", record.setting, seed)
+            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng)[done:]]
+            begins.append(self.base[r] + example.starts[chosen])
+            targets.append(example.targets[chosen])
+        self.begins = torch.tensor(pair(begins), device=device)  # (R, U·B)
+        self.targets = torch.tensor(pair(targets), device=device)  # (R, U·B, K)
+
+    def _windows(self, begins: torch.Tensor) -> torch.Tensor:
+        """(R, B) places → inputs (R, B, T, C)."""
+        return self.signal[begins[:, None, :] + self.time].transpose(1, 2)
+
+    def _fill(self, rows: torch.Tensor, width: int) -> torch.Tensor:
+        """Repeat the last window until there are `width`."""
+        missing = width - rows.shape[1]
+        return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
+
+    def batch(self, update: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (R, B, T, C) and targets (R, B, K) of one update; B is filled up with windows of no weight."""
+        columns = slice(update * self.batch_size, (update + 1) * self.batch_size)
+        width = len(self.share)
+        return self._windows(self._fill(self.begins[:, columns], width)), self._fill(self.targets[:, columns], width)
+
+    def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
+        indices = [e.of(part, VALID_WINDOWS if part == 1 else TEST_WINDOWS) for e in self.examples]
+        begins = torch.tensor(pair([b + e.starts[i] for b, e, i in zip(self.base, self.examples, indices, strict=True)]),
+                              device=self.device)  # fmt: skip
+        R, n = begins.shape
+        per_pass = max(ALIGNMENT, CHUNK // (R * len(self.time) * self.signal.shape[1]) // ALIGNMENT * ALIGNMENT)
+        outputs = []
+        with torch.no_grad():
+            for first in range(0, n, per_pass):
+                part_of = begins[:, first : first + per_pass]
+                filled = self._fill(part_of, aligned(part_of.shape[1], 1))
+                outputs.append(network(self._windows(filled))[:, : part_of.shape[1]])
+        scaled = torch.cat(outputs, 1)[: len(self.examples)].cpu().numpy().astype(np.float64)
+        spread = np.array([e.spread for e in self.examples])[:, None, None]
+        offset, truth = (np.stack([getattr(e, name)[i] for e, i in zip(self.examples, indices, strict=True)])
+                         for name in ("offset", "truth"))  # fmt: skip
+        return scaled * spread + offset, truth
+
+
+class Masks:
+    """Inverted dropout for every layer's output, from each run's noise stream."""
+
+    def __init__(self, record: Runs):
+        recipe = record.recipes[0]
+        self.layers, self.width, self.device = (
+            recipe.layers if recipe.dropout else 0,
+            recipe.width,
+            record.device,
+        )
+        self.keep = [1 - recipe.dropout for recipe in record.recipes]
+        purpose = f"noise from update {record.updates_before}"
+        self.rngs = [stream(purpose, record.setting, seed) for seed in record.seeds.tolist()]
+
+    def draw(self, windows: int) -> list[torch.Tensor]:
+        """One (R, B, 1, H) mask per layer; none without dropout."""
+        if not self.layers:
+            return []
+        shape = (self.layers, windows, 1, self.width)
+        rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
+        return list(torch.tensor(pair(rows), dtype=torch.float32, device=self.device).unbind(1))
+
+
+def aligned(batch: int, width: int) -> int:
+    """The batch size, raised until batch × width is a multiple of what torch handles at once."""
+    step = ALIGNMENT // gcd(ALIGNMENT, width)
+    return -(-batch // step) * step

@@ -1,0 +1,200 @@
+"""`Recipe`: every choice of a training run, data choices included, flat and frozen."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from rnntips.cells import CELLS, initialiser
+from rnntips.errors import BadArgument, unknown_name
+from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
+
+__all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
+
+CLIPS = ("global", "tensor", "value")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+DEFAULT_UPDATES = 300
+
+# Fields whose values may differ between runs that train side by side in one stack.
+PER_RUN = frozenset(
+    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon".split()
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: an amount of updates, epochs (passes over the training windows) or tokens (steps read)."""
+
+    amount: int
+    of: str
+
+    def __post_init__(self):
+        _whole(f"budget in {self.of}", self.amount, 1)
+
+    def __repr__(self) -> str:
+        return f"{self.amount} {self.of}"
+
+    def in_updates(self, batch_size: int, past: int, windows: int) -> int:
+        """Updates for batches of this size, windows of this length and so many training windows."""
+        if self.of == "updates":
+            return self.amount
+        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / past
+        return max(1, round(windows_seen / batch_size))
+
+
+def updates(amount: int) -> Budget:
+    """A budget in updates."""
+    return Budget(amount, "updates")
+
+
+def epochs(amount: int) -> Budget:
+    """A budget in passes over the training windows."""
+    return Budget(amount, "epochs")
+
+
+def tokens(amount: int) -> Budget:
+    """A budget in time steps read, windows counted with their overlap."""
+    return Budget(amount, "tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Every choice of a training run.
+
+    Args:
+        cell: `"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.
+        layers: Recurrent layers on top of each other.
+        width: Units of each layer (H).
+        past: Steps a window looks back (T).
+        horizon: Steps from the window's last value to its target.
+        features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
+            series asks for, `"differences:1"` if it is trending, else `"levels"`.
+        input_scaling, target_scaling: See `rnntips.windows.fit_scaler`.
+        target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
+            None: `"change"` if the series is trending, else `"level"`.
+        batch_size: Windows per update (B).
+        order: `"shuffled"` every epoch, `"once"`, or by `"time"`.
+        optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
+        lr: Learning rate.
+        momentum: Momentum of `"sgd"` and `"rmsprop"`.
+        clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
+        clip_norm: Largest gradient norm (or value), None for no clipping.
+        weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
+        dropout: Share of every layer's outputs silenced while training, anew for each window, not between steps.
+        init: See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.
+        updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`.
+
+    Raises:
+        BadArgument: An unknown name, a value out of range, or choices that cannot be combined.
+    """
+
+    cell: str = "gru"
+    layers: int = 1
+    width: int = 24
+    past: int = 32
+    horizon: int = 1
+    features: str | None = None
+    input_scaling: str = "standard"
+    target_scaling: str = "standard"
+    target: str | None = None
+    batch_size: int = 16
+    order: str = "shuffled"
+    optimizer: str = "adam"
+    lr: float = 0.01
+    momentum: float = 0.0
+    clip: str = "global"
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    init: str = "uniform"
+    updates: int | None = None
+    budget: Budget | None = None
+
+    def __post_init__(self):
+        self._resolve_budget()
+        for name, known in _NAMES.items():
+            if getattr(self, name) not in known and not (name == "target" and self.target is None):
+                raise unknown_name(name, getattr(self, name), known)
+        for name in ("layers", "width", "past", "horizon", "batch_size"):
+            _whole(name, getattr(self, name), 1)
+        for name, (low, low_included, high) in _RANGES.items():
+            _within(name, getattr(self, name), low, low_included, high)
+        if self.features is not None:
+            difference_lags(self.features)
+        initialiser(self.init)
+        if self.momentum and self.optimizer == "adam":
+            raise BadArgument(
+                'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
+            )
+
+    def _resolve_budget(self):
+        """One of `updates` and `budget` says how long; the other is derived where it can be."""
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise BadArgument(
+                f"budget={self.budget!r} has no unit. Write rt.updates(300), rt.epochs(5) or rt.tokens(10**6)."
+            )
+        if self.budget is None or self.budget.of == "updates":
+            amount = self.updates if self.budget is None else self.budget.amount
+            if self.budget is not None and self.updates not in (None, amount):
+                raise BadArgument(f"updates={self.updates} and budget={self.budget} disagree. Give one of them.")
+            object.__setattr__(self, "updates", DEFAULT_UPDATES if amount is None else amount)
+            object.__setattr__(self, "budget", None)
+            _whole("updates", self.updates, 1)
+        elif self.updates is not None:
+            raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
+
+    def updates_for(self, windows: int) -> int:
+        """Updates of a run that has so many training windows."""
+        return self.updates or self.budget.in_updates(self.batch_size, self.past, windows)
+
+    def but(self, **changes: Any) -> "Recipe":
+        """This recipe with some fields changed."""
+        known = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise unknown_name("field", name, known)
+        if "budget" in changes and changes["budget"] is not None:
+            changes.setdefault("updates", None)
+        elif changes.get("updates") is not None:
+            changes.setdefault("budget", None)
+        return replace(self, **changes)
+
+    def diff(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
+        """Fields in which two recipes differ: name → (mine, theirs)."""
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    def shape(self) -> tuple:
+        """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
+        clips = self.clip_norm is not None
+        return (
+            *(getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN),
+            clips,
+            self.dropout > 0,
+        )
+
+
+_NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
+          "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
+_RANGES = {
+    "lr": (0, False, float("inf")),
+    "momentum": (0, True, 1),
+    "weight_decay": (0, True, float("inf")),
+    "dropout": (0, True, 1),
+    "clip_norm": (0, False, float("inf")),
+}
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise BadArgument(f"{name}={value!r}: a whole number of at least {least} is needed.")
+
+
+def _within(name: str, value: object, low: float, low_included: bool, high: float) -> None:
+    if value is None and name == "clip_norm":
+        return
+    try:
+        inside = (low <= value if low_included else low < value) and value < high
+    except TypeError:
+        inside = False
+    if not inside:
+        interval = f"{low} or more" if low_included else f"above {low}"
+        raise BadArgument(f"{name}={value!r}: a number {interval}{f' and below {high}' if high < 2 else ''} is needed.")

@@ -1,0 +1,139 @@
+"""`Runs`: the record of R runs, filled while they train and read by everything after."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+
+import numpy as np
+import torch
+
+from rnntips.recipe import Recipe
+
+__all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
+
+EVALUATIONS = 24  # spread geometrically over the updates
+LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
+PER_RUN = ("seeds", "train_loss", "gradient_norm", "valid_score", "step_ratio", "test_scores", "trivial", "floor",
+           "diverged_at", "weights")  # fmt: skip
+
+
+def _nothing() -> np.ndarray:
+    return np.empty(0)
+
+
+class Outcome(Enum):
+    """How a run ended; the value is the sentence a reader gets."""
+
+    RUNNING = "Still training."
+    FINISHED = "Trained to the end of its budget."
+    DIVERGED = "The loss became infinite at update {at}. Try a smaller lr, or set clip_norm=1."
+    STOPPED = "Stopped at update {at}; what was recorded until then is kept."
+
+
+@dataclass(eq=False)
+class Runs:
+    """R runs: what they were and what happened. Begun and filled by `train`; NaN where nothing has happened yet.
+
+    E evaluations, U updates, P parameters. Scores are in the task's unit.
+    """
+
+    recipes: tuple[Recipe, ...] = ()  # R
+    setting: str = ""
+    unit: str = ""
+    seeds: np.ndarray = field(default_factory=_nothing)  # (R,)
+    evaluations: np.ndarray = field(default_factory=_nothing)  # (E,) updates done at each evaluation
+    train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units
+    gradient_norm: np.ndarray = field(default_factory=_nothing)  # (R, U) before clipping
+    valid_score: np.ndarray = field(default_factory=_nothing)  # (R, E)
+    step_ratio: np.ndarray = field(
+        default_factory=_nothing
+    )  # (R, E) length of the last update over length of the weights
+    test_scores: np.ndarray = field(default_factory=_nothing)  # (R, 3) at the last evaluations
+    trivial: np.ndarray = field(default_factory=_nothing)  # (R,)
+    floor: np.ndarray = field(default_factory=_nothing)  # (R,)
+    diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
+    reached: int = 0  # updates done
+    stopped: bool = False
+    seconds: float = 0.0
+    device: str = "cpu"
+    weights: np.ndarray = field(default_factory=_nothing)  # (R, P)
+    optimizer_state: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    updates_before: int = 0  # of the record that training went on from
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str) -> None:
+        """Make room for runs that have so many training windows."""
+        updates = recipes[0].updates_for(windows)
+        bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+        self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
+        self.seeds = np.array(seeds, dtype=int)
+        self.evaluations = evaluation_points(updates)
+        self.trivial, self.floor = np.array(bounds).T
+        self.diverged_at = np.zeros(len(recipes), dtype=int)
+        columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
+                   "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
+        for name, count in columns.items():
+            setattr(self, name, np.full((len(recipes), count), np.nan))
+        self.versions = {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        }
+
+    @property
+    def updates(self) -> int:
+        """Length of the budget."""
+        return self.train_loss.shape[1] if len(self) else 0
+
+    @property
+    def test_score(self) -> np.ndarray:
+        """Test score of the state at the end of the budget, averaged over the last evaluations, (R,)."""
+        return self.test_scores.mean(1)
+
+    @property
+    def outcome(self) -> list[Outcome]:
+        """How each run ended, or that it has not."""
+        if self.stopped:
+            rest = Outcome.STOPPED
+        else:
+            rest = Outcome.FINISHED if self.reached == self.updates else Outcome.RUNNING
+        return [Outcome.DIVERGED if at else rest for at in self.diverged_at]
+
+    def message(self, run: int) -> str:
+        """One run's outcome as a sentence."""
+        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached))
+
+    def advance(self, updates: int) -> None:
+        """Training calls this after every update; a view that is a record may redraw itself here."""
+        self.reached = updates
+
+    def only(self, rows: Sequence[int]) -> "Runs":
+        """A record of some of the runs."""
+        picked = {name: getattr(self, name)[rows] for name in PER_RUN}
+        state = {name: value[rows] for name, value in self.optimizer_state.items()}
+        rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
+        recipes = tuple(self.recipes[r] for r in rows)
+        return Runs(**rest | picked | {"recipes": recipes, "optimizer_state": state})
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __repr__(self) -> str:
+        ended = [o.name for o in self.outcome]
+        return (
+            f"Runs({len(self)} on {self.setting}: "
+            + ", ".join(f"{ended.count(n)} {n}" for n in sorted(set(ended)))
+            + ")"
+        )
+
+
+def evaluation_points(updates: int) -> np.ndarray:
+    """Updates after which to evaluate: 0, a geometric ladder, and the last tenth's three."""
+    ladder = np.geomspace(1, updates, EVALUATIONS).round()
+    return np.unique(np.concatenate([[0], ladder, last_points(updates)]).astype(int))
+
+
+def last_points(updates: int) -> list[int]:
+    """Updates after which the test part is scored; a very short budget names some twice."""
+    return [max(1, round(share * updates)) for share in LAST]

@@ -1,0 +1,250 @@
+"""A `Series` and its makers: simulators, bundled real data, arrays and CSV files.
+
+Knows nothing of windows, splits or scaling.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from rnntips.errors import BadData
+
+__all__ = ["Series", "co2", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
+
+MAX_CSV_BYTES = 100_000_000
+SHORTEST = 32  # below this no split leaves a usable training part
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A regularly sampled record; the first channel is the one to forecast.
+
+    Args:
+        name: Short name, used in figures and to key random streams.
+        unit: Unit of the target, used on axes and in scores.
+        values: One realisation, shape (N, C), float64.
+        period: Steps of the main season, or None.
+        simulator: Draws a fresh (N, C) realisation; None for a recorded series.
+        floor: Error, in `unit`, of a forecaster that knows the generator, for a horizon; None if unknown.
+        trending: Whether the level drifts; then changes, not levels, are read and forecast unless a recipe says otherwise.
+        note: What was done to the data, in one sentence.
+    """
+
+    name: str
+    unit: str
+    values: np.ndarray = field(repr=False)
+    period: int | None = None
+    simulator: Callable[[np.random.Generator], np.ndarray] | None = field(default=None, repr=False)
+    floor: Callable[[int], float] | None = field(default=None, repr=False)
+    trending: bool = False
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """What one seed gets to see, shape (n, C).
+
+        A simulator gives a fresh realisation. A record gives a stretch of four fifths of its
+        length that begins at a random place, so that the split falls elsewhere for every seed.
+        """
+        if self.simulator is not None:
+            return self.simulator(rng)
+        length = max(SHORTEST, int(0.8 * len(self)))
+        first = int(rng.integers(0, len(self) - length + 1))
+        return self.values[first : first + length]
+
+
+def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = "", **more) -> Series:
+    """A Series from numbers, shape (N,) or (N, C) with the target in the first column.
+
+    Raises:
+        BadData: Not numeric, not one- or two-dimensional, non-finite, constant or too short.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise BadData(f"{name}: a series has shape (N,) or (N, C); this one has shape {array.shape}.")
+    _check(array, name, [f"column {c}" for c in range(array.shape[1])])
+    array.flags.writeable = False
+    return Series(name=name, unit=unit, values=array, **more)
+
+
+def from_csv(
+    path: str | Path,
+    target: str | None = None,
+    date: str | None = None,
+    inputs: Sequence[str] = (),
+    name: str | None = None,
+    unit: str = "",
+) -> Series:
+    """A Series from a CSV file with a header line.
+
+    Args:
+        path: File to read, at most 100 MB.
+        target: Column to forecast. Not needed if exactly one column is numeric.
+        date: Column of dates or times; it is left out of the inputs.
+        inputs: Further columns the network may look at.
+
+    Raises:
+        BadData: Missing or huge file, unknown or text column, empty field; the message names the row and column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadData(f"No file at {str(path)!r} (looked from {os.getcwd()!r}). Check the spelling and the folder.")
+    if (size := path.stat().st_size) > MAX_CSV_BYTES:
+        raise BadData(
+            f"{path.name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. "
+            "Cut it to the rows and columns you need."
+        )
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if len(rows) < 2:
+        raise BadData(f"{path.name} has {len(rows)} line(s); a header line and one line per step are needed.")
+    header = [title.strip() for title in rows[0]]
+    columns = {title: [row[i] if i < len(row) else "" for row in rows[1:]] for i, title in enumerate(header)}
+    numeric = [title for title in header if title != date and _is_number(next(iter(columns[title]), ""))]
+    if target is None:
+        if len(numeric) != 1:
+            raise BadData(
+                f"{path.name} has {len(numeric)} numeric columns ({', '.join(numeric) or 'none'}); "
+                "say which one to forecast with target=."
+            )
+        target = numeric[0]
+    wanted = [target, *inputs]
+    for title in [*wanted, *([date] if date else [])]:
+        if title not in columns:
+            raise BadData(f"{path.name} has no column {title!r}. Its columns are: {', '.join(header)}.")
+    values = np.array([[_number(text, row, title, path.name) for row, text in enumerate(columns[title], 2)]
+                       for title in wanted]).T  # fmt: skip
+    _check(values, path.name, wanted)
+    return from_array(values, name=name or path.stem, unit=unit)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(text: str, line: int, title: str, file: str) -> float:
+    if not text.strip():
+        raise BadData(
+            f"{file}: line {line} of column {title!r} is empty. Fill the gap (a straight line between "
+            "neighbours is a start) or cut the file there."
+        )
+    if not _is_number(text):
+        raise BadData(f"{file}: line {line} of column {title!r} holds {text!r}, not a number. Choose another column.")
+    return float(text)
+
+
+def _check(values: np.ndarray, name: str, titles: Sequence[str]) -> None:
+    if len(values) < SHORTEST:
+        raise BadData(f"{name} has {len(values)} steps; at least {SHORTEST} are needed.")
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise BadData(
+            f"{name}: row {row}, {titles[column]} is {values[row, column]}; {len(bad)} value(s) are not finite. "
+            "Fill or cut them first."
+        )
+    for column, title in enumerate(titles):
+        if np.ptp(values[:, column]) == 0:
+            raise BadData(f"{name}: {title} is {values[0, column]:g} in every row; a constant teaches nothing.")
+
+
+def demand(weeks: int = 12) -> Series:
+    """Half-hourly electricity demand in MW, simulated: two daily peaks, quiet weekends, slow weather.
+
+    Level, seasons and size follow the national series of Taylor (2003), "Short-term electricity
+    demand forecasting using double seasonal exponential smoothing"; no value is taken from it.
+    The season is exact, so the floor is what the weather does in between.
+    """
+    innovation, persistence = 250.0, 0.96
+    half_hours = np.arange(48)
+    hour = 2 * np.pi * half_hours / 48
+    working = -0.9 * np.cos(hour - 0.5) - 0.42 * np.cos(2 * hour - 0.9) + 0.16 * np.cos(3 * hour)
+    weekend = 0.75 * working - 0.35 * np.cos(hour) - 0.55
+    week = np.concatenate([working] * 5 + [weekend - 0.1, weekend])
+
+    def simulate(rng: np.random.Generator) -> np.ndarray:
+        steps = weeks * 336
+        season = np.tile(week, weeks + 1)[(start := 48 * int(rng.integers(7))) : start + steps]
+        shocks = rng.normal(0, innovation, steps)
+        weather = np.empty(steps)
+        weather[0] = shocks[0] / np.sqrt(1 - persistence**2)
+        for t in range(1, steps):
+            weather[t] = persistence * weather[t - 1] + shocks[t]
+        return (30_000 + 5_000 * season + weather)[:, None]
+
+    def floor(horizon: int) -> float:
+        return innovation * float(np.sqrt(np.sum(persistence ** (2 * np.arange(horizon)))))
+
+    return _simulated("demand", "MW", simulate, period=48, floor=floor)
+
+
+def sines(steps: int = 4_000, offset: float = 0.0, noise: float = 0.1) -> Series:
+    """Two sine waves (periods 50 and 17) whose amplitudes drift against each other, plus noise.
+
+    Our repair of source S2's generator, in which both waves have the same frequency.
+    """
+
+    def simulate(rng: np.random.Generator) -> np.ndarray:
+        angle = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.uniform(-0.01, 0.01, steps))
+        phases = rng.uniform(0, 2 * np.pi, 2)
+        t = np.arange(steps)
+        waves = np.abs(np.cos(angle)) * np.sin(2 * np.pi * t / 50 + phases[0])
+        waves += np.abs(np.sin(angle)) * np.sin(2 * np.pi * t / 17 + phases[1])
+        return (offset + waves + rng.normal(0, noise, steps))[:, None]
+
+    return _simulated("sines", "units", simulate, period=50, floor=lambda horizon: noise)
+
+
+def sines_as_printed(steps: int = 4_000) -> Series:
+    """Source S2's generator as its text prints it: both waves share one frequency, noise 0.01, two decimals.
+
+    One cycle takes 31,416 steps, so a few thousand steps hold a slow curve and rounding noise.
+    """
+
+    def simulate(rng: np.random.Generator) -> np.ndarray:
+        angle = rng.uniform(-np.pi, np.pi) + np.cumsum(0.01 * rng.uniform(-1, 1, steps))
+        wave = np.sin(0.0002 * np.arange(steps))
+        price = 100 + (np.abs(np.sin(angle)) - np.abs(np.cos(angle))) * wave + rng.normal(0, 0.01, steps)
+        return np.round(price, 2)[:, None]
+
+    return _simulated("sines as printed", "price", simulate)
+
+
+def co2() -> Series:
+    """Weekly CO2 above Mauna Loa in ppm, 1958 to 2001, 2,284 weeks of which 59 are missing.
+
+    Missing weeks are filled by straight lines between their neighbours. Provenance, licence and
+    checksum stand in `rnntips/data/README.md`.
+    """
+    text = resources.files("rnntips").joinpath("data/co2.csv").read_text(encoding="utf-8")
+    recorded = np.array([float(row["co2_ppm"] or "nan") for row in csv.DictReader(text.splitlines())])
+    weeks, known = np.arange(len(recorded)), np.isfinite(recorded)
+    return from_array(
+        np.interp(weeks, weeks[known], recorded[known]),
+        name="CO2",
+        unit="ppm",
+        period=52,
+        trending=True,
+        note=f"{(~known).sum()} missing weeks filled by straight lines.",
+    )
+
+
+def _simulated(name: str, unit: str, simulate: Callable, **more) -> Series:
+    example = from_array(simulate(np.random.default_rng(0)), name=name, unit=unit)
+    return replace(example, simulator=simulate, note="Simulated; every seed draws its own.", **more)

@@ -1,0 +1,143 @@
+"""A `Task` is what a network is trained and judged on, drawn afresh for every seed.
+
+It owns the score, which stays the same whatever the training loss is, and the two errors between
+which every score is read: `trivial` (100 %) and `floor` (0 %).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+
+from rnntips.errors import BadArgument
+from rnntips.series import Series
+from rnntips.windows import TRAIN, Examples, cut
+
+__all__ = ["Forecast", "as_settings", "forecast", "stream"]
+
+SPIKE_SIZE = 8.0  # standard deviations
+
+
+def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
+    """The random stream of one purpose ("data", "order", "init", "noise") for one setting and seed.
+
+    Keyed by neither side of a comparison, so that both see the same data, order and start.
+    """
+    return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode())])
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Forecast a series. One input window per target; scored by RMSE in the series' unit on the test part.
+
+    Args:
+        series: What to forecast.
+        spikes: Share of training steps at which the network's input, not the target, is hit by a spike of
+            8 standard deviations. Validation and test parts stay clean: the sensor was repaired.
+        history: First target time, if the default eighth of the record is too short for a window.
+    """
+
+    series: Series
+    spikes: float = 0.0
+    history: int | None = None
+    version = 1  # raised by hand when the meaning of the task changes
+
+    @property
+    def name(self) -> str:
+        return self.series.name + (", spiked" if self.spikes else "")
+
+    @property
+    def unit(self) -> str:
+        return self.series.unit
+
+    def record(self, seed: int) -> np.ndarray:
+        """The record one seed sees, shape (N, C)."""
+        return self.series.draw(stream("data", self.series.name, seed))
+
+    def examples(self, recipe, seed: int) -> Examples:
+        """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
+        values = self.record(seed)
+        trending = self.series.trending
+        return cut(
+            values,
+            recipe.past,
+            recipe.horizon,
+            features=recipe.features or ("differences:1" if trending else "levels"),
+            input_scaling=recipe.input_scaling,
+            target_scaling=recipe.target_scaling,
+            target=recipe.target or ("change" if trending else "level"),
+            spikes=self._spikes(len(values), seed) if self.spikes else None,
+            history=self.history,
+            name=self.name,
+        )
+
+    def _spikes(self, steps: int, seed: int) -> np.ndarray:
+        rng = stream("spikes", self.series.name, seed)
+        train = int(TRAIN * steps)
+        spikes = np.zeros(steps)
+        hit = rng.permutation(train)[: max(1, round(self.spikes * train))]
+        spikes[hit] = SPIKE_SIZE * rng.choice([-1.0, 1.0], len(hit))
+        return spikes
+
+    def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Root mean squared error per run; both in the task's unit, shape (R, n, K); returns (R,)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverged scores infinity or NaN
+            return np.sqrt(np.mean((predictions - truth) ** 2, axis=(1, 2)))
+
+    def bounds(self, recipe, seed: int) -> tuple[float, float]:
+        """(trivial, floor): errors on the test part, in the task's unit.
+
+        Trivial repeats the last value. The floor is the generator's own noise where that is known;
+        elsewhere a ridge regression on two seasons of lags stands in for it.
+        """
+        values = self.record(seed)[:, 0]
+        examples = self.examples(recipe, seed)
+        test = examples.times[examples.of(2)]
+        trivial = float(np.sqrt(np.mean((values[test] - values[test - recipe.horizon]) ** 2)))
+        if self.series.floor is not None:
+            return trivial, self.series.floor(recipe.horizon)
+        lags = min(2 * (self.series.period or 16), int(examples.times[0]) - recipe.horizon + 1)
+        return trivial, linear_error(values, examples, lags, recipe.horizon)
+
+
+def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = None) -> Forecast:
+    """A `Forecast`; `spikes=True` means half a percent of the training steps.
+
+    Raises:
+        BadArgument: Not a Series, or a share of spikes outside [0, 0.5].
+    """
+    if not isinstance(series, Series):
+        raise BadArgument(f"on={series!r} is not a Series. Make one with rt.series.from_array(values).")
+    share = 0.005 if spikes is True else float(spikes)
+    if not 0 <= share <= 0.5:
+        raise BadArgument(f"spikes={spikes!r}: a share between 0 and 0.5 is needed.")
+    return Forecast(series, share, history)
+
+
+def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int) -> float:
+    """Test RMSE of a ridge regression from the last `lags` values to the change ahead, fitted on the training part."""
+    times = examples.times
+    past = values[(times - horizon)[:, None] - np.arange(lags)]
+    change = values[times] - past[:, 0]
+    past = past - past[:, :1]  # relative to the last value, so that a drifting level does no harm
+    train, test = examples.of(0), examples.of(2)
+    design = np.column_stack([past[:, 1:], np.ones(len(past))])
+    spread = design[train].std(0)
+    spread[-1] = 1.0
+    design /= np.where(spread > 0, spread, 1.0)
+    gram = design[train].T @ design[train] + 1e-4 * len(train) * np.eye(lags)
+    weights = np.linalg.solve(gram, design[train].T @ change[train])
+    return float(np.sqrt(np.mean((design[test] @ weights - change[test]) ** 2)))
+
+
+def as_settings(on) -> dict[str, Forecast]:
+    """`on` as named settings: a Task, a Series, or a mapping of either."""
+    items = on.items() if isinstance(on, Mapping) else [(None, on)]
+    tasks = {}
+    for name, item in items:
+        task = item if hasattr(item, "examples") else forecast(item)
+        tasks[name or task.name] = task
+    if not tasks:
+        raise BadArgument("on={} names no setting; give a Series, a Task, or a dict of them.")
+    return tasks

@@ -1,0 +1,203 @@
+"""`train`: the only training loop. It fills a `Runs` record and knows nothing of figures or notebooks."""
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from threading import Event
+
+import numpy as np
+import torch
+
+from rnntips.errors import BadArgument, NoDevice
+from rnntips.feed import Feed, Masks, pair
+from rnntips.models import Network, initial_weights
+from rnntips.optimizers import RULES, clip_gradient, initial_state
+from rnntips.recipe import Recipe
+from rnntips.runs import Runs, last_points
+from rnntips.tasks import as_settings
+from rnntips.windows import Examples
+
+__all__ = ["check_seeds", "train", "train_stack"]
+
+
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    """Seeds as a list of different whole numbers of at least 0.
+
+    Raises:
+        BadArgument: None given, repeated, negative or not whole.
+    """
+    seeds = list(seeds)
+    if not seeds:
+        raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
+    for seed in seeds:
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
+            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0 are needed.")
+    if len(set(seeds)) < len(seeds):
+        twice = next(s for s in seeds if seeds.count(s) > 1)
+        raise BadArgument(f"seed {twice} appears {seeds.count(twice)} times; a repeated run is no new evidence.")
+    return [int(s) for s in seeds]
+
+
+def train(
+    recipe: Recipe,
+    on,
+    seeds: Sequence[int],
+    *,
+    device: str = "auto",
+    record: Runs | None = None,
+    stop: Event | None = None,
+    start: Runs | None = None,
+) -> Runs:
+    """Train one recipe once per seed, all runs at once.
+
+    Args:
+        recipe: What to train.
+        on: A Task or a Series.
+        seeds: One run each. A run depends on its recipe, task and seed alone, not on its company.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
+        record: An empty `Runs()` to fill, so that another thread can look at it meanwhile.
+        stop: Set it from another thread to end training after the current update.
+        start: A finished record of the same runs to go on from: its weights and optimizer state.
+
+    Returns:
+        The record. A loss that becomes non-finite is an outcome, never an exception.
+
+    Raises:
+        BadArgument: Bad seeds, a batch larger than the training part, a device that is not there.
+    """
+    seeds = check_seeds(seeds)
+    return train_stack([recipe] * len(seeds), on, seeds, device=device, record=record, stop=stop, start=start)
+
+
+def train_stack(
+    recipes: Sequence[Recipe],
+    on,
+    seeds: Sequence[int],
+    *,
+    device: str = "auto",
+    record: Runs | None = None,
+    stop: Event | None = None,
+    start: Runs | None = None,
+) -> Runs:
+    """Like `train`, with a recipe of its own for every run; they may differ in the `PER_RUN` fields only."""
+    task = _one_task(on)
+    if len({recipe.shape() for recipe in recipes}) != 1:
+        raise BadArgument("These recipes differ in shape; train them one shape at a time.")
+    device = _device(device)
+    examples = _draw(recipes, task, seeds)
+    record = Runs() if record is None else record
+    record.begin(recipes, task, seeds, len(examples[0].of(0)), device)
+    with _one_thread():
+        began = time.perf_counter()
+        try:
+            _train(record, examples, task, stop, start)
+        finally:
+            record.seconds = time.perf_counter() - began
+    return record
+
+
+def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> None:
+    recipe, R = record.recipes[0], len(record)
+    channels, outputs = examples[0].signal.shape[1], examples[0].targets.shape[1]
+    weights, state = _initial(record, channels, outputs, start)
+    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
+    feed, masks = Feed(record, examples), Masks(record)
+    lr, momentum, decay, limit = (_column(record, name) for name in ("lr", "momentum", "weight_decay", "clip_norm"))
+    rule, step = RULES[recipe.optimizer], None
+    for update in range(record.updates + 1):
+        if update in record.evaluations:
+            _evaluate(record, network, feed, task, update, step)
+        record.advance(update)
+        if update == record.updates:
+            break
+        if stop is not None and stop.is_set():
+            record.stopped = True
+            break
+        inputs, targets = feed.batch(update)
+        errors = network(inputs, masks.draw(inputs.shape[1])) - targets
+        losses = (errors.square().mean(2) * feed.share).sum(1)
+        gradient = network.gradient(losses.sum())
+        with torch.no_grad():
+            norm = gradient.norm(dim=1)
+            if limit is not None:
+                clip_gradient(gradient, limit, recipe.clip, network.slices.values())
+            if decay is not None:
+                gradient += decay * weights
+            step = rule.step(state, gradient, lr, momentum, record.updates_before + update + 1)
+            weights += step
+        record.train_loss[:, update] = losses.detach()[:R].cpu()
+        record.gradient_norm[:, update] = norm[:R].cpu()
+        diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
+        record.diverged_at[diverged] = update + 1
+    record.weights = weights[:R].cpu().numpy()
+    record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
+
+
+def _initial(record: Runs, channels: int, outputs: int, start: Runs | None) -> tuple[torch.Tensor, dict]:
+    """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
+    if start is None:
+        rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), channels, outputs)
+        weights = torch.tensor(pair(rows), device=record.device)
+        return weights, initial_state(record.recipes[0].optimizer, weights)
+    if start.seeds.tolist() != record.seeds.tolist() or start.stopped or not len(start.weights):
+        raise BadArgument("start= needs a finished record of the same seeds in the same order.")
+    record.updates_before = start.updates_before + start.updates
+    state = {name: torch.tensor(pair(rows), device=record.device) for name, rows in start.optimizer_state.items()}
+    return torch.tensor(pair(start.weights), device=record.device), state
+
+
+def _evaluate(record: Runs, network: Network, feed: Feed, task, update: int, step: torch.Tensor | None) -> None:
+    where = int(np.searchsorted(record.evaluations, update))
+    record.valid_score[:, where] = task.score(*feed.predict(network, 1))
+    if step is not None:
+        record.step_ratio[:, where] = (step.norm(dim=1) / network.flat.norm(dim=1))[: len(record)].cpu()
+    for column, point in enumerate(last_points(record.updates)):
+        if point == update:
+            record.test_scores[:, column] = task.score(*feed.predict(network, 2))
+
+
+def _column(record: Runs, name: str) -> torch.Tensor | None:
+    """One recipe field as (R, 1), or None where no run uses clipping or decay."""
+    values = [getattr(recipe, name) for recipe in record.recipes]
+    if name in ("clip_norm", "weight_decay") and not any(values):
+        return None
+    return torch.tensor(pair(np.array(values, np.float32)[:, None]), device=record.device)
+
+
+def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
+    examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    windows = len(examples[0].of(0))
+    if recipes[0].batch_size > windows:
+        raise BadArgument(
+            f"batch_size={recipes[0].batch_size} is larger than the training part of {task.name}, which has "
+            f"{windows} windows. Use at most {windows}."
+        )
+    return examples
+
+
+def _one_task(on):
+    settings = as_settings(on)
+    if len(settings) > 1:
+        raise BadArgument(
+            f"train works on one setting, and {len(settings)} came ({', '.join(settings)}). Use rt.compare."
+        )
+    return next(iter(settings.values()))
+
+
+def _device(device: str) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise BadArgument(f'device={device!r}: "auto", "cpu" or "cuda" is needed.')
+    if device == "cuda" and not torch.cuda.is_available():
+        raise NoDevice('device="cuda": PyTorch sees no GPU here. Use device="cpu"; these networks are small.')
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+@contextmanager
+def _one_thread():
+    """Small operations lose by being split, and their remainders would depend on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,198 @@
+"""Cut, split, scale, order, batch: from a record to the windows a network sees.
+
+A window is named by the time of its target, so different `past` have the same targets. Scalers
+learn from the training part alone. Knows nothing of recipes or networks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnntips.errors import BadArgument, BadData, unknown_name
+
+__all__ = ["SCALINGS", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+
+TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
+HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
+
+TARGETS = ("level", "change")
+
+
+def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x.min(0), np.ptp(x, axis=0)
+
+
+def _symmetric(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (x.max(0) + x.min(0)) / 2, np.ptp(x, axis=0) / 2
+
+
+def _robust(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.median(x, 0), np.subtract(*np.percentile(x, [75, 25], axis=0))
+
+
+# name -> (subtract, divide by) of each column of the training part
+SCALINGS = {
+    "none": lambda x: (np.zeros(x.shape[1]), np.ones(x.shape[1])),
+    "centre": lambda x: (x.mean(0), np.ones(x.shape[1])),
+    "scale": lambda x: (np.zeros(x.shape[1]), x.std(0)),
+    "standard": lambda x: (x.mean(0), x.std(0)),
+    "minmax": _minmax,
+    "symmetric": _symmetric,
+    "robust": _robust,
+}
+
+
+def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What to subtract from and divide by each column, learned from `values`, shape (n, C).
+
+    `none`, `centre` (mean), `scale` (standard deviation), `standard` (both), `minmax` (to [0, 1]),
+    `symmetric` (to [-1, 1]), `robust` (median and interquartile range).
+
+    Raises:
+        BadArgument: Unknown kind.
+        BadData: A column whose spread is zero in the training part.
+    """
+    if kind not in SCALINGS:
+        raise unknown_name("scaling", kind, SCALINGS)
+    shift, spread = SCALINGS[kind](values)
+    if not np.all(spread > 0):
+        raise BadData(
+            f"{kind!r} scaling divides by a spread, and column {int(np.argmin(spread))} has none in the training "
+            "part (its first 60 %). Choose another scaling or a longer record."
+        )
+    return shift, spread
+
+
+def lagged_differences(target: np.ndarray, lags: int) -> np.ndarray:
+    """The last `lags` one-step differences at every time, newest first, shape (N, lags); NaN before they exist."""
+    steps = np.diff(target, prepend=np.nan)
+    out = np.full((len(target), lags), np.nan)
+    for lag in range(lags):
+        out[lag:, lag] = steps[: len(target) - lag]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs.
+
+    Windows overlap, so they are kept as one signal and the place where each begins:
+    window i is `signal[starts[i] : starts[i] + steps]`.
+
+    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against.
+    """
+
+    signal: np.ndarray  # (L, C) float32, scaled
+    starts: np.ndarray  # (N,)
+    steps: int
+    targets: np.ndarray  # (N, K) float32, scaled
+    spread: float
+    offset: np.ndarray  # (N, K) unit
+    truth: np.ndarray  # (N, K) unit
+    times: np.ndarray  # (N,) time of each target
+    part: np.ndarray  # (N,) 0 training, 1 validation, 2 test
+
+    def of(self, part: int, at_most: int | None = None) -> np.ndarray:
+        """Indices of one part's windows; at most so many, evenly spread over time."""
+        indices = np.flatnonzero(self.part == part)
+        if at_most is None or len(indices) <= at_most:
+            return indices
+        return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
+
+    def inputs(self, indices: np.ndarray) -> np.ndarray:
+        """Windows as the network gets them, shape (n, T, C)."""
+        return self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+
+
+def cut(
+    values: np.ndarray,
+    past: int,
+    horizon: int = 1,
+    *,
+    features: str = "levels",
+    input_scaling: str = "standard",
+    target_scaling: str = "standard",
+    target: str = "level",
+    spikes: np.ndarray | None = None,
+    history: int | None = None,
+    name: str = "series",
+) -> Examples:
+    """Windows over a record, split by target time and scaled.
+
+    Args:
+        values: Record, shape (N, C), target first. In its own unit.
+        past: Steps a window looks back (T).
+        horizon: Steps from the window's last value to its target.
+        features: `"levels"`, or `"differences:K"` for the last K one-step differences of the target (C = K).
+        target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
+        spikes: Added to the training part's inputs at each time, (N,), in standard deviations of each feature.
+        history: First target time; by default an eighth of the record, whatever `past` is.
+
+    Raises:
+        BadData: The record is too short; the message has its length, the window and the largest that fits.
+    """
+    n = len(values)
+    lags = difference_lags(features)
+    first = int(n * HISTORY) if history is None else history
+    needed = past + horizon - 1 + lags
+    if needed > first:
+        largest = first - horizon + 1 - lags
+        raise BadData(
+            f"{name}: a window of past={past} with horizon={horizon}"
+            + (f" and features={features!r}" if lags else "")
+            + f" needs {needed} earlier steps, and targets begin at step {first} of {n}. "
+            + (f"The largest window that fits is past={largest}." if largest >= 1 else "Use a longer record.")
+        )
+    train_end, valid_end = int(TRAIN * n), int(VALID * n)
+    level = values[:, 0]
+    signal = lagged_differences(level, lags)[lags:] if lags else values
+    if spikes is not None:
+        seen = signal[: train_end - lags]
+        signal = np.concatenate([seen + spikes[lags:train_end, None] * seen.std(0), signal[train_end - lags :]])
+    shift, spread = fit_scaler(input_scaling, signal[: train_end - lags])
+    times = np.arange(first, n)
+    anchor = level[times - horizon] if target == "change" else np.zeros(len(times))
+    wanted = level[times] - anchor
+    centre, width = (float(a[0]) for a in fit_scaler(target_scaling, wanted[times < train_end, None]))
+    part = np.where(times < train_end, 0, np.where(times < valid_end, 1, 2))
+    return Examples(
+        signal=((signal - shift) / spread).astype(np.float32),
+        starts=times - horizon - past + 1 - lags,
+        steps=past,
+        targets=((wanted - centre) / width).astype(np.float32)[:, None],
+        spread=width,
+        offset=(anchor + centre)[:, None],
+        truth=level[times][:, None],
+        times=times,
+        part=part,
+    )
+
+
+def difference_lags(features: str) -> int:
+    """K of `"differences:K"`, 0 for `"levels"`."""
+    kind, _, number = features.partition(":")
+    if features == "levels":
+        return 0
+    if kind == "differences" and number.isdecimal() and int(number) > 0:
+        return int(number)
+    raise BadArgument(f'features={features!r} is neither "levels" nor "differences:K" with K of at least 1.')
+
+
+def batches(order: str, count: int, needed: int, rng: np.random.Generator) -> np.ndarray:
+    """`needed` window numbers below `count`, epoch after epoch, as one stream that any batch size cuts.
+
+    `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order.
+    """
+    epochs = -(-needed // count)
+    if order == "shuffled":
+        stream = [rng.permutation(count) for _ in range(epochs)]
+    elif order == "once":
+        stream = [rng.permutation(count)] * epochs
+    elif order == "time":
+        stream = [np.arange(count)] * epochs
+    else:
+        raise unknown_name("order", order, ORDERS)
+    return np.concatenate(stream)[:needed]
+
+
+ORDERS = ("once", "shuffled", "time")
