@@ -14,7 +14,7 @@ from rnntips.windows import Examples, batches
 __all__ = ["Feed", "Masks", "pair"]
 
 VALID_WINDOWS, TEST_WINDOWS = 128, 256
-CHUNK = 4_000_000  # input values of one evaluation pass, to bound memory
+PASS = 128  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
 
 
 def pair(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -63,16 +63,12 @@ class Feed:
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
         indices = [e.of(part, VALID_WINDOWS if part == 1 else TEST_WINDOWS) for e in self.examples]
-        begins = torch.tensor(pair([b + e.starts[i] for b, e, i in zip(self.base, self.examples, indices, strict=True)]),
-                              device=self.device)  # fmt: skip
-        R, n = begins.shape
-        per_pass = max(ALIGNMENT, CHUNK // (R * len(self.time) * self.signal.shape[1]) // ALIGNMENT * ALIGNMENT)
+        places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
+        begins = torch.tensor(pair(places), device=self.device)
         outputs = []
         with torch.no_grad():
-            for first in range(0, n, per_pass):
-                part_of = begins[:, first : first + per_pass]
-                filled = self._fill(part_of, aligned(part_of.shape[1], 1))
-                outputs.append(network(self._windows(filled))[:, : part_of.shape[1]])
+            for some in begins.split(PASS, 1):
+                outputs.append(network(self._windows(self._fill(some, PASS)))[:, : some.shape[1]])
         scaled = torch.cat(outputs, 1)[: len(self.examples)].cpu().numpy().astype(np.float64)
         spread = np.array([e.spread for e in self.examples])[:, None, None]
         offset, truth = (np.stack([getattr(e, name)[i] for e, i in zip(self.examples, indices, strict=True)])

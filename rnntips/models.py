@@ -55,7 +55,12 @@ class Network:
         self.count = first
 
     def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
-        """Predictions (R, B, K) from windows (R, B, T, C); `masks` (R, B, 1, H), one per layer, multiply its states."""
+        """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks."""
+        last = self.states(inputs, masks)[:, :, -1]
+        return torch.baddbmm(self.parameters["readout_bias"][:, None], last, self.parameters["readout_weight"])
+
+    def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
+        """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
         p = self.parameters
         hidden = inputs
         for layer in range(self.layers):
@@ -63,7 +68,7 @@ class Network:
             hidden, _ = scan(self.cell, contributions, p[f"recurrent_weight_{layer}"], p[f"recurrent_bias_{layer}"])
             if masks:
                 hidden = hidden * masks[layer]
-        return torch.baddbmm(p["readout_bias"][:, None], hidden[:, :, -1], p["readout_weight"])
+        return hidden
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""

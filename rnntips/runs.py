@@ -92,6 +92,12 @@ class Runs:
         return self.test_scores.mean(1)
 
     @property
+    def latest_score(self) -> np.ndarray:
+        """Test score of a finished run, the newest validation score of any other, (R,)."""
+        seen = int(np.searchsorted(self.evaluations, self.reached, side="right"))
+        return self.test_score if self.reached == self.updates else self.valid_score[:, max(seen - 1, 0)]
+
+    @property
     def outcome(self) -> list[Outcome]:
         """How each run ended, or that it has not."""
         if self.stopped:

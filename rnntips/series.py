@@ -31,7 +31,7 @@ class Series:
         period: Steps of the main season, or None.
         simulator: Draws a fresh (N, C) realisation; None for a recorded series.
         floor: Error, in `unit`, of a forecaster that knows the generator, for a horizon; None if unknown.
-        trending: Whether the level drifts; then changes, not levels, are read and forecast unless a recipe says otherwise.
+        trending: Whether the level drifts; then changes, not levels, are read and forecast by default.
         note: What was done to the data, in one sentence.
     """
 

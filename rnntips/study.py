@@ -1,14 +1,14 @@
 """`compare` and `sweep`: the same seeds on every side, tuned alike, judged by the same rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges
-from rnntips.evidence import Finding, cap, effects, find, pooled, trained
+from rnntips.evidence import Finding, Verdict, cap, effects, find, pooled, trained
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -40,21 +40,27 @@ class Study:
 
     @property
     def finding(self) -> Finding:
-        """All settings pooled."""
-        return find(pooled([self.effects(name) for name in self.runs]), self._any_trained(self.runs), self.smallest)
+        """All settings pooled. Nothing is decided by a study that was stopped."""
+        found = find(pooled([self.effects(name) for name in self.runs]), self._any_trained(self.runs), self.smallest)
+        return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
         return find(self.effects(setting), self._any_trained([setting]), self.smallest)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether some of its runs were ended early."""
+        return any(side.stopped for sides in self.runs.values() for side in sides)
+
     def effects(self, setting: str) -> np.ndarray:
         """log(variant / baseline), seed by seed, (n,)."""
         baseline, variant = self.runs[setting]
-        return effects(variant.test_score, baseline.test_score, baseline.trivial)
+        return effects(variant.latest_score, baseline.latest_score, baseline.trivial)
 
     def _any_trained(self, settings: Iterable[str]) -> bool:
         sides = [side for name in settings for side in self.runs[name]]
-        return any(trained(side.test_score, side.trivial, side.floor) for side in sides)
+        return any(trained(side.latest_score, side.trivial, side.floor) for side in sides)
 
     verdict = property(lambda self: self.finding.verdict)
     effect = property(lambda self: self.finding.effect)
@@ -71,6 +77,9 @@ class Study:
     @property
     def sentence(self) -> str:
         """The finding in words."""
+        if self.stopped:
+            reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
+            return f"Stopped at update {reached} of {updates}: nothing is decided."
         return sentence(self.finding)
 
     def __repr__(self) -> str:
@@ -80,15 +89,21 @@ class Study:
         type(self).draw(self)
 
 
+def percent(value: float) -> str:
+    """A relative effect as people write it: −41 %."""
+    return f"{100 * value:+.0f} %".replace("-", "−")
+
+
 def sentence(f: Finding) -> str:
     """A finding in words: direction, how many runs, how much, and what the rule says."""
-    numbers = f"{f.effect:+.0%} ({f.interval[0]:+.0%} to {f.interval[1]:+.0%})".replace("-", "−")
+    low, high = (percent(value).removesuffix(" %") for value in f.interval)
+    numbers = f"{percent(f.effect)} ({low} to {high})"
     if f.verdict == "NOT TRAINED":
         return "Neither side learned enough to be compared."
     if f.verdict == "SAME":
-        return f"About the same: {numbers}, within ± {f.smallest:.0%}."
+        return f"About the same: {numbers}, within ± {100 * f.smallest:.0f} %."
     if f.verdict == "UNCLEAR":
-        return f"Undecided: {numbers}; {f.n} runs a side would have shown {f.detectable:.0%}."
+        return f"Undecided: {numbers}. So many runs would have shown {100 * f.detectable:.0f} %."
     direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.n - f.wins)
     return f"{direction} error in {wins} of {f.n} runs: {numbers}."
 
@@ -235,19 +250,21 @@ def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS)
     if len(grids) != 1:
         raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
     ((name, values),) = grids.items()
-    scores: list[dict[Any, float]] = [{} for _ in sides]
+    scores: list[dict[Any, tuple[float, float]]] = [{} for _ in sides]
     for _ in range(3):
         wanted = [(i, v) for i in range(len(sides)) for v in values if v not in scores[i]]
         found = train_sides([sides[i].but(**{name: v}) for i, v in wanted], task, list(seeds), device, stop, None)
         for (i, v), runs in zip(wanted, found, strict=True):
-            scores[i][v] = float(np.log(cap(runs.valid_score[:, -3:].mean(1), runs.trivial)).mean())
+            errors = runs.valid_score[:, -3:].mean(1)
+            capped = float(np.exp(np.log(cap(errors, runs.trivial)).mean()))
+            scores[i][v] = (capped, float(np.nan_to_num(errors, nan=np.inf).mean()))  # ties: the uncapped one
         picks = [min(tried, key=tried.get) for tried in scores]
         edges = {edge for edge in (min(values), max(values)) if edge in picks}
         if name != "lr" or not edges:
             break
         low, high = np.log10(min(values)), np.log10(max(values))
         values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
-    return [Pick({name: pick}, float(np.exp(tried[pick]))) for pick, tried in zip(picks, scores, strict=True)]
+    return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
 
 
 def train_sides(sides, task, seeds, device="auto", stop=None, record=None) -> list[Runs]:

@@ -5,28 +5,22 @@ A plan is data: claims with their source, settings, one-field diff and condition
 
 import hashlib
 import json
-import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
 from rnntips import series
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, unknown_name
-from rnntips.evidence import Finding, effects, find, interval, pooled, progress, trained, word
 from rnntips.recipe import Recipe
-from rnntips.runs import Runs
-from rnntips.study import TUNING_SEEDS, Pick, half_decades, train_sides, tune_sides
+from rnntips.study import Pick, half_decades
 from rnntips.tasks import Forecast, forecast
-from rnntips.training import check_seeds
 from rnntips.windows import difference_lags
 
-__all__ = ["SETTINGS", "Claim", "Tip", "Tips", "compute", "liveness"]
+__all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
 
 SETTINGS: dict[str, Callable[[], Forecast]] = {
     "demand": lambda: forecast(series.demand()),
@@ -90,6 +84,11 @@ class Tip:
         return json.loads(_data(f"records/{self.name}.json"))
 
     @property
+    def has_record(self) -> bool:
+        """Whether a record is stored."""
+        return resources.files("rnntips").joinpath(f"data/records/{self.name}.json").is_file()
+
+    @property
     def words(self) -> dict[str, str]:
         """Claim id → the record's word."""
         return {claim["id"]: claim["word"] for claim in self.record["claims"]}
@@ -109,10 +108,38 @@ class Tip:
             live["setting"],
         )
 
+    def work(self) -> dict[str, list[Recipe]]:
+        """Setting → the recipes that its claims need, each once."""
+        work: dict[str, list[Recipe]] = {}
+        for claim in self.plans.values():
+            for setting in claim.settings:
+                for side in claim.sides:
+                    if side not in work.setdefault(setting, []):
+                        work[setting].append(side)
+        return work
+
+    def pick(self, setting: str, side: Recipe) -> Pick:
+        """What tuning chose for this side when the stored record was made.
+
+        Raises:
+            BadArgument: The record has no such side.
+        """
+        for stored in self.record["settings"].get(setting, []) if self.has_record else []:
+            if (stored["features"], stored["input_scaling"]) == (side.features, side.input_scaling):
+                return Pick({"lr": stored["lr"]}, stored["tuning_score"])
+        raise BadArgument(f"No learning rate is stored for {setting}, {side.input_scaling}. Use --retune.")
+
+    def learning_rate(self, setting: str, side: Recipe) -> float:
+        """The rate that tuning chose for this side, or the live default where none is stored."""
+        try:
+            return self.pick(setting, side).values["lr"]
+        except BadArgument:
+            return self.plan["live"]["lr"]
+
     def cost(self, tuning: int = 5) -> tuple[int, float]:
         """(runs, TFLOP) of the planned record, tuning included."""
         runs, flop = 0, 0.0
-        for recipes in _work(self).values():
+        for recipes in self.work().values():
             for recipe in recipes:
                 grid = len(half_decades(-4, -1)) * tuning
                 channels = max(1, difference_lags(recipe.features or "levels"))
@@ -159,137 +186,3 @@ def _claim(name: str, fields: dict, base: Recipe) -> Claim:
         if setting not in SETTINGS:
             raise unknown_name("setting", setting, SETTINGS)
     return claim
-
-
-def _work(tip: Tip) -> dict[str, list[Recipe]]:
-    """Setting → the recipes that its claims need, each once."""
-    work: dict[str, list[Recipe]] = {}
-    for claim in tip.plans.values():
-        for setting in claim.settings:
-            for side in claim.sides:
-                if side not in work.setdefault(setting, []):
-                    work[setting].append(side)
-    return work
-
-
-def liveness(tip: Tip, say: Callable[[str], None] = print) -> list[dict]:
-    """For each setting and side: how far tuning seeds get from trivial (0) to the floor (1), at the tuned rate."""
-    rows = []
-    for setting, sides in _work(tip).items():
-        task = SETTINGS[setting]()
-        picks = tune_sides(sides, task, {"lr": half_decades(-4, -1)})
-        tuned = [side.but(**pick.values) for side, pick in zip(sides, picks, strict=True)]
-        for side, runs in zip(tuned, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
-            way = progress(runs.test_score, runs.trivial, runs.floor)
-            rows.append({
-                "setting": setting, "features": side.features or "as the series asks", "scaling": side.input_scaling,
-                "lr": side.lr, "progress": round(float(np.median(way)), 3), "unit": runs.unit,
-                "trivial": _digits(runs.trivial.mean()), "score": _digits(np.median(runs.test_score)),
-                "floor": _digits(runs.floor.mean()),
-            })  # fmt: skip
-            say("{setting:18} {features:20} {scaling:10} lr {lr:<8} {progress:5.0%}".format(**rows[-1]))
-    return rows
-
-
-def compute(
-    tip: Tip,
-    seeds: Sequence[int] | None = None,
-    retune: bool = False,
-    device: str = "auto",
-    say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """A tip's record: every claim's finding, with the scores it rests on.
-
-    Args:
-        seeds: The plan's first seeds, 0 to n − 1, if None.
-        retune: Choose learning rates anew instead of taking the stored record's.
-    """
-    seeds = check_seeds(range(tip.plan["seeds"]) if seeds is None else seeds)
-    began = time.perf_counter()
-    results: dict[str, dict[Recipe, Runs]] = {}
-    picks: dict[str, dict[Recipe, Pick]] = {}
-    for setting, sides in _work(tip).items():
-        task = SETTINGS[setting]()
-        if retune:
-            chosen = tune_sides(sides, task, {"lr": half_decades(-4, -1)}, device)
-        else:
-            chosen = [_stored_pick(tip, setting, side) for side in sides]
-        picks[setting] = dict(zip(sides, chosen, strict=True))
-        tuned = [side.but(**pick.values) for side, pick in picks[setting].items()]
-        results[setting] = dict(zip(sides, train_sides(tuned, task, seeds, device), strict=True))
-        say(f"{setting}: {len(sides)} sides, {time.perf_counter() - began:.0f} s so far")
-    some = next(iter(next(iter(results.values())).values()))
-    return {
-        "tip": tip.name,
-        "plan": tip.plan_hash,
-        "provisional": "computed on the first seeds alone; fresh seeds have not been tried",
-        "seeds": seeds,
-        "seconds": round(time.perf_counter() - began),
-        "versions": some.versions,
-        "device": some.device,
-        "claims": [_judge(claim, results, picks, tip.plan["smallest"]) for claim in tip.plans.values()],
-        "settings": {
-            setting: [_side(side, runs, picks[setting][side]) for side, runs in sides.items()]
-            for setting, sides in results.items()
-        },
-    }
-
-
-def _judge(claim: Claim, results: Mapping, picks: Mapping, smallest: float) -> dict[str, Any]:
-    d, live, chosen = {}, {}, {}
-    for setting in claim.settings:
-        sides = claim.sides
-        if claim.among:
-            sides = sorted(sides, key=lambda side: picks[setting][side].score)
-        pair = sides[0], sides[-1]
-        baseline, variant = (results[setting][side] for side in pair)
-        d[setting] = effects(variant.test_score, baseline.test_score, baseline.trivial)
-        live[setting] = any(trained(r.test_score, r.trivial, r.floor) for r in (baseline, variant))
-        chosen[setting] = {
-            "baseline": getattr(pair[0], claim.field),
-            "variant": getattr(pair[1], claim.field),
-        }
-    overall = find(pooled(list(d.values())), any(live.values()), smallest)
-    alone = {setting: find(d[setting], live[setting], smallest) for setting in d}
-    condition, gap = None, None
-    if claim.condition:
-        level = {setting: claim.condition[setting] for setting in d}
-        first, second = dict.fromkeys(level.values())
-        sides = [pooled([d[s] for s in d if level[s] == which]) for which in (first, second)]
-        gap = interval(sides[0] - sides[1])
-        condition = (claim.condition["name"], level, gap)
-    return {
-        "id": claim.id,
-        "word": word(claim.claimed, overall, alone, condition),
-        **_numbers(overall),
-        "gap": gap and [_digits(value) for value in gap],
-        "settings": {setting: chosen[setting] | _numbers(finding) for setting, finding in alone.items()},
-    }
-
-
-def _numbers(finding: Finding) -> dict[str, Any]:
-    fields = asdict(finding) | {"interval": [_digits(value) for value in finding.interval]}
-    return fields | {name: _digits(fields[name]) for name in ("effect", "detectable")}
-
-
-def _side(side: Recipe, runs: Runs, pick: Pick) -> dict[str, Any]:
-    return {
-        "features": side.features,
-        "input_scaling": side.input_scaling,
-        **pick.values,
-        "tuning_score": _digits(pick.score),
-        "diverged": int(np.count_nonzero(runs.diverged_at)),
-        **{name: [_digits(v) for v in getattr(runs, name)] for name in ("test_score", "trivial", "floor")},
-    }
-
-
-def _stored_pick(tip: Tip, setting: str, side: Recipe) -> Pick:
-    for stored in tip.record["settings"].get(setting, []):
-        if (stored["features"], stored["input_scaling"]) == (side.features, side.input_scaling):
-            return Pick({"lr": stored["lr"]}, stored["tuning_score"])
-    raise BadArgument(f"The stored record has no learning rate for {setting}, {side.input_scaling}. Use --retune.")
-
-
-def _digits(value: float) -> float:
-    """Six significant digits: what a stored number is worth across machines."""
-    return float(f"{value:.6g}")

@@ -17,7 +17,7 @@ from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.windows import Examples
 
-__all__ = ["check_seeds", "train", "train_stack"]
+__all__ = ["check_seeds", "first_states", "train", "train_stack"]
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -131,6 +131,20 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
         record.diverged_at[diverged] = update + 1
     record.weights = weights[:R].cpu().numpy()
     record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
+
+
+def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
+    """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
+    seeds, task = check_seeds(seeds), _one_task(on)
+    recipes = [recipe] * len(seeds)
+    record, examples = Runs(), _draw(recipes, task, seeds)
+    record.begin(recipes, task, seeds, len(examples[0].of(0)), "cpu")
+    channels, outputs = examples[0].signal.shape[1], examples[0].targets.shape[1]
+    weights, _ = _initial(record, channels, outputs, None)
+    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
+    inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
+    with _one_thread(), torch.no_grad():
+        return network.states(torch.tensor(pair(inputs)))[: len(seeds), :, -1].numpy()
 
 
 def _initial(record: Runs, channels: int, outputs: int, start: Runs | None) -> tuple[torch.Tensor, dict]:

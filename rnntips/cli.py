@@ -1,0 +1,240 @@
+"""`rnntips lab · check · tips · run`."""
+
+import importlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from importlib import metadata, resources
+from pathlib import Path
+
+import click
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+START = "01_scaling.ipynb"
+NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
+FIRST_PORT, PORTS = 8888, 50
+PATIENCE = 120  # seconds for the server to answer
+
+
+@click.group()
+@click.version_option(package_name="rnntips")
+def main() -> None:
+    """Train recurrent networks, many at once, and find out what the folklore is worth."""
+
+
+@main.command()
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def lab(no_browser: bool) -> None:
+    """Open the workbook in JupyterLab, on this machine alone and behind a token."""
+    if not NOTEBOOKS.is_dir():
+        raise click.ClickException(
+            f"No notebooks at {NOTEBOOKS}. Run this from a clone of the repository, installed with `make lab` "
+            "or `pip install -e .`."
+        )
+    token, port = secrets.token_hex(24), _free_port()
+    # the token goes through the environment: command lines are visible to every user of the machine
+    environment = os.environ | {"JUPYTER_TOKEN": token}
+    settings = resources.files("rnntips") / "data" / "lab"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={NOTEBOOKS}",
+         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+         f"--LabApp.app_settings_dir={settings}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+         "--ServerApp.log_level=WARN"],
+        env=environment,
+    )  # fmt: skip
+    try:
+        _wait_for(server, port, token)
+        address = f"http://127.0.0.1:{port}/lab/tree/{START}?token={token}"
+        click.echo(f"The workbook is open at\n\n    {address}\n\nEnd it with Ctrl-C.")
+        if not no_browser:
+            webbrowser.open(address)
+        code = server.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        server.terminate()
+        server.wait()
+    sys.exit(code)
+
+
+def _free_port() -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise click.ClickException(
+        f"No free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}. Close another server first."
+    )
+
+
+def _wait_for(server: subprocess.Popen, port: int, token: str) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/status", headers={"Authorization": f"token {token}"})
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise click.ClickException(
+                f"JupyterLab ended at once (exit status {server.returncode}); its message is above."
+            )
+        try:
+            with urllib.request.urlopen(request, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise click.ClickException(f"JupyterLab did not answer within {PATIENCE} s. Try `rnntips check`.")
+
+
+@main.command()
+def check() -> None:
+    """See whether everything the workbook needs is here; exit 0, or say how to mend it."""
+    problems = []
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+            click.echo(f"{name:12} {metadata.version(name)}")
+        except ImportError as error:
+            problems.append(f"{name} is missing or broken ({error}). Run `make env`, or `pip install -e .`.")
+    if not NOTEBOOKS.is_dir():
+        problems.append(f"There are no notebooks at {NOTEBOOKS}. Clone the repository and run from there.")
+    if not problems:
+        problems += _try_training()
+    for problem in problems:
+        click.echo(f"Problem: {problem}", err=True)
+    if problems:
+        sys.exit(1)
+    click.echo("Everything is here.")
+
+
+def _try_training() -> list[str]:
+    """Train three small networks; they must get better than they started."""
+    import rnntips as rt
+
+    runs = rt.train(rt.Recipe(updates=40), rt.series.sines(), seeds=range(3), device="cpu")
+    click.echo(f"{'training':12} 3 runs of 40 updates in {runs.seconds:.1f} s")
+    if (runs.valid_score[:, -1] < 0.7 * runs.valid_score[:, 0]).all():
+        return []
+    return ["A short training did not lower the error. Reinstall with `make env`, and report this if it stays."]
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def tips(as_json: bool) -> None:
+    """List the tips and what the record says of each claim."""
+    from rnntips.tips import Tips
+
+    registry = Tips()
+    if as_json:
+        click.echo(json.dumps([{"tip": n, "question": t.question, "claims": t.words} for n, t in registry.items()]))
+        return
+    for name, tip in registry.items():
+        click.echo(f"{name}: {tip.question}")
+        for claim in tip.plans.values():
+            click.echo(f"  {claim.id:4} {tip.words[claim.id]:14} {claim.says}")
+
+
+def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
+    """`0:20`, or `3,5,8`."""
+    if text is None:
+        return None
+    try:
+        if ":" in text:
+            first, end = text.split(":")
+            return list(range(int(first or 0), int(end)))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write a range such as 0:20 or a list such as 3,5,8.") from None
+
+
+@main.command()
+@click.argument("tip")
+@click.option("--seeds", callback=_seeds, help="Seeds to run, for example 0:20; the plan's first seeds if not given.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be run and what it costs; run nothing.")
+@click.option("--stored", is_flag=True, help="Show the stored record; run nothing.")
+@click.option("--liveness", "only_liveness", is_flag=True, help="Only see how far each setting and side gets.")
+@click.option("--retune", is_flag=True, help="Choose learning rates anew instead of taking the stored ones.")
+@click.option("--write", is_flag=True, help="Make the result the stored record.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, as_json) -> None:
+    """Compute a tip's findings (`all`: every tip's), or show its plan or stored record."""
+    from rnntips.errors import RnntipsError
+    from rnntips.tips import Tips
+
+    registry = Tips()
+    try:
+        for name in registry if tip == "all" else [tip]:
+            one = registry[name]
+            if only_plan:
+                _show_plan(one, as_json)
+            elif only_liveness:
+                _show_liveness(one, write, as_json)
+            else:
+                _show_record(one, seeds, stored, retune, write, device, as_json)
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _show_plan(tip, as_json: bool) -> None:
+    runs, tflop = tip.cost()
+    if as_json:
+        click.echo(json.dumps({"tip": tip.name, "plan": tip.plan_hash, "runs": runs, "tflop": tflop} | tip.plan))
+        return
+    click.echo(f"{tip.name}, plan {tip.plan_hash}: {tip.question}")
+    for claim in tip.plans.values():
+        sides = " or ".join(map(str, claim.among)) or f"{claim.baseline} → {claim.variant}"
+        click.echo(
+            f"  {claim.id} ({claim.source}) {claim.says}\n     {claim.field}: {sides}; on {'; '.join(claim.settings)}"
+        )
+    seconds = f"; took {tip.record['seconds'] / 60:.0f} min when it was computed" if tip.has_record else ""
+    click.echo(f"  cost: {runs:,} runs with tuning, {tflop:.1f} TFLOP{seconds}")
+
+
+def _show_liveness(tip, write: bool, as_json: bool) -> None:
+    from rnntips.records import liveness
+
+    rows = liveness(tip, say=lambda line: click.echo(line, err=True))
+    if as_json:
+        click.echo(json.dumps(rows))
+    if write:
+        _write(f"liveness/{tip.name}.json", rows)
+
+
+def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool) -> None:
+    from rnntips.records import compute
+    from rnntips.study import percent
+
+    if stored:
+        record = tip.record
+    else:
+        record = compute(tip, seeds, retune, device, say=lambda line: click.echo(line, err=True))
+    if write:
+        _write(f"records/{tip.name}.json", record)
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    for claim in record["claims"]:
+        low, high = (percent(value).removesuffix(" %") for value in claim["interval"])
+        click.echo(
+            f"{claim['id']:4} {claim['word']:40} {percent(claim['effect']):>7} ({low} to {high}), n = {claim['n']}"
+        )
+        for name, found in claim["settings"].items():
+            sides = f"{found['baseline']} → {found['variant']}"
+            click.echo(f"     {name:18} {sides:22} {found['verdict']:11} {percent(found['effect']):>7}")
+    click.echo(f"{record['provisional']}; {record['seconds']} s")
+
+
+def _write(path: str, content) -> None:
+    target = Path(str(resources.files("rnntips"))) / "data" / path
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"wrote {target.name}", err=True)

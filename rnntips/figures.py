@@ -1,0 +1,202 @@
+"""One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here.
+
+Figures are made without pyplot, so that a panel in another thread is never disturbed.
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from rnntips.evidence import interval
+from rnntips.runs import Runs
+from rnntips.study import Study
+from rnntips.tasks import Forecast
+from rnntips.training import first_states
+
+__all__ = ["COLORS", "forest", "loss_bands", "paired", "png", "scaled_inputs", "series", "show"]
+
+# Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
+# the line style says the same as the colour.
+COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
+DASHES = {"baseline": "-", "variant": (0, (5, 2))}
+GREY = "#595959"
+DPI = 90
+
+
+def _axes(count: int, width: float, height: float, **grid) -> list[Axes]:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, count, squeeze=False, gridspec_kw=grid)[0]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return list(axes)
+
+
+def _plain(axis) -> None:
+    """Numbers as people write them; the default labels of log axes are mathtext, which is not thread-safe."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def png(ax: Axes) -> bytes:
+    """The figure that holds these axes, as PNG bytes."""
+    buffer = BytesIO()
+    ax.figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def show(study: Study) -> None:
+    """A study in a notebook: its sentence, its figure, and where the numbers come from."""
+    from IPython.display import display
+
+    runs = next(iter(study.runs.values()))[0]
+    rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
+    seconds = sum(side.seconds for sides in study.runs.values() for side in sides) / 2
+    provenance = (
+        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {runs.updates} updates, {seconds:.1f} s on "
+        f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
+    )
+    html = f"<b>{study.sentence}</b><br><small>{provenance}</small>"
+    display({"text/plain": repr(study), "text/html": html}, raw=True)
+    for setting in study.runs:
+        left, right = _axes(2, 8.6, 3.1, width_ratios=[3, 2])
+        loss_bands(study, setting, left)
+        paired(study, setting, right)
+        display({"text/plain": f"<figure: {study.label} on {setting}>", "image/png": png(left)}, raw=True)
+
+
+def _span(seeds: np.ndarray) -> str:
+    consecutive = len(seeds) > 1 and np.all(np.diff(seeds) == 1)
+    return f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+
+
+def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
+    """The last steps of one seed's training part."""
+    ax = ax or _axes(1, 8.6, 2.2)[0]
+    values = task.record(seed)[:, 0]
+    ax.plot(np.arange(steps), values[1000 : 1000 + steps], color=COLORS["baseline"])
+    ax.set(xlabel="step", ylabel=f"{task.series.name} ({task.unit})")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    return ax
+
+
+def side_names(study: Study) -> tuple[str, str]:
+    """What each side is called in a legend: the value of the field under test."""
+    changed = [pair for name, pair in study.baseline.diff(study.variant).items() if name != "lr"]
+    return (str(changed[0][0]), str(changed[0][1])) if changed else ("baseline", "variant")
+
+
+def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
+    """Validation error over updates: median, the middle 80 %, and every run faintly behind; log axes."""
+    ax = ax or _axes(1, 5.2, 3.1)[0]
+    setting = setting or next(iter(study.runs))
+    for side, name, runs in zip(COLORS, side_names(study), study.runs[setting], strict=True):
+        x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
+        low, middle, high = np.nanpercentile(scores, [10, 50, 90], axis=0)
+        ax.plot(x, scores.T, color=COLORS[side], alpha=0.15, linewidth=0.7)
+        ax.fill_between(x, low, high, color=COLORS[side], alpha=0.15, linewidth=0)
+        ax.plot(x, middle, color=COLORS[side], linestyle=DASHES[side], linewidth=2, label=name)
+    _bounds(ax, study.runs[setting][0])
+    ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
+    _plain(ax.xaxis), _plain(ax.yaxis)
+    ax.set_yticks(log_ticks(*ax.get_ylim()))
+    ax.legend(frameon=False, title=next(n for n in study.baseline.diff(study.variant) if n != "lr"))
+    return ax
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two positive numbers."""
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    return [tick for power in powers for tick in 10**power * np.array([1, 2, 5]) if low <= tick <= high]
+
+
+def _bounds(ax: Axes, runs: Runs) -> None:
+    for name, value in {"naive = 100 %": runs.trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
+        ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
+        ax.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY, size=8)
+
+
+def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
+    """One dot a seed: how much higher or lower the variant's test error is; diamond and bar: mean and 95 % interval."""
+    ax = ax or _axes(1, 3.4, 3.1)[0]
+    d = study.effects(setting or next(iter(study.runs)))
+    ax.axvspan(
+        100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color="#000000", alpha=0.07, linewidth=0
+    )
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    relative = 100 * np.expm1(d)
+    lower = d < 0
+    for where, marker in ((lower, "o"), (~lower, "^")):
+        ax.plot(relative[where], np.flatnonzero(where) + 1, marker, color=COLORS["variant"], alpha=0.7)
+    low, high = (100 * np.expm1(value) for value in interval(d))
+    ax.plot([low, high], [0, 0], color="black", linewidth=2)
+    ax.plot(100 * np.expm1(d.mean()), 0, "D", color="black")
+    reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
+    ax.set(
+        xlim=(-reach, reach), yticks=[], xlabel=f"error of {side_names(study)[1]} against {side_names(study)[0]} (%)"
+    )
+    ax.set_title("← lower    higher →", size=9, color=GREY)
+    ax.spines["left"].set_visible(False)
+    return ax
+
+
+def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) -> Axes:
+    """What networks are fed under each scaling, and how far apart it drives their states before any training.
+
+    Args:
+        sides: Label → (Recipe, Task).
+        seeds: One network each.
+
+    Returns:
+        The right-hand axes; `ax.figure` holds both.
+    """
+    left, right = _axes(2, 8.6, 0.55 * len(sides) + 1.2, width_ratios=[3, 2], wspace=0.05)
+    for row, (_label, (recipe, task)) in enumerate(reversed(sides.items())):
+        examples = task.examples(recipe, seeds[0])
+        fed = examples.signal[: examples.starts[examples.of(0)[-1]], 0]
+        middle = np.percentile(fed, [2.5, 97.5])
+        left.plot([fed.min(), fed.max()], [row, row], color=COLORS["baseline"], linewidth=1)
+        left.plot(middle, [row, row], color=COLORS["baseline"], linewidth=7, solid_capstyle="butt")
+        spread = first_states(recipe, task, seeds).std(axis=1).mean(axis=1)
+        right.plot(np.maximum(spread, 1e-4), np.full(len(spread), row), "o", color=COLORS["variant"], alpha=0.5)
+    left.set_xscale("symlog", linthresh=1, linscale=1.5)
+    left.set(yticks=range(len(sides)), yticklabels=[*reversed(sides)], xlabel="values fed to the network")
+    left.axvspan(-2, 2, color="black", alpha=0.07, linewidth=0)
+    left.set_xticks([-10, -1, 0, 1, 10, 1000, 30000])
+    right.set(xscale="log", yticks=[], xlabel="how far windows drive the states apart", xlim=(7e-5, 1))
+    right.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1])
+    _plain(left.xaxis), _plain(right.xaxis)
+    for ax in (left, right):
+        ax.set_ylim(-0.6, len(sides) - 0.4)
+    return right
+
+
+def forest(record: Mapping, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Every claim of a record, pooled (diamonds) and setting by setting (dots), with 95 % intervals."""
+    chosen = [claim for claim in record["claims"] if claims is None or claim["id"] in claims]
+    rows = [row for c in chosen for row in [(_title(c), c, True), *((n, f, False) for n, f in c["settings"].items())]]
+    ax = ax or _axes(1, 8.6, 0.27 * len(rows) + 0.9)[0]
+    smallest = 100 * chosen[0]["smallest"]
+    ax.axvspan(-smallest, smallest, color="black", alpha=0.07, linewidth=0)
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    for row, (_, finding, whole) in enumerate(reversed(rows)):
+        low, high = (100 * value for value in finding["interval"])
+        color = "black" if whole else COLORS["variant"]
+        ax.plot([low, high], [row, row], color=color, linewidth=2 if whole else 1.2)
+        ax.plot(100 * finding["effect"], row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in reversed(rows)])
+    for label, (_, _, whole) in zip(ax.get_yticklabels(), reversed(rows), strict=True):
+        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
+    ax.set(xlabel="error of the variant against the baseline (%), 95 % interval")
+    return ax
+
+
+def _title(claim: Mapping) -> str:
+    sides = {(f["baseline"], f["variant"]) for f in claim["settings"].values()}
+    pair = " → ".join(sides.pop()) if len(sides) == 1 else "best → worst"
+    return f"{claim['id']}: {pair}"

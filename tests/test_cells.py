@@ -1,0 +1,101 @@
+"""The recurrent step and its loop against `torch.nn`, in values and gradients."""
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from rnntips.cells import CELLS, GATES, initialiser, scan
+from rnntips.errors import BadArgument
+
+R, B, T, C, H = 3, 5, 7, 2, 4
+ORACLES = {"tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "relu": torch.nn.RNN}
+
+
+def random_problem(cell, dtype=torch.float64):
+    g = torch.Generator().manual_seed(1)
+    gates = GATES[cell] * H
+    x = torch.randn(R, B, T, C, generator=g, dtype=dtype)
+    weights = [torch.randn(R, *shape, generator=g, dtype=dtype) / 2 for shape in ((C, gates), (H, gates), (gates,), (gates,))]
+    return x, [w.requires_grad_() for w in weights]
+
+
+def states_of(cell, x, weights):
+    input_weight, weight, input_bias, bias = weights
+    return scan(cell, torch.einsum("rbtc,rcg->rbtg", x, input_weight) + input_bias[:, None, None], weight, bias)
+
+
+@pytest.mark.parametrize("cell", ORACLES)
+def test_every_run_equals_the_torch_module_with_the_same_weights(cell):
+    x, weights = random_problem(cell)
+    states, last = states_of(cell, x, weights)
+    gradients = torch.autograd.grad(states.square().sum(), weights)
+    for r in range(R):
+        kind = {"nonlinearity": "relu"} if cell == "relu" else {}
+        oracle = ORACLES[cell](C, H, batch_first=True, dtype=torch.float64, **kind)
+        names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+        with torch.no_grad():
+            for name, w in zip(names, weights, strict=True):
+                getattr(oracle, name).copy_(w[r].T if w.dim() == 3 else w[r])
+        expected, expected_last = oracle(x[r])
+        torch.testing.assert_close(states[r], expected)
+        for mine, theirs in zip(*[s if isinstance(s, tuple) else (s,) for s in (last, expected_last)], strict=True):
+            torch.testing.assert_close(mine[r], theirs[0])
+        expected.square().sum().backward()
+        for name, gradient in zip(names, gradients, strict=True):
+            theirs = getattr(oracle, name).grad
+            torch.testing.assert_close(gradient[r], theirs.T if gradient.dim() == 3 else theirs)
+
+
+def test_the_sigmoid_cell_follows_its_formula():
+    x, weights = random_problem("sigmoid")
+    states, _ = states_of("sigmoid", x, weights)
+    h = torch.zeros(R, B, H, dtype=torch.float64)
+    for t in range(T):
+        h = torch.sigmoid(x[:, :, t] @ weights[0] + weights[2][:, None] + h @ weights[1] + weights[3][:, None])
+        torch.testing.assert_close(states[:, :, t], h)
+
+
+@pytest.mark.parametrize("cell", [c for c in CELLS if c != "relu"])
+def test_first_and_second_derivatives_agree_with_differences(cell):
+    g = torch.Generator().manual_seed(2)
+    gates = GATES[cell] * 2
+    shapes = [(2, 1, 3, gates), (2, 2, gates), (2, gates)]
+    args = [torch.randn(*shape, generator=g, dtype=torch.float64).requires_grad_() for shape in shapes]
+    assert gradcheck(lambda *a: scan(cell, *a)[0], args)
+    assert gradgradcheck(lambda *a: scan(cell, *a)[0], args)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_scan_cut_in_two_equals_the_whole(cell):
+    x, (input_weight, *weights) = random_problem(cell)
+    inputs = torch.einsum("rbtc,rcg->rbtg", x, input_weight)
+    whole, _ = scan(cell, inputs, weights[0])
+    first, state = scan(cell, inputs[:, :, :3], weights[0])
+    second, _ = scan(cell, inputs[:, :, 3:], weights[0], state=state)
+    torch.testing.assert_close(whole, torch.cat([first, second], 2))
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(BadArgument, match=r"gru: inputs \(1, 2, 3, 8\).*needed.*3·H"):
+        scan("gru", torch.zeros(1, 2, 3, 8), torch.zeros(1, 4, 8))
+    with pytest.raises(BadArgument, match="Did you mean 'lstm'"):
+        scan("lstn", torch.zeros(1, 2, 3, 8), torch.zeros(1, 4, 8))
+
+
+def test_initialisers_keep_their_laws():
+    rng = np.random.default_rng(0)
+    uniform = initialiser("uniform")((200, 300), 25, rng)
+    assert 0.199 < np.abs(uniform).max() <= 0.2
+    orthogonal = initialiser("orthogonal")((6, 18), 6, rng)
+    for gate in np.split(orthogonal, 3, axis=1):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-12)
+    tall = initialiser("orthogonal")((9, 4), 4, rng)
+    np.testing.assert_allclose(tall.T @ tall, np.eye(4), atol=1e-12)
+    glorot = initialiser("glorot")((300, 600), 300, rng)
+    assert 0.099 < np.abs(glorot).max() <= 0.1
+    assert initialiser("normal:0.3")((300, 300), 300, rng).std() == pytest.approx(0.3, rel=0.02)
+    with pytest.raises(BadArgument, match="Did you mean 'orthogonal'"):
+        initialiser("orthogonl")
+    with pytest.raises(BadArgument, match="normal:0.1"):
+        initialiser("normal:small")

@@ -1,0 +1,152 @@
+"""The training loop: what a run depends on, and what may happen to it."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+import rnntips as rt
+from rnntips.errors import BadArgument
+from rnntips.training import first_states, train_stack
+
+SHORT = rt.Recipe(updates=12, past=9, width=6, batch_size=5)
+ARRAYS = ("train_loss", "valid_score", "test_scores", "gradient_norm", "weights", "trivial", "floor")
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return rt.series.sines(steps=600)
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in ARRAYS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"width": 7, "past": 13}, {"width": 1, "batch_size": 1}, {"cell": "lstm", "layers": 2, "width": 5},
+     {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}],
+    ids=str,
+)  # fmt: skip
+def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
+    recipe = SHORT.but(**change)
+    company = rt.train(recipe, sines, range(20))
+    for seeds in ([7], [7, 3], [1, 7, 12]):
+        found = rt.train(recipe, sines, seeds)
+        assert same(found.only([seeds.index(7)]), company.only([7]))
+
+
+def test_a_run_does_not_depend_on_the_recipes_beside_it(sines):
+    others = [SHORT.but(lr=0.1), SHORT.but(input_scaling="none"), SHORT, SHORT.but(target="change")]
+    stack = train_stack(others, sines, [5, 5, 5, 6])
+    assert same(stack.only([2]), rt.train(SHORT, sines, [5]))
+
+
+def test_the_number_of_threads_changes_nothing_and_is_given_back(sines):
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(rt.train(SHORT, sines, range(3)))
+            assert torch.get_num_threads() == threads
+        assert same(*results)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_global_random_state_is_left_alone(sines):
+    np.random.seed(0)
+    torch.manual_seed(0)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    rt.train(SHORT.but(dropout=0.2), sines, [0])
+    assert np.array_equal(before[0], np.random.get_state()[1])
+    assert torch.equal(before[1], torch.get_rng_state())
+
+
+def test_one_update_of_sgd_is_the_hand_made_one(sines):
+    recipe = SHORT.but(updates=1, optimizer="sgd", lr=0.5, batch_size=4)
+    runs = rt.train(recipe, sines, [3])
+    task = rt.tasks.forecast(sines)
+    examples = task.examples(recipe, 3)
+    order = rt.windows.batches("shuffled", len(examples.of(0)), 4, rt.tasks.stream("order", "sines", 3))
+    chosen = examples.of(0)[order]
+    start = torch.tensor(rt.models.initial_weights([recipe], "sines", [3], 1, 1))
+    network = rt.models.Network("gru", 1, 6, 1, 1, start)
+    errors = network(torch.tensor(examples.inputs(chosen))[None]) - torch.tensor(examples.targets[chosen])
+    loss = errors.square().mean()
+    expected = start - 0.5 * network.gradient(loss)
+    loss = loss.detach()
+    assert runs.train_loss[0, 0] == pytest.approx(float(loss), rel=1e-5)
+    np.testing.assert_allclose(runs.weights, expected.detach().numpy(), atol=1e-6)
+
+
+def test_training_learns(sines):
+    runs = rt.train(rt.Recipe(updates=150, past=32, lr=0.01), sines, range(4))
+    assert (runs.valid_score[:, -1] < 0.3 * runs.valid_score[:, 0]).all()
+    assert (runs.floor < runs.test_score).all() and (runs.test_score < runs.trivial).all()
+    assert all(outcome is rt.Outcome.FINISHED for outcome in runs.outcome)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_going_on_from_a_record_equals_training_without_a_break(sines, optimizer):
+    recipe = SHORT.but(optimizer=optimizer, lr=0.01)
+    whole = rt.train(recipe.but(updates=12), sines, [1, 2])
+    first = rt.train(recipe.but(updates=5), sines, [1, 2])
+    second = rt.train(recipe.but(updates=7), sines, [1, 2], start=first)
+    np.testing.assert_array_equal(whole.weights, second.weights)
+    np.testing.assert_array_equal(whole.train_loss, np.hstack([first.train_loss, second.train_loss]))
+    with pytest.raises(BadArgument, match="same seeds"):
+        rt.train(recipe, sines, [1, 3], start=first)
+
+
+def test_a_run_that_diverges_is_an_outcome_at_its_update_and_touches_no_other(sines):
+    wild = SHORT.but(optimizer="sgd", lr=1e18, cell="relu")
+    calm = wild.but(lr=0.01)
+    stack = train_stack([calm, wild, calm], sines, [0, 0, 1])
+    at = stack.diverged_at[1]
+    assert at > 0 and stack.diverged_at[0] == stack.diverged_at[2] == 0
+    assert np.isfinite(stack.train_loss[1, : at - 1]).all() and not np.isfinite(stack.train_loss[1, at - 1])
+    assert stack.outcome[1] is rt.Outcome.DIVERGED
+    assert f"update {at}" in stack.message(1) and "smaller lr" in stack.message(1)
+    assert same(stack.only([0, 2]), rt.train(calm, sines, [0, 1]))
+
+
+def test_stop_keeps_what_was_recorded(sines):
+    class StopsAtFive(rt.Runs):
+        def advance(self, updates):
+            super().advance(updates)
+            if updates == 5:
+                stop.set()
+
+    stop = threading.Event()
+    runs = rt.train(SHORT, sines, [0, 1], record=StopsAtFive(), stop=stop)
+    assert runs.reached == 5 and all(outcome is rt.Outcome.STOPPED for outcome in runs.outcome)
+    assert np.isfinite(runs.train_loss[:, :5]).all() and np.isnan(runs.train_loss[:, 5:]).all()
+    assert np.isfinite(runs.latest_score).all()
+    whole = rt.train(SHORT, sines, [0, 1])
+    np.testing.assert_array_equal(whole.train_loss[:, :5], runs.train_loss[:, :5])
+
+
+def test_first_states_of_large_raw_numbers_do_not_tell_windows_apart(sines):
+    far = rt.series.sines(steps=600, offset=30_000.0)
+    spread = {kind: first_states(SHORT.but(input_scaling=kind), far, [0, 1]).std(1).mean() for kind in ("none", "standard")}
+    assert spread["none"] < 0.01 < 0.1 < spread["standard"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"seeds": []}, "seeds is empty"), ({"seeds": [1, 1]}, "seed 1 appears 2 times"), ({"seeds": [-1]}, "seed -1"),
+     ({"seeds": [0.5]}, "seed 0.5"), ({"recipe": SHORT.but(batch_size=5000)}, "larger than the training part.*at most"),
+     ({"device": "tpu"}, "'tpu'.*\"cpu\""), ({"on": [1, 2, 3]}, "from_array")],
+)  # fmt: skip
+def test_bad_arguments_are_named_before_any_training(sines, arguments, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.train(**{"recipe": SHORT, "on": sines, "seeds": [0]} | arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_in_words(sines):
+    with pytest.raises(rt.errors.NoDevice, match="sees no GPU here"):
+        rt.train(SHORT, sines, [0], device="cuda")
