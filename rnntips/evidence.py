@@ -27,7 +27,7 @@ __all__ = [
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
 FEWEST = 10  # seeds below which nothing is decided
 TRAINED = 0.2  # share of the way from trivial to floor that half of a side's runs must get
-EXACT = 16  # up to so many seeds every subset is looked at
+EXACT = 13  # up to so many seeds every subset is looked at
 
 
 class Verdict(StrEnum):
@@ -84,7 +84,7 @@ def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Interval for the mean of paired differences by flipping signs, shape (n,).
 
     The values that a sign-flip test does not reject lie between two order statistics of the means of
-    all subsets (above 16 seeds: of 65,536 random ones). Assumes symmetry around the mean, no normality.
+    all subsets (above 13 seeds: of 8,192 random ones). Assumes symmetry around the mean, no normality.
 
     Source: Hartigan (1969), "Using subsample values as typical values".
     """
@@ -107,17 +107,17 @@ def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def find(d: np.ndarray, any_trained: bool, smallest: float = SMALLEST) -> Finding:
     """The finding of one experiment from its paired log ratios, shape (n,).
 
-    NOT TRAINED if no side trained; BETTER or WORSE if the interval excludes 0 and the effect is at
-    least half the smallest that matters; SAME if the interval lies within ± the smallest; otherwise,
-    and with fewer than 10 seeds, UNCLEAR.
+    Fewer than 10 seeds are UNCLEAR. NOT TRAINED if no side trained; BETTER or WORSE if the interval
+    excludes 0 and the effect is at least half the smallest that matters; SAME if the interval lies
+    within ± the smallest; otherwise UNCLEAR.
     """
     if not np.all(np.isfinite(d)) or not len(d):
         raise BadArgument("Paired effects must be finite numbers; cap the scores first.")
     mean, (low, high), matters = float(np.mean(d)), interval(d), np.log1p(smallest)
-    if not any_trained:
-        verdict = Verdict.NOT_TRAINED
-    elif len(d) < FEWEST:
+    if len(d) < FEWEST:
         verdict = Verdict.UNCLEAR
+    elif not any_trained:
+        verdict = Verdict.NOT_TRAINED
     elif (low > 0 or high < 0) and abs(mean) >= matters / 2:
         verdict = Verdict.WORSE if mean > 0 else Verdict.BETTER
     elif -matters < low and high < matters:

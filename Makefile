@@ -1,0 +1,60 @@
+# `make lab` opens the workbook, `make test` tests it; both first set up .venv, with Python 3.11 or newer.
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+TORCH = $(shell grep '^torch==' constraints.txt)
+CPU_INDEX = https://download.pytorch.org/whl/cpu
+# The alarm bounds what a time-out does not: name look-ups, and one wait for each address.
+REACHABLE = import signal, urllib.request; signal.alarm(10); urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=8)
+
+# 3.11 first, since constraints.txt was made with it.
+PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
+RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECENT)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: lab test test-all env notebooks evidence lint
+
+lab: .venv/lab.done
+	.venv/bin/rnntips lab
+
+test: lint
+	.venv/bin/python -m pytest tests -q
+
+test-all: lint
+	.venv/bin/python -m pytest tests -q -m ""
+
+lint: env
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+env: .venv/test.done
+
+notebooks: env
+	.venv/bin/python tests/books.py refresh $(BOOK)
+
+evidence: env
+	.venv/bin/rnntips run all --retune --write
+
+# While .venv/half-made exists an install was cut short, and the next one starts afresh.
+.venv/lab.done: pyproject.toml constraints.txt Makefile
+	@if [ -e .venv/half-made ] || ! .venv/bin/python -c 'import pip; $(RECENT)' 2>/dev/null; then \
+	  if [ -z "$(PYTHON)" ]; then \
+	    for p in $(PYTHONS); do if $$p -c '$(RECENT)' 2>/dev/null; then \
+	      echo "$$p has no venv module. On Debian or Ubuntu: sudo apt-get install $$p-venv"; exit 1; \
+	    fi; done; \
+	    echo "No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; \
+	  fi; \
+	  rm -rf .venv && "$(PYTHON)" -m venv .venv || exit 1; \
+	fi
+	@touch .venv/half-made
+	@if [ "$$(uname)" = Linux ] && ! nvidia-smi >/dev/null 2>&1 && \
+	  ! { .venv/bin/python -c '$(REACHABLE)' 2>/dev/null && \
+	      $(PIP) install --no-deps --retries 0 --timeout 10 --index-url $(CPU_INDEX) $(TORCH); } && \
+	  $(PIP) install --dry-run --quiet --no-deps --report - $(TORCH) | grep -q '"nvidia-'; then \
+	  echo "PyTorch's CPU index cannot be reached, and pip's own index has only the CUDA build: 2.7 GB to download."; \
+	fi
+	$(PIP) install -c constraints.txt -e .
+	@rm .venv/half-made && touch $@
+
+.venv/test.done: .venv/lab.done
+	@touch .venv/half-made
+	$(PIP) install -c constraints.txt -e '.[test]'
+	@rm .venv/half-made && touch $@

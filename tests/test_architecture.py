@@ -1,0 +1,70 @@
+"""The listing is the pipeline: a module imports only modules above it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "rnntips"
+PIPELINE = ("errors series windows tasks cells models recipe optimizers runs feed training evidence study tips records "
+            "figures panels exercises cli").split()  # fmt: skip
+OUTSIDE = {
+    "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "cells": {"numpy", "torch"},
+    "models": {"numpy", "torch"}, "recipe": set(), "optimizers": {"torch"}, "runs": {"numpy", "torch"},
+    "feed": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"}, "study": {"numpy"},
+    "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "IPython"},
+    "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"}, "cli": {"click"},
+}  # fmt: skip
+LONGEST = 300
+
+
+def modules():
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent.name != "data" and p != PACKAGE / "__init__.py"]
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_a_module_imports_only_what_stands_above_it(path):
+    here = PIPELINE.index(room(path))
+    for name in imported(path):
+        top, *rest = name.split(".")
+        if top == "rnntips":
+            there = rest[0] if rest else "cli"
+            if there in PIPELINE and room(path) != there:
+                assert PIPELINE.index(there) < here, f"{path.name} imports {there}, which stands below it"
+        elif top not in sys.stdlib_module_names:
+            assert top in OUTSIDE[room(path)], f"{path.name} may not import {top}"
+
+
+def test_the_listing_holds_every_module():
+    assert set(PIPELINE) == {room(path) for path in modules()}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_modules_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_importing_the_package_loads_neither_matplotlib_nor_ipywidgets():
+    code = "import sys, rnntips; print([m for m in ('matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
+
+
+def test_figures_panels_and_exercises_load_when_asked_for():
+    code = "import rnntips as rt; print(rt.figures.COLORS is not None, rt.panels.Panel, rt.exercises.scaling)"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,76 @@
+"""What Binder would make of `binder/`, asked of repo2docker's own classes: no Docker is needed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repo2docker.app import Repo2Docker
+from repo2docker.buildpacks import CondaBuildPack
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ["postBuild", "start"]
+
+
+@pytest.fixture
+def buildpack(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pack = next(each for each in (kind("debian") for kind in Repo2Docker().buildpacks) if each.detect())
+    pack.platform = "linux/amd64"
+    return pack
+
+
+def test_binder_builds_python_3_11_with_pytorch_for_cpus(buildpack):
+    assert isinstance(buildpack, CondaBuildPack)
+    assert buildpack.python_version == "3.11"
+    packages = buildpack.environment_yaml["dependencies"]
+    assert [each.split("=")[0] for each in packages if "torch" in each] == ["pytorch-cpu"]
+
+
+def test_binder_runs_both_scripts(buildpack):
+    dockerfile = buildpack.render()
+    assert '--file "binder/environment.yml"' in dockerfile
+    assert "RUN ./binder/postBuild" in dockerfile
+    assert 'ENV R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in dockerfile
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_is_executable_and_parses(name):
+    script = ROOT / "binder" / name
+    assert script.read_bytes().startswith(b"#!/bin/bash\n")
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def run_post_build(folder: Path, pip: str) -> subprocess.CompletedProcess:
+    """Run postBuild with a pip that only notes its arguments, then does what `pip` says."""
+    fake = folder / "pip"
+    fake.write_text(f'#!/bin/sh\necho "$@"\n{pip}\n')
+    fake.chmod(0o755)
+    search = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": search, "NB_PYTHON_PREFIX": str(folder)}
+    command = [ROOT / "binder" / "postBuild"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_post_build_installs_the_package_and_quietens_jupyterlab(tmp_path):
+    done = run_post_build(tmp_path, "exit 0")
+    assert (done.returncode, done.stdout) == (0, "install --no-deps -e .\n")
+    overrides = json.loads((tmp_path / "share/jupyter/lab/settings/overrides.json").read_text())
+    for plugin, settings in overrides.items():
+        extension, name = plugin.split(":")
+        schema = json.loads(Path(sys.prefix, "share/jupyter/lab/schemas", extension, f"{name}.json").read_text())
+        assert settings.keys() <= schema["properties"].keys()
+
+
+def test_post_build_stops_at_the_first_error(tmp_path):
+    assert run_post_build(tmp_path, "exit 3").returncode == 3
+
+
+def test_start_becomes_the_command_it_is_given():
+    script = ROOT / "binder" / "start"
+    assert script.read_text().rstrip().splitlines()[-1] == 'exec "$@"'
+    done = subprocess.run([script, "printf", "%s|", "two words", "3"], capture_output=True, text=True, check=True)
+    assert done.stdout == "two words|3|"

@@ -1,0 +1,126 @@
+"""`compare` and `sweep`: one change, the same seeds, an honest budget."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import rnntips as rt
+from rnntips.errors import BadArgument, TwoChanges
+from rnntips.evidence import Finding, Verdict
+from rnntips.study import TUNING_SEEDS, half_decades, sentence, tune_sides
+
+BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return rt.series.sines(steps=1500)
+
+
+@pytest.fixture(scope="module")
+def study(sines):
+    return rt.compare(BASE, BASE.but(lr=1e-5), on=sines, seeds=range(10))
+
+
+def test_a_rate_that_cannot_move_the_weights_is_worse(study):
+    assert study.verdict == "WORSE" and study.n == 10 and study.win_rate == 0
+    assert study.interval[0] < study.effect < study.interval[1]
+    assert study.label == "lr: 0.03 → 1e-05"
+    assert study.sentence.startswith("Higher error in 10 of 10 runs: +")
+
+
+def test_both_sides_are_what_training_them_alone_gives(study, sines):
+    for side, recipe in zip(study.runs["sines"], (study.baseline, study.variant), strict=True):
+        np.testing.assert_array_equal(side.test_score, rt.train(recipe, sines, range(10)).test_score)
+
+
+def test_the_effect_is_the_geometric_mean_of_capped_ratios(study):
+    baseline, variant = study.runs["sines"]
+    ratio = np.minimum(variant.test_score, variant.trivial) / np.minimum(baseline.test_score, baseline.trivial)
+    assert study.effect == pytest.approx(np.exp(np.log(ratio).mean()) - 1)
+
+
+def test_swapping_the_sides_mirrors_the_finding(study, sines):
+    back = rt.compare(study.variant, study.baseline, on=sines, seeds=range(10))
+    assert 1 + back.effect == pytest.approx(1 / (1 + study.effect))
+    assert back.verdict == "BETTER"
+
+
+def test_fewer_than_ten_seeds_decide_nothing(sines):
+    assert rt.compare(BASE, BASE.but(lr=1e-5), on=sines, seeds=range(9)).verdict == "UNCLEAR"
+
+
+def test_two_sides_that_cannot_learn_are_not_compared(sines):
+    study = rt.compare(BASE.but(lr=1e-6), BASE.but(lr=1e-5), on=sines, seeds=range(10))
+    assert study.verdict == "NOT TRAINED"
+    assert study.sentence == "Neither side learned enough to be compared."
+
+
+def test_two_changes_are_refused_and_allowed_by_name(sines):
+    with pytest.raises(TwoChanges, match=r"lr \(0.03 → 0.1\).*clip_norm|clip_norm.*lr \(0.03 → 0.1\)"):
+        rt.compare(BASE, BASE.but(lr=0.1, clip_norm=1.0), on=sines, seeds=range(2))
+    rt.compare(BASE, BASE.but(lr=0.1, clip_norm=1.0), on=sines, seeds=range(2), allow=["lr"])
+    with pytest.raises(BadArgument, match="equal"):
+        rt.compare(BASE, BASE, on=sines, seeds=range(2))
+
+
+def test_settings_are_trained_apart_and_pooled_with_equal_weight(sines):
+    both = {"short": sines, "shorter": rt.series.sines(steps=1200)}
+    study = rt.compare(BASE, BASE.but(lr=1e-5), on=both, seeds=range(10))
+    alone = [study.finding_in(name).effect for name in both]
+    assert np.log1p(study.effect) == pytest.approx(np.log1p(alone).mean())
+
+
+def test_a_sweep_trains_its_baseline_once_and_equals_single_comparisons(sines):
+    sweep = rt.sweep(BASE, on=sines, seeds=range(3), width=[8, 4, 6])
+    assert list(sweep.studies) == [4, 6]
+    one = rt.compare(BASE, BASE.but(width=4), on=sines, seeds=range(3))
+    assert sweep[4].effect == one.effect
+    assert sweep[4].runs["sines"][0] is sweep[6].runs["sines"][0]
+    with pytest.raises(TwoChanges, match="varies one field; 2 came"):
+        rt.sweep(BASE, on=sines, seeds=range(3), width=[4], lr=[0.1])
+
+
+def test_tuning_picks_the_rate_with_the_lowest_validation_error_on_seeds_of_its_own(sines):
+    task = rt.tasks.forecast(sines)
+    grid = [1e-5, 1e-3, 0.01]
+    (pick,) = tune_sides([BASE], task, {"lr": grid})
+    scores = [rt.train(BASE.but(lr=lr), task, TUNING_SEEDS).valid_score[:, -3:].mean() for lr in grid]
+    assert pick.values["lr"] >= 0.01
+    assert scores[2] < scores[1] < scores[0]
+    assert not set(TUNING_SEEDS) & set(range(1000))
+
+
+def test_a_rate_picked_at_the_edge_widens_its_grid(sines):
+    (pick,) = tune_sides([BASE], rt.tasks.forecast(sines), {"lr": half_decades(-4, -3)})
+    assert pick.values["lr"] > 1e-3
+
+
+def test_tuned_fields_may_differ_and_are_kept(sines):
+    study = rt.compare(BASE, BASE.but(input_scaling="minmax"), on=sines, seeds=range(2), tune={"lr": [0.003, 0.01]})
+    for side, picked in zip(study.runs["sines"], study.tuned["sines"], strict=True):
+        assert side.recipes[0].lr == picked["lr"]
+    with pytest.raises(BadArgument, match="tune='width'"):
+        rt.compare(BASE, BASE.but(lr=0.1), on=sines, seeds=range(2), tune="width")
+
+
+def test_a_stopped_study_decides_nothing_and_says_where_it_stood(sines):
+    stop = threading.Event()
+    stop.set()
+    study = rt.compare(BASE, BASE.but(lr=1e-5), on=sines, seeds=range(10), stop=stop)
+    assert study.verdict == "UNCLEAR"
+    assert study.sentence == "Stopped at update 0 of 100: nothing is decided."
+
+
+def test_half_decades_have_two_digits():
+    assert half_decades(-2, 0) == [0.01, 0.032, 0.1, 0.32, 1.0]
+
+
+def test_sentences_say_direction_count_size_and_rule():
+    finding = Finding(Verdict.BETTER, -0.41, (-0.52, -0.28), 9, 10, 0.05, 0.2)
+    assert sentence(finding) == "Lower error in 9 of 10 runs: −41 % (−52 to −28)."
+    assert sentence(replace(finding, verdict=Verdict.WORSE)).startswith("Higher error in 1 of 10 runs")
+    assert sentence(replace(finding, verdict=Verdict.SAME)).endswith("within ± 5 %.")
+    assert "would have shown 20 %" in sentence(replace(finding, verdict=Verdict.UNCLEAR))
