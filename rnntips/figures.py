@@ -16,6 +16,7 @@ from rnntips.evidence import interval
 from rnntips.runs import Runs
 from rnntips.study import Study
 from rnntips.tasks import Forecast
+from rnntips.tips import Tip
 from rnntips.training import first_states
 
 __all__ = ["COLORS", "forest", "loss_bands", "paired", "png", "scaled_inputs", "series", "show"]
@@ -176,27 +177,24 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     return right
 
 
-def forest(record: Mapping, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Every claim of a record, pooled (diamonds) and setting by setting (dots), with 95 % intervals."""
-    chosen = [claim for claim in record["claims"] if claims is None or claim["id"] in claims]
-    rows = [row for c in chosen for row in [(_title(c), c, True), *((n, f, False) for n, f in c["settings"].items())]]
-    ax = ax or _axes(1, 8.6, 0.27 * len(rows) + 0.9)[0]
+def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals."""
+    chosen = [claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims]
+    rows = []
+    for claim in chosen:
+        rows.append((tip.texts[claim["id"]]["short"], claim, True))
+        rows += [(name, finding, False) for name, finding in claim["settings"].items()]
+    rows.reverse()
+    ax = ax or _axes(1, 8.6, 0.24 * len(rows) + 0.8)[0]
     smallest = 100 * chosen[0]["smallest"]
     ax.axvspan(-smallest, smallest, color="black", alpha=0.07, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    for row, (_, finding, whole) in enumerate(reversed(rows)):
-        low, high = (100 * value for value in finding["interval"])
+    for row, (_, finding, whole) in enumerate(rows):
         color = "black" if whole else COLORS["variant"]
-        ax.plot([low, high], [row, row], color=color, linewidth=2 if whole else 1.2)
+        ax.plot([100 * value for value in finding["interval"]], [row, row], color=color, linewidth=2 if whole else 1.2)
         ax.plot(100 * finding["effect"], row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
-    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in reversed(rows)])
-    for label, (_, _, whole) in zip(ax.get_yticklabels(), reversed(rows), strict=True):
+    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in rows], ylim=(-0.7, len(rows) - 0.3))
+    for label, (_, _, whole) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
-    ax.set(xlabel="error of the variant against the baseline (%), 95 % interval")
+    ax.set(xlabel="error of the variant against the baseline (%), mean and 95 % interval")
     return ax
-
-
-def _title(claim: Mapping) -> str:
-    sides = {(f["baseline"], f["variant"]) for f in claim["settings"].values()}
-    pair = " → ".join(sides.pop()) if len(sides) == 1 else "best → worst"
-    return f"{claim['id']}: {pair}"

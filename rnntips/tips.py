@@ -16,7 +16,7 @@ from rnntips import series
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, unknown_name
 from rnntips.recipe import Recipe
-from rnntips.study import Pick, half_decades
+from rnntips.study import Pick, half_decades, percent
 from rnntips.tasks import Forecast, forecast
 from rnntips.windows import difference_lags
 
@@ -30,6 +30,16 @@ SETTINGS: dict[str, Callable[[], Forecast]] = {
     "sines": lambda: forecast(series.sines()),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
 }
+
+
+class Words(str):
+    """Text that a notebook shows as Markdown and a terminal as it is."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,35 @@ class Tip:
     def verdict(self) -> str:
         """The record's word on the tip's first claim."""
         return next(iter(self.words.values()))
+
+    @cached_property
+    def texts(self) -> dict[str, Any]:
+        """What readers are told, claim by claim: a short title, and a sentence for each word the record may say."""
+        return tomllib.loads(_data(f"texts/{self.name}.toml"))
+
+    def rule(self) -> "Words":
+        """The record in sentences, one paragraph a claim; filled in from its numbers."""
+        return Words("\n\n".join(self._sentence(claim) for claim in self.record["claims"]))
+
+    def _sentence(self, claim: Mapping[str, Any]) -> str:
+        numbers = {name: percent(found["effect"]) for name, found in claim["settings"].items()}
+        numbers |= {"effect": percent(claim["effect"]), "detectable": f"{100 * claim['detectable']:.0f} %"}
+        kind = "DEPENDS" if claim["word"].startswith("DEPENDS") else claim["word"]
+        return self.texts[claim["id"]][kind].format_map(numbers)
+
+    def table(self) -> "Words":
+        """Every claim with its word, effect, interval and number of seeds, as a Markdown table."""
+        rows = [
+            "| claim | source | what the record says | error | 95 % interval | seeds |",
+            "|---|---|---|---|---|---|",
+        ]
+        for claim in self.record["claims"]:
+            plan, (low, high) = self.plans[claim["id"]], (percent(value) for value in claim["interval"])
+            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", percent(claim["effect"]),
+                     f"{low} to {high}", str(claim["n"])]  # fmt: skip
+            rows.append(f"| {' | '.join(cells)} |")
+        provisional = f"\n\nProvisional: {self.record['provisional']}." if self.record["provisional"] else ""
+        return Words("\n".join(rows) + provisional)
 
     def live(self) -> tuple[Recipe, Recipe, str]:
         """Baseline, variant and setting of the default live comparison."""

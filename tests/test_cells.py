@@ -16,7 +16,9 @@ def random_problem(cell, dtype=torch.float64):
     g = torch.Generator().manual_seed(1)
     gates = GATES[cell] * H
     x = torch.randn(R, B, T, C, generator=g, dtype=dtype)
-    weights = [torch.randn(R, *shape, generator=g, dtype=dtype) / 2 for shape in ((C, gates), (H, gates), (gates,), (gates,))]
+    weights = [
+        torch.randn(R, *shape, generator=g, dtype=dtype) / 2 for shape in ((C, gates), (H, gates), (gates,), (gates,))
+    ]
     return x, [w.requires_grad_() for w in weights]
 
 

@@ -131,7 +131,9 @@ def test_stop_keeps_what_was_recorded(sines):
 
 def test_first_states_of_large_raw_numbers_do_not_tell_windows_apart(sines):
     far = rt.series.sines(steps=600, offset=30_000.0)
-    spread = {kind: first_states(SHORT.but(input_scaling=kind), far, [0, 1]).std(1).mean() for kind in ("none", "standard")}
+    spread = {
+        kind: first_states(SHORT.but(input_scaling=kind), far, [0, 1]).std(1).mean() for kind in ("none", "standard")
+    }
     assert spread["none"] < 0.01 < 0.1 < spread["standard"]
 
 

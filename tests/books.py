@@ -1,0 +1,104 @@
+"""The one entry point to the notebooks: execute and normalise, check with nbval, sabotage.
+
+python tests/books.py refresh [BOOK]    execute and store (all books, or one)
+python tests/books.py check [BOOK]      compare a fresh execution with what is stored
+"""
+
+import copy
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "notebooks"
+CELL_TIMEOUT = 120
+VIEW = "application/vnd.jupyter.widget-view+json"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# Live numbers differ between machines; their constant text/plain is compared instead.
+NOT_COMPARED = ("text/html",)
+
+
+def pytest_collectstart(collector) -> None:
+    """A hook of nbval's: this file is also its plugin."""
+    if collector.path.suffix == ".ipynb" if hasattr(collector, "path") else False:
+        collector.skip_compare += NOT_COMPARED
+
+
+def books(name: str | None = None) -> list[Path]:
+    """Every notebook, or the one named so."""
+    found = sorted(path for path in FOLDER.glob("*.ipynb") if name in (None, path.stem, path.name))
+    if not found:
+        sys.exit(f"No notebook {name!r} in {FOLDER}. There are: {', '.join(p.stem for p in books())}.")
+    return found
+
+
+def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The form in which notebooks are stored: no widget state, no timings, one kernel name, counts 1 … n."""
+    book = copy.deepcopy(book)
+    book.metadata = nbformat.from_dict(
+        {
+            "kernelspec": KERNEL,
+            "language_info": {"name": "python"},
+            **({"rnntips": book.metadata["rnntips"]} if "rnntips" in book.metadata else {}),
+        }
+    )
+    book.nbformat, book.nbformat_minor = 4, 5
+    count = 0
+    for cell in book.cells:
+        cell.metadata = {key: cell.metadata[key] for key in ("jupyter", "tags") if key in cell.metadata}
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = count
+            output.get("data", {}).pop(VIEW, None)
+    return book
+
+
+def refresh(path: Path) -> float:
+    """Execute a notebook in place and store it; returns seconds."""
+    began = time.perf_counter()
+    book = nbformat.read(path, as_version=4)
+    NotebookClient(book, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    nbformat.write(normal(book), path)
+    return time.perf_counter() - began
+
+
+def check(paths: list[Path], *options: str) -> subprocess.CompletedProcess:
+    """nbval on some notebooks: strict where the versions are the pinned ones, lax elsewhere."""
+    reference = platform.system() == "Linux" and sys.version_info[:2] == (3, 11)
+    command = [sys.executable, "-m", "pytest", "-p", "books", "--nbval" if reference else "--nbval-lax",
+               "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider",
+               "-c", str(ROOT / "tests" / "nbval.ini"), "-q", *options, *map(str, paths)]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def sabotaged(path: Path, sabotage: str, folder: Path) -> Path:
+    """A copy whose first code cell also does something to the package."""
+    book = nbformat.read(path, as_version=4)
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    first.source += f"\n{sabotage}"
+    copied = folder / path.name
+    nbformat.write(book, copied)
+    return copied
+
+
+if __name__ == "__main__":
+    action, *names = sys.argv[1:] or ["check"]
+    chosen = books(names[0] if names else None)
+    if action == "refresh":
+        for book_path in chosen:
+            print(f"{book_path.stem}: {refresh(book_path):.0f} s")
+    else:
+        result = check(chosen)
+        print(result.stdout)
+        sys.exit(result.returncode)
