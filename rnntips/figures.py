@@ -19,7 +19,7 @@ from rnntips.tasks import Forecast
 from rnntips.tips import Tip
 from rnntips.training import first_states
 
-__all__ = ["COLORS", "forest", "loss_bands", "paired", "png", "scaled_inputs", "series", "show"]
+__all__ = ["COLORS", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
 # Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
 # the line style says the same as the colour.
@@ -29,8 +29,17 @@ GREY = "#595959"
 DPI = 90
 
 
+class Still(Figure):
+    """A figure that notebooks show without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def _axes(count: int, width: float, height: float, **grid) -> list[Axes]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Still(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, count, squeeze=False, gridspec_kw=grid)[0]
     for ax in axes:
@@ -40,15 +49,8 @@ def _axes(count: int, width: float, height: float, **grid) -> list[Axes]:
 
 def _plain(axis) -> None:
     """Numbers as people write them; the default labels of log axes are mathtext, which is not thread-safe."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def png(ax: Axes) -> bytes:
-    """The figure that holds these axes, as PNG bytes."""
-    buffer = BytesIO()
-    ax.figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def show(study: Study) -> None:
@@ -68,7 +70,9 @@ def show(study: Study) -> None:
         left, right = _axes(2, 8.6, 3.1, width_ratios=[3, 2])
         loss_bands(study, setting, left)
         paired(study, setting, right)
-        display({"text/plain": f"<figure: {study.label} on {setting}>", "image/png": png(left)}, raw=True)
+        display(
+            {"text/plain": f"<figure: {study.label} on {setting}>", "image/png": left.figure._repr_png_()}, raw=True
+        )
 
 
 def _span(seeds: np.ndarray) -> str:
@@ -169,7 +173,7 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     left.set(yticks=range(len(sides)), yticklabels=[*reversed(sides)], xlabel="values fed to the network")
     left.axvspan(-2, 2, color="black", alpha=0.07, linewidth=0)
     left.set_xticks([-10, -1, 0, 1, 10, 1000, 30000])
-    right.set(xscale="log", yticks=[], xlabel="how far windows drive the states apart", xlim=(7e-5, 1))
+    right.set(xscale="log", yticks=[], xlabel="spread of states between windows", xlim=(7e-5, 1))
     right.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1])
     _plain(left.xaxis), _plain(right.xaxis)
     for ax in (left, right):

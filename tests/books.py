@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
 CELL_TIMEOUT = 120
+IMPORT = "import rnntips as rt"
 VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # Live numbers differ between machines; their constant text/plain is compared instead.
@@ -26,7 +27,7 @@ NOT_COMPARED = ("text/html",)
 
 def pytest_collectstart(collector) -> None:
     """A hook of nbval's: this file is also its plugin."""
-    if collector.path.suffix == ".ipynb" if hasattr(collector, "path") else False:
+    if collector.path.suffix == ".ipynb":
         collector.skip_compare += NOT_COMPARED
 
 
@@ -83,10 +84,11 @@ def check(paths: list[Path], *options: str) -> subprocess.CompletedProcess:
 
 
 def sabotaged(path: Path, sabotage: str, folder: Path) -> Path:
-    """A copy whose first code cell also does something to the package."""
+    """A copy that does something to the package right after importing it."""
     book = nbformat.read(path, as_version=4)
     first = next(cell for cell in book.cells if cell.cell_type == "code")
-    first.source += f"\n{sabotage}"
+    assert IMPORT in first.source, f"{path.name}: the first code cell does not import the package"
+    first.source = first.source.replace(IMPORT, f"{IMPORT}\n{sabotage}", 1)
     copied = folder / path.name
     nbformat.write(book, copied)
     return copied

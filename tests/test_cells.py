@@ -99,5 +99,5 @@ def test_initialisers_keep_their_laws():
     assert initialiser("normal:0.3")((300, 300), 300, rng).std() == pytest.approx(0.3, rel=0.02)
     with pytest.raises(BadArgument, match="Did you mean 'orthogonal'"):
         initialiser("orthogonl")
-    with pytest.raises(BadArgument, match="normal:0.1"):
+    with pytest.raises(BadArgument, match=r"normal:0\.1"):
         initialiser("normal:small")

@@ -1,0 +1,119 @@
+"""The notebooks: their form, their results, and that their checks can fail."""
+
+import json
+import re
+
+import books
+import nbformat
+import pytest
+
+BOOKS = books.books()
+CORE = {"cells": 35, "words": 900, "lines": 120}
+TAGS = {"exercise"}
+SABOTAGE = {
+    "nothing learns": "rt.optimizers.Adam.step = lambda self, state, gradient, *_: 0 * gradient",
+    "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
+    "rt.windows.SCALINGS['standard']))",
+}
+
+
+@pytest.fixture(params=BOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def book(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(book):
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def words(book):
+    return " ".join(cell.source for cell in book.cells if cell.cell_type == "markdown").split()
+
+
+def test_a_stored_notebook_is_in_the_normal_form(path, book):
+    assert nbformat.writes(books.normal(book)) + "\n" == path.read_text(encoding="utf-8")
+    assert path.stat().st_size < 500_000
+
+
+def test_every_cell_was_executed_without_errors_or_warnings(book):
+    for cell in code(book):
+        assert cell.execution_count is not None
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+def test_a_lesson_keeps_its_size(book):
+    assert len(book.cells) <= CORE["cells"]
+    assert len(words(book)) <= CORE["words"]
+    assert sum(cell.source.count("\n") + 1 for cell in code(book)) <= CORE["lines"]
+    assert max(cell.source.count("\n") + 1 for cell in code(book)) <= 12
+
+
+def test_cells_hide_nothing_and_ignore_nothing(book):
+    for cell in code(book):
+        tags = set(cell.metadata.get("tags", []))
+        assert tags <= TAGS
+        assert "NBVAL" not in cell.source and "%run" not in cell.source and "import *" not in cell.source
+        assert "exercise" in tags or not re.search(r"^(def|class) ", cell.source, re.M)
+        assert not cell.source.rstrip().endswith(";")
+
+
+def test_nothing_above_the_panel_shows_a_result_and_results_below_start_folded(book):
+    cells = code(book)
+    first = next(i for i, cell in enumerate(cells) if "Panel(" in cell.source)
+    for cell in cells[:first]:
+        assert "compare(" not in cell.source and "study" not in cell.source and "record" not in cell.source
+    for cell in cells[first:]:
+        if any(word in cell.source for word in ("Panel(", "study", "compare(", "tip.", "figures.")):
+            assert cell.metadata.get("jupyter", {}).get("outputs_hidden"), cell.source
+
+
+def test_the_first_check_stands_in_the_first_third(book):
+    first = next(i for i, cell in enumerate(book.cells) if cell.cell_type == "code" and "\nassert " in cell.source)
+    assert first < len(book.cells) / 3
+
+
+def test_every_figure_and_every_printed_check_was_stored(book):
+    for cell in code(book):
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        if cell.source.endswith((".figure", "study")):
+            assert "image/png" in kinds, cell.source
+        if "print(" in cell.source:
+            assert any(output.get("text", "").strip() for output in cell.outputs)
+
+
+def test_no_claim_codes_on_the_readers_page(book):
+    shown = json.dumps([[cell.source, cell.get("outputs", [])] for cell in book.cells])
+    shown = re.sub(r'"image/png": "[^"]*"', "", shown)
+    assert not re.search(r"\bC\d{1,2}\b", shown)
+
+
+def test_front_matter_names_difficulty_minutes_and_prerequisites_that_exist(book):
+    front = book.metadata["rnntips"]
+    assert front["difficulty"] in (1, 2, 3) and front["form"] in ("core", "short", "own")
+    assert set(front["prerequisites"]) <= {path.stem for path in BOOKS}
+    assert f"about {front['minutes']} minutes" in book.cells[0].source
+
+
+def test_nbval_passes(path):
+    result = books.check([path])
+    assert result.returncode == 0, result.stdout
+    assert re.search(rf"{len(code(nbformat.read(path, as_version=4)))} passed", result.stdout)
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_sabotage_is_seen_by_the_first_check(path, tmp_path, name):
+    """The unharmed notebook passes by the same command (`test_nbval_passes`)."""
+    cells = code(nbformat.read(path, as_version=4))
+    first = next(i for i, cell in enumerate(cells) if "\nassert " in cell.source)
+    copied = books.sabotaged(path, SABOTAGE[name], tmp_path)
+    result = books.check([copied], "-x")
+    assert result.returncode == 1, result.stdout
+    assert re.search(rf"::Cell {first}\b", result.stdout), result.stdout
+    assert re.search(r"AssertionError|differ|mismatch", result.stdout), result.stdout
