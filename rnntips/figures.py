@@ -91,9 +91,8 @@ def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = No
 
 
 def side_names(study: Study) -> tuple[str, str]:
-    """What each side is called in a legend: the value of the field under test."""
-    changed = [pair for name, pair in study.baseline.diff(study.variant).items() if name != "lr"]
-    return (str(changed[0][0]), str(changed[0][1])) if changed else ("baseline", "variant")
+    """What each side is called in a legend: its value of the field under test."""
+    return str(getattr(study.baseline, study.field)), str(getattr(study.variant, study.field))
 
 
 def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
@@ -110,14 +109,15 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
     _plain(ax.xaxis), _plain(ax.yaxis)
     ax.set_yticks(log_ticks(*ax.get_ylim()))
-    ax.legend(frameon=False, title=next(n for n in study.baseline.diff(study.variant) if n != "lr"))
+    ax.legend(frameon=False, title=study.field)
     return ax
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers."""
+    """1, 2 and 5 times powers of ten between two positive numbers; over many decades the powers alone."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    return [tick for power in powers for tick in 10**power * np.array([1, 2, 5]) if low <= tick <= high]
+    factors = [1, 2, 5] if high / low < 3000 else [1]
+    return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
 
 
 def _bounds(ax: Axes, runs: Runs) -> None:

@@ -177,6 +177,8 @@ def demand(weeks: int = 12) -> Series:
     working = -0.9 * np.cos(hour - 0.5) - 0.42 * np.cos(2 * hour - 0.9) + 0.16 * np.cos(3 * hour)
     weekend = 0.75 * working - 0.35 * np.cos(hour) - 0.55
     week = np.concatenate([working] * 5 + [weekend - 0.1, weekend])
+    hours = np.hanning(11)  # days pass into each other over a few hours, not at the stroke of midnight
+    week = np.convolve(np.pad(week, 5, mode="wrap"), hours / hours.sum(), mode="valid")
 
     def simulate(rng: np.random.Generator) -> np.ndarray:
         steps = weeks * 336

@@ -69,6 +69,13 @@ class Study:
     n = property(lambda self: self.finding.n)
 
     @property
+    def field(self) -> str:
+        """The field under test: what differs and was neither tuned nor merely allowed to."""
+        changed = self.baseline.diff(self.variant)
+        nuisance = {*self.allow, *(name for picks in self.tuned.values() for name in picks[0])}
+        return next((name for name in changed if name not in nuisance), next(iter(changed)))
+
+    @property
     def label(self) -> str:
         """What was changed, from the recipes themselves."""
         changed = self.baseline.diff(self.variant)

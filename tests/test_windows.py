@@ -16,7 +16,7 @@ DIVIDING = sorted(set(SCALINGS) - {"none", "centre"})
 AFFINE = ["standard", "minmax", "symmetric", "robust"]  # these take both place and size out of the numbers
 FEATURES = ["levels", "differences:1", "differences:5"]
 
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def record(seed: int = 0, channels: int = 2) -> np.ndarray:
@@ -141,7 +141,7 @@ def test_a_perfect_prediction_scaled_back_is_the_truth(target, scaling, horizon)
     values = record()
     found = cut(values, 4, horizon, target=target, target_scaling=scaling)
     np.testing.assert_array_equal(values[found.times, :1], found.truth)
-    np.testing.assert_allclose(found.targets.astype(float) * found.spread + found.offset, found.truth, rtol=1e-5)
+    np.testing.assert_allclose(found.targets.astype(float) * found.spread + found.offset, found.truth, rtol=0, atol=1e-4)
 
 
 def test_a_change_is_counted_from_the_windows_last_value():
@@ -154,7 +154,6 @@ def test_a_change_is_counted_from_the_windows_last_value():
 def test_history_moves_the_first_target():
     """`history` is the first target time, so that a longer window fits."""
     found = cut(record(), 50, history=60)
-    assert 60 == found.times[0] and 10 == found.starts[0] + found.horizon - 1 if hasattr(found, "horizon") else True
     np.testing.assert_array_equal(np.arange(60, N), found.times)
     np.testing.assert_array_equal(np.arange(10, N - 50), found.starts)
 

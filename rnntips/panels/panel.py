@@ -97,6 +97,7 @@ class Panel(widgets.VBox):
             [*self.guess_buttons.values(), self.just_run, self.stop_button], layout={"flex_flow": "row wrap"}
         )
         super().__init__([self.question, controls, run, self.picture, self.status])
+        self.add_class("rnntips-panel")
         self._ask()
         self._enable()
 
@@ -190,7 +191,7 @@ class Panel(widgets.VBox):
         rates = " and ".join(f"{side.recipes[0].lr:g}" for side in sides)
         return (
             f"{words}<br><small>{study.n} runs a side, seeds 0 to {study.n - 1}; learning rates {rates}, each tuned "
-            f"for its side; {sides[0].updates} updates in {sides[0].seconds:.1f} s on {sides[0].device}. "
+            f"for its side; {sides[0].reached} updates in {sides[0].seconds:.1f} s on {sides[0].device}. "
             "An error above the naive one counts as the naive one.</small>"
         )
 

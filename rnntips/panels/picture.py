@@ -71,9 +71,9 @@ def _curves(record: Runs, n: int, sides: Sequence[str]) -> list[str]:
 
     parts = [_line(x0, y1, x1, y1), _line(x0, y0, x0, y1)]
     for tick in log_ticks(1, record.updates):
-        parts.append(_text(across(tick), y1 + 16, f"{tick:,.4g}"))
+        parts.append(_text(across(tick), y1 + 16, f"{tick:,.5g}"))
     for tick in log_ticks(bottom, top):
-        parts.append(_text(x0 - 6, down(tick) + 4, f"{tick:,.4g}", "end"))
+        parts.append(_text(x0 - 6, down(tick) + 4, f"{tick:,.5g}", "end"))
     for name, value in (("naive = 100 %", trivial), ("floor = 0 %", floor)):
         parts += [_line(x0, down(value), x1, down(value), dash="2 3"), _text(x1, down(value) - 4, name, "end")]
     parts.append(_text((x0 + x1) / 2, y1 + 34, "updates"))

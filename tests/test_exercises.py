@@ -1,0 +1,171 @@
+"""Exercises: right answers pass, wrong ones are told what is wrong, help comes step by step."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from rnntips.exercises import scaling
+
+
+def by_training_part(train, test):
+    mean, deviation = train.mean(), train.std()
+    return (train - mean) / deviation, (test - mean) / deviation
+
+
+def with_sample_deviation(train, test):
+    scaled = [(part - np.mean(train)) / np.std(train, ddof=1) for part in (train, test)]
+    return scaled[0], scaled[1]
+
+
+def in_plain_python(train, test):
+    mean = sum(train) / len(train)
+    deviation = (sum((x - mean) ** 2 for x in train) / len(train)) ** 0.5
+    return [(x - mean) / deviation for x in train], [(x - mean) / deviation for x in test]
+
+
+RIGHT = [by_training_part, with_sample_deviation, in_plain_python]
+
+
+def unchanged(train, test):
+    return train, test
+
+
+def unwritten(train, test):
+    raise NotImplementedError("write me")
+
+
+def joint(train, test):
+    both = np.concatenate([train, test])
+    return (train - both.mean()) / both.std(), (test - both.mean()) / both.std()
+
+
+def each_by_itself(train, test):
+    return by_training_part(train, train)[0], by_training_part(test, test)[0]
+
+
+def by_variance(train, test):
+    return (train - train.mean()) / train.var(), (test - train.mean()) / train.var()
+
+
+def centred(train, test):
+    return train - train.mean(), test - train.mean()
+
+
+def divided(train, test):
+    return train / train.std(), test / train.std()
+
+
+def untouched_test(train, test):
+    return by_training_part(train, test)[0], test
+
+
+def centred_test(train, test):
+    return by_training_part(train, test)[0], test - train.mean()
+
+
+def joint_test(train, test):
+    return by_training_part(train, test)[0], joint(train, test)[1]
+
+
+def untouched_train(train, test):
+    return train, by_training_part(train, test)[1]
+
+
+def in_place(train, test):
+    mean, deviation = train.mean(), train.std()
+    for part in (train, test):
+        part -= mean
+        part /= deviation
+    return train, test
+
+
+def in_place_and_forgotten(train, test):
+    test -= train.mean()
+    test /= train.std()
+    return (train - train.mean()) / train.std(), test
+
+
+WRONG = {
+    unchanged: ["nothing was scaled"],
+    unwritten: ["NotImplementedError", "write me"],
+    joint: ["seen the test part", "training part alone"],
+    each_by_itself: ["test part", "own mean and deviation"],
+    by_variance: ["variance", "standard deviation"],
+    centred: ["centred", "divide", "deviation"],
+    divided: ["mean 0"],
+    untouched_test: ["test part"],
+    centred_test: ["test part"],
+    joint_test: ["test part"],
+    untouched_train: ["training part", "mean 0 and deviation 1"],
+    in_place: ["changes the arrays", "new ones"],
+    in_place_and_forgotten: ["changes the arrays", "new ones"],
+    lambda train, test: None: ["return two arrays"],
+    lambda train, test: by_training_part(train, test)[0]: ["return two arrays"],
+    lambda train, test: (*by_training_part(train, test), 1): ["return two arrays"],
+    lambda train, test: by_training_part(train, test)[::-1]: ["shapes", "(200,)", "(80,)"],
+    lambda train, test: (train.mean(), train.std()): ["shapes", "()"],
+    lambda train, test: (train * np.nan, test * np.nan): ["nan"],
+    lambda train: train: ["TypeError"],
+    "no function": ["TypeError"],
+}
+
+
+@pytest.fixture
+def exercise():
+    """The exercise as a reader finds it: no test here leaves a trace in it."""
+    return copy.copy(scaling.no_peeking)
+
+
+def says(capsys, step, *arguments) -> str:
+    capsys.readouterr()
+    step(*arguments)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", RIGHT, ids=lambda a: a.__name__)
+def test_a_right_answer_passes_however_it_is_written(exercise, capsys, answer):
+    """Array code, the sample deviation and plain Python are all right."""
+    assert "Right." == says(capsys, exercise.check, answer).strip()
+    assert exercise.passed
+
+
+@pytest.mark.parametrize(("answer", "words"), WRONG.items(), ids=lambda a: getattr(a, "__name__", ""))
+def test_a_wrong_answer_is_told_what_is_wrong_with_it(exercise, capsys, answer, words):
+    """Each mistake has its own message, and none of them passes or stops the notebook."""
+    said = says(capsys, exercise.check, answer)
+    assert said.startswith("Not yet: ") and not [word for word in words if word not in said]
+    assert not exercise.passed
+
+
+def test_hints_come_one_at_a_time_and_the_last_one_stays(exercise, capsys):
+    """They go from a question to nearly the answer."""
+    said = [says(capsys, exercise.hint) for _ in range(4)]
+    assert 3 == len(set(said)) and said[2] == said[3]
+    assert "Which array" in said[0] and "train.mean()" in said[1] and "return" in said[2]
+    assert ["return" in hint for hint in said[:2]] == [False, False]
+
+
+def test_the_solution_waits_for_three_tries(exercise, capsys):
+    """It counts down, and gives nothing away before."""
+    for left in ("3 more answers", "2 more answers", "1 more answer "):
+        said = says(capsys, exercise.solution)
+        assert left in said and "def" not in said
+        exercise.check(unchanged)
+    assert "def" in says(capsys, exercise.solution)
+
+
+def test_the_solution_waits_for_nothing_after_a_pass(exercise, capsys):
+    """A later wrong answer does not take the pass back."""
+    exercise.check(by_training_part)
+    exercise.check(unchanged)
+    assert exercise.passed and "def" in says(capsys, exercise.solution)
+
+
+def test_what_is_printed_as_the_solution_passes_the_check(exercise, capsys):
+    """A reader may paste it and be right."""
+    exercise.check(by_training_part)
+    namespace = {}
+    exec(says(capsys, exercise.solution), {"np": np}, namespace)
+    (solution,) = namespace.values()
+    assert "Right." in says(capsys, copy.copy(exercise).check, solution)

@@ -1,0 +1,98 @@
+"""Figures hold what the record holds; tested on their data, not their pixels."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import rnntips as rt
+from rnntips import figures
+
+
+@pytest.fixture(scope="module")
+def study():
+    baseline = rt.Recipe(updates=30, past=8, width=4, batch_size=4)
+    return rt.compare(baseline, baseline.but(lr=1e-4), on=rt.series.sines(steps=400), seeds=range(10))
+
+
+def png(ax):
+    data = ax.figure._repr_png_()
+    assert data.startswith(b"\x89PNG")
+    return data
+
+
+def test_loss_bands_show_every_run_and_both_medians(study):
+    ax = figures.loss_bands(study)
+    baseline, _ = study.runs["sines"]
+    lines = ax.get_lines()
+    assert len(lines) == 2 * (10 + 1) + 2
+    np.testing.assert_allclose(np.median(baseline.valid_score[:, 1:], 0), lines[10].get_ydata())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.01", "0.0001"]
+    assert "units" in ax.get_ylabel() and ax.get_xlabel() == "updates"
+    assert lines[10].get_linestyle() != lines[21].get_linestyle()
+    png(ax)
+
+
+def test_paired_marks_are_the_effects_and_point_by_direction(study):
+    ax = figures.paired(study)
+    marks = {line.get_marker(): line.get_xdata() for line in ax.get_lines()}
+    effects = 100 * np.expm1(study.effects("sines"))
+    np.testing.assert_allclose(sorted([*marks["o"], *marks["^"]]), np.sort(effects))
+    assert (np.array(marks["o"]) < 0).all() and (np.array(marks["^"]) >= 0).all()
+    np.testing.assert_allclose(marks["D"], [100 * study.effect])
+    png(ax)
+
+
+def test_forest_has_a_row_for_every_claim_and_setting():
+    tip = rt.tips["scaling"]
+    ax = figures.forest(tip)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(labels) == sum(1 + len(claim["settings"]) for claim in tip.record["claims"])
+    assert labels[-1] == tip.texts["C1"]["short"]
+    diamonds = [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "D"]
+    np.testing.assert_allclose(diamonds[::-1], [100 * claim["effect"] for claim in tip.record["claims"]])
+    png(ax)
+
+
+def test_scaled_inputs_shows_what_the_network_is_fed():
+    recipe, task = rt.Recipe(past=8, width=4), rt.tasks.forecast(rt.series.sines(steps=400, offset=1000.0))
+    ax = figures.scaled_inputs({"raw": (recipe.but(input_scaling="none"), task), "scaled": (recipe, task)}, range(3))
+    left, right = ax.figure.axes
+    raw = left.get_lines()[2].get_xdata()
+    assert 990 < raw[0] < raw[1] < 1010
+    spreads = [np.median(line.get_xdata()) for line in right.get_lines()]
+    assert spreads[0] > 10 * spreads[1]  # rows run upwards: scaled first
+    png(ax)
+
+
+def test_showing_a_study_gives_a_sentence_and_a_picture(study, monkeypatch):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
+    study._ipython_display_()
+    assert shown[0]["text/plain"] == "Study(lr: 0.01 → 0.0001; on sines)"
+    assert study.sentence in shown[0]["text/html"] and "seeds 0 to 9" in shown[0]["text/html"]
+    assert shown[1]["image/png"].startswith(b"\x89PNG")
+
+
+def test_colours_have_a_contrast_of_at_least_four_and_a_half_on_white():
+    for color in [*figures.COLORS.values(), figures.GREY]:
+        channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5, color
+
+
+def test_figures_can_be_drawn_by_several_threads_at_once(study):
+    alone = png(figures.loss_bands(study))
+    found, threads = [], []
+    for _ in range(4):
+        threads.append(threading.Thread(target=lambda: found.append(png(figures.loss_bands(study)))))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 4
+
+
+def test_log_ticks_lie_between_their_ends():
+    assert figures.log_ticks(3, 600) == [5, 10, 20, 50, 100, 200, 500]
