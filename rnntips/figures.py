@@ -18,6 +18,7 @@ from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.tips import Tip
 from rnntips.training import first_states
+from rnntips.windows import TRAIN
 
 __all__ = ["COLORS", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
@@ -81,10 +82,11 @@ def _span(seeds: np.ndarray) -> str:
 
 
 def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
-    """The last steps of one seed's training part."""
+    """The last steps before the validation part, of the record that one seed sees."""
     ax = ax or _axes(1, 8.6, 2.2)[0]
     values = task.record(seed)[:, 0]
-    ax.plot(np.arange(steps), values[1000 : 1000 + steps], color=COLORS["baseline"])
+    values = values[: int(TRAIN * len(values))][-steps:]
+    ax.plot(np.arange(len(values)), values, color=COLORS["baseline"])
     ax.set(xlabel="step", ylabel=f"{task.series.name} ({task.unit})")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
     return ax

@@ -116,7 +116,7 @@ class Runs:
 
     def only(self, rows: Sequence[int]) -> "Runs":
         """A record of some of the runs."""
-        picked = {name: getattr(self, name)[rows] for name in PER_RUN}
+        picked = {name: getattr(self, name)[rows] for name in PER_RUN if len(getattr(self, name))}
         state = {name: value[rows] for name, value in self.optimizer_state.items()}
         rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)

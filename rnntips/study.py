@@ -159,7 +159,7 @@ def compare(
         TwoChanges: The sides differ in more than one field.
         BadArgument: They do not differ at all, or an argument cannot be used.
     """
-    grids = tuning_grids(tune, baseline, variant)
+    grids, stop = tuning_grids(tune, baseline, variant), stop or Event()
     _one_change(baseline, variant, {*grids, *allow})
     sides = (baseline, variant)
     runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, record)
@@ -187,7 +187,7 @@ def sweep(
         raise TwoChanges(f"A sweep varies one field; {len(values)} came ({', '.join(values) or 'none'}).")
     ((name, tried),) = values.items()
     variants = [baseline.but(**{name: value}) for value in tried if value != getattr(baseline, name)]
-    grids = tuning_grids(tune, baseline, *variants)
+    grids, stop = tuning_grids(tune, baseline, *variants), stop or Event()
     sides = (baseline, *variants)
     runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None)
     studies = {}

@@ -56,7 +56,8 @@ def train(
         seeds: One run each. A run depends on its recipe, task and seed alone, not on its company.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         record: An empty `Runs()` to fill, so that another thread can look at it meanwhile.
-        stop: Set it from another thread to end training after the current update.
+        stop: Set it from another thread to end training after the current update. An interrupted kernel does the
+            same; what was recorded until then is kept.
         start: A finished record of the same runs to go on from: its weights and optimizer state.
 
     Returns:
@@ -65,7 +66,7 @@ def train(
     Raises:
         BadArgument: Bad seeds, a batch larger than the training part, a device that is not there.
     """
-    seeds = check_seeds(seeds)
+    seeds, stop = check_seeds(seeds), stop or Event()
     return train_stack([recipe] * len(seeds), on, seeds, device=device, record=record, stop=stop, start=start)
 
 
@@ -79,7 +80,10 @@ def train_stack(
     stop: Event | None = None,
     start: Runs | None = None,
 ) -> Runs:
-    """Like `train`, with a recipe of its own for every run; they may differ in the `PER_RUN` fields only."""
+    """Like `train`, with a recipe of its own for every run; they may differ in the `PER_RUN` fields only.
+
+    An interrupt is raised if there is no `stop` that could tell the caller of it.
+    """
     task = _one_task(on)
     if len({recipe.shape() for recipe in recipes}) != 1:
         raise BadArgument("These recipes differ in shape; train them one shape at a time.")
@@ -91,6 +95,11 @@ def train_stack(
         began = time.perf_counter()
         try:
             _train(record, examples, task, stop, start)
+        except KeyboardInterrupt:
+            if stop is None:
+                raise
+            stop.set()
+            record.stopped = True
         finally:
             record.seconds = time.perf_counter() - began
     return record

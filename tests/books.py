@@ -2,6 +2,7 @@
 
 python tests/books.py refresh [BOOK]    execute and store (all books, or one)
 python tests/books.py check [BOOK]      compare a fresh execution with what is stored
+python tests/books.py measure [BOOK]    seconds and memory of a fresh execution
 """
 
 import copy
@@ -64,13 +65,28 @@ def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return book
 
 
-def refresh(path: Path) -> float:
-    """Execute a notebook in place and store it; returns seconds."""
+def execute(book: nbformat.NotebookNode) -> float:
+    """Run every cell in a fresh kernel; returns seconds."""
     began = time.perf_counter()
-    book = nbformat.read(path, as_version=4)
     NotebookClient(book, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    nbformat.write(normal(book), path)
     return time.perf_counter() - began
+
+
+def refresh(path: Path) -> str:
+    """Execute a notebook in place and store it in the normal form."""
+    book = nbformat.read(path, as_version=4)
+    seconds = execute(book)
+    nbformat.write(normal(book), path)
+    return f"{seconds:.0f} s"
+
+
+def measure(path: Path) -> str:
+    """Seconds of an execution, and the most memory its kernel held (Linux)."""
+    book = nbformat.read(path, as_version=4)
+    probe = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    book.cells.append(nbformat.v4.new_code_cell(probe))
+    seconds = execute(book)
+    return f"{seconds:.0f} s, kernel's peak {book.cells[-1].outputs[0]['text'].strip()} MB"
 
 
 def check(paths: list[Path], *options: str) -> subprocess.CompletedProcess:
@@ -97,9 +113,9 @@ def sabotaged(path: Path, sabotage: str, folder: Path) -> Path:
 if __name__ == "__main__":
     action, *names = sys.argv[1:] or ["check"]
     chosen = books(names[0] if names else None)
-    if action == "refresh":
+    if action in ("refresh", "measure"):
         for book_path in chosen:
-            print(f"{book_path.stem}: {refresh(book_path):.0f} s")
+            print(f"{book_path.stem}: {(refresh if action == 'refresh' else measure)(book_path)}")
     else:
         result = check(chosen)
         print(result.stdout)

@@ -45,7 +45,7 @@ def test_tips_lists_every_tip_with_its_claims_and_words():
     """One paragraph a tip: its question, and under it each claim with what the record says."""
     found = run("tips")
     assert 0 == found.exit_code
-    assert {name for name in rnntips.tips} == {line.split(":")[0] for line in found.output.splitlines() if line[0] != " "}
+    assert set(rnntips.tips) == {line.split(":")[0] for line in found.output.splitlines() if line[0] != " "}
     assert PLAN["question"] in found.output
     words = {claim["id"]: claim["word"] for claim in rnntips.tips["scaling"].record["claims"]}
     for name, claim in PLAN["claims"].items():
@@ -64,7 +64,7 @@ def test_tips_as_json_says_the_same():
 
 
 def planned_runs() -> int:
-    """Counted from the plan file: different (setting, field, value, recipe) × (seven rates × five seeds + the seeds)."""
+    """Counted from the plan file: different sides × (seven rates × five tuning seeds + the plan's seeds)."""
     sides = set()
     for claim in PLAN["claims"].values():
         for setting in claim["settings"]:
@@ -126,7 +126,7 @@ def test_a_tip_without_a_record_says_so(monkeypatch, no_training):
     assert "no" in found.output.lower() and "record" in found.output and "rnntips run scaling" in found.output
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("0:20", range(20)), (":3", range(3)), ("5:7", [5, 6]), ("3,5,8", [3, 5, 8])])
+@pytest.mark.parametrize(("text", "seeds"), [("0:20", range(20)), (":3", range(3)), ("5:7", [5, 6]), ("3,5", [3, 5])])
 def test_seeds_are_a_range_or_a_list(monkeypatch, text, seeds):
     """What is typed is what is computed."""
     asked = []

@@ -26,7 +26,7 @@ def test_every_field_has_an_example_here():
     assert EXAMPLES.keys() == {field.name for field in dataclasses.fields(rt.Recipe)}
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum"}))
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
     other = RECIPE.but(**{name: EXAMPLES[name]})
@@ -35,6 +35,12 @@ def test_but_changes_one_field_and_diff_names_it(name):
     assert {name: pair} == RECIPE.diff(other)
     assert {name: pair[::-1]} == other.diff(RECIPE)
     assert rt.Recipe() == RECIPE  # the original is as it was
+
+
+def test_how_long_is_one_choice():
+    """300 updates against 3 epochs is one difference, though two fields can say how long."""
+    (pair,) = RECIPE.diff(RECIPE.but(budget=rt.epochs(3))).items()
+    assert ("budget", rt.epochs(3)) == (pair[0], pair[1][1])
 
 
 def test_no_change_is_no_difference():
@@ -122,7 +128,7 @@ def test_a_budget_is_a_whole_positive_number(unit, amount):
 
 def test_a_budget_in_an_unknown_unit_is_refused():
     """Anything but updates, epochs and tokens gets the nearest of them."""
-    with pytest.raises(BadArgument, match="'epoch'.*'epochs'"):
+    with pytest.raises(BadArgument, match=r"'epoch'.*'epochs'"):
         rt.Budget(5, "epoch")
 
 
@@ -172,7 +178,7 @@ def test_an_unknown_name_gets_its_field_the_nearest_and_all_known(name, came, ne
     assert nearest is None or f"Did you mean {nearest!r}?" in words
 
 
-@pytest.mark.parametrize(("came", "nearest"), [("witdh", "width"), ("learning_rate", None), ("batchsize", "batch_size")])
+@pytest.mark.parametrize(("came", "nearest"), [("witdh", "width"), ("rate", None), ("batchsize", "batch_size")])
 @pytest.mark.parametrize("make", [rt.Recipe, RECIPE.but], ids=["Recipe", "but"])
 def test_an_unknown_field_gets_the_nearest(make, came, nearest):
     """Misspelt fields are named with a suggestion, by `but` and by `Recipe` alike."""
@@ -204,7 +210,7 @@ def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
 
 def test_momentum_and_adam_do_not_go_together():
     """Adam has a momentum of its own; the message says which optimizers take one."""
-    with pytest.raises(BadArgument, match='momentum.*"sgd".*"rmsprop".*Adam'):
+    with pytest.raises(BadArgument, match=r'momentum.*"sgd".*"rmsprop".*Adam'):
         rt.Recipe(optimizer="adam", momentum=0.9)
     with pytest.raises(BadArgument, match="momentum"):
         rt.Recipe(optimizer="sgd", momentum=0.9).but(optimizer="adam")

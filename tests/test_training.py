@@ -129,6 +129,21 @@ def test_stop_keeps_what_was_recorded(sines):
     np.testing.assert_array_equal(whole.train_loss[:, :5], runs.train_loss[:, :5])
 
 
+def test_an_interrupted_kernel_keeps_the_partial_record(sines):
+    class Interrupted(rt.Runs):
+        def advance(self, updates):
+            super().advance(updates)
+            if updates == 5:
+                raise KeyboardInterrupt
+
+    runs = rt.train(SHORT, sines, [0, 1], record=Interrupted())
+    assert runs.stopped and runs.reached == 5 and np.isfinite(runs.train_loss[:, :5]).all()
+    study = rt.compare(SHORT, SHORT.but(lr=1e-4), on=sines, seeds=range(10), record=Interrupted())
+    assert study.stopped and study.verdict == "UNCLEAR"
+    with pytest.raises(KeyboardInterrupt):
+        train_stack([SHORT], sines, [0], record=Interrupted())
+
+
 def test_first_states_of_large_raw_numbers_do_not_tell_windows_apart(sines):
     far = rt.series.sines(steps=600, offset=30_000.0)
     spread = {

@@ -141,7 +141,8 @@ def test_a_perfect_prediction_scaled_back_is_the_truth(target, scaling, horizon)
     values = record()
     found = cut(values, 4, horizon, target=target, target_scaling=scaling)
     np.testing.assert_array_equal(values[found.times, :1], found.truth)
-    np.testing.assert_allclose(found.targets.astype(float) * found.spread + found.offset, found.truth, rtol=0, atol=1e-4)
+    back = found.targets.astype(float) * found.spread + found.offset
+    np.testing.assert_allclose(back, found.truth, rtol=0, atol=1e-4)
 
 
 def test_a_change_is_counted_from_the_windows_last_value():
