@@ -95,12 +95,14 @@ def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generato
     Raises:
         BadArgument: Unknown name or unreadable number.
     """
-    kind, _, number = init.partition(":")
+    kind, _, number = str(init).partition(":")
     if kind == "normal":
         try:
             deviation = float(number)
         except ValueError:
-            raise BadArgument(f'init={init!r}: write the standard deviation as in "normal:0.1".') from None
+            deviation = math.nan
+        if not 0 <= deviation < math.inf:
+            raise BadArgument(f'init={init!r}: write a standard deviation of at least 0, as in "normal:0.1".')
         return lambda shape, width, rng: rng.normal(0, deviation, shape)
     if init not in _INITIALISERS:
         raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1"])

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +51,7 @@ def lab(no_browser: bool) -> None:
          "--ServerApp.log_level=WARN"],
         env=environment,
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however this ends, the server ends with it
     try:
         _wait_for(server, port, token)
         address = f"http://127.0.0.1:{port}/lab/tree/{START}?token={token}"

@@ -31,6 +31,12 @@ class Busy(RnntipsError):
 def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
     """The error for a name outside a closed set, with the nearest known one."""
     known = sorted(known)
-    near = get_close_matches(str(came), known, n=1)
+    near = get_close_matches(str(came).lower(), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return BadArgument(f"{what} {came!r} is not known.{hint} Choose one of: {', '.join(known)}.")
+
+
+def need_whole(name: str, value: object, least: int) -> None:
+    """Raise unless `value` is a whole number of at least `least`; True is none."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise BadArgument(f"{name}={value!r}: a whole number of at least {least} is needed.")

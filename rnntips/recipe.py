@@ -4,11 +4,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rnntips.cells import CELLS, initialiser
-from rnntips.errors import BadArgument, unknown_name
+from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
 
+UNITS = ("epochs", "tokens", "updates")
 CLIPS = ("global", "tensor", "value")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
@@ -27,7 +28,9 @@ class Budget:
     of: str
 
     def __post_init__(self):
-        _whole(f"budget in {self.of}", self.amount, 1)
+        if self.of not in UNITS:
+            raise unknown_name("unit", self.of, UNITS)
+        need_whole(f"budget in {self.of}", self.amount, 1)
 
     def __repr__(self) -> str:
         return f"{self.amount} {self.of}"
@@ -108,13 +111,20 @@ class Recipe:
     updates: int | None = None
     budget: Budget | None = None
 
+    def __new__(cls, **given: Any) -> "Recipe":
+        """Refuse unknown fields in words before Python does."""
+        for name in given.keys() - cls.__dataclass_fields__.keys():
+            raise unknown_name("field", name, cls.__dataclass_fields__)
+        return super().__new__(cls)
+
     def __post_init__(self):
         self._resolve_budget()
         for name, known in _NAMES.items():
-            if getattr(self, name) not in known and not (name == "target" and self.target is None):
-                raise unknown_name(name, getattr(self, name), known)
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value in known) and not (name == "target" and value is None):
+                raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
-            _whole(name, getattr(self, name), 1)
+            need_whole(name, getattr(self, name), 1)
         for name, (low, low_included, high) in _RANGES.items():
             _within(name, getattr(self, name), low, low_included, high)
         if self.features is not None:
@@ -137,7 +147,7 @@ class Recipe:
                 raise BadArgument(f"updates={self.updates} and budget={self.budget} disagree. Give one of them.")
             object.__setattr__(self, "updates", DEFAULT_UPDATES if amount is None else amount)
             object.__setattr__(self, "budget", None)
-            _whole("updates", self.updates, 1)
+            need_whole("updates", self.updates, 1)
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
 
@@ -147,10 +157,6 @@ class Recipe:
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""
-        known = [f.name for f in fields(self)]
-        for name in changes:
-            if name not in known:
-                raise unknown_name("field", name, known)
         if "budget" in changes and changes["budget"] is not None:
             changes.setdefault("updates", None)
         elif changes.get("updates") is not None:
@@ -158,8 +164,11 @@ class Recipe:
         return replace(self, **changes)
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
-        """Fields in which two recipes differ: name → (mine, theirs)."""
+        """Fields in which two recipes differ: name → (mine, theirs). How long is one field, `updates` or `budget`."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        if any(pairs["budget"]):
+            mine, theirs = pairs.pop("updates")
+            pairs["budget"] = (self.budget or updates(mine), other.budget or updates(theirs))
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def shape(self) -> tuple:
@@ -181,11 +190,6 @@ _RANGES = {
     "dropout": (0, True, 1),
     "clip_norm": (0, False, float("inf")),
 }
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise BadArgument(f"{name}={value!r}: a whole number of at least {least} is needed.")
 
 
 def _within(name: str, value: object, low: float, low_included: bool, high: float) -> None:

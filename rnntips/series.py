@@ -67,12 +67,12 @@ def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = 
         BadData: Not numeric, not one- or two-dimensional, non-finite, constant or too short.
     """
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
     if array.ndim == 1:
         array = array[:, None]
-    if array.ndim != 2:
+    if array.ndim != 2 or not array.shape[1]:
         raise BadData(f"{name}: a series has shape (N,) or (N, C); this one has shape {array.shape}.")
     _check(array, name, [f"column {c}" for c in range(array.shape[1])])
     array.flags.writeable = False
@@ -106,28 +106,52 @@ def from_csv(
             f"{path.name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. "
             "Cut it to the rows and columns you need."
         )
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if len(rows) < 2:
-        raise BadData(f"{path.name} has {len(rows)} line(s); a header line and one line per step are needed.")
-    header = [title.strip() for title in rows[0]]
-    columns = {title: [row[i] if i < len(row) else "" for row in rows[1:]] for i, title in enumerate(header)}
-    numeric = [title for title in header if title != date and _is_number(next(iter(columns[title]), ""))]
+    header, lines = _read(path)
+    column = {title: i for i, title in enumerate(header)}
     if target is None:
+        numeric = [title for title in header if title != date and _looks_numeric(lines, column[title])]
         if len(numeric) != 1:
             raise BadData(
                 f"{path.name} has {len(numeric)} numeric columns ({', '.join(numeric) or 'none'}); "
                 "say which one to forecast with target=."
             )
         target = numeric[0]
+    if isinstance(inputs, str):
+        raise BadData(f"inputs={inputs!r}: a list of columns is needed, for example inputs=[{inputs!r}].")
     wanted = [target, *inputs]
     for title in [*wanted, *([date] if date else [])]:
-        if title not in columns:
+        if title not in column:
             raise BadData(f"{path.name} has no column {title!r}. Its columns are: {', '.join(header)}.")
-    values = np.array([[_number(text, row, title, path.name) for row, text in enumerate(columns[title], 2)]
-                       for title in wanted]).T  # fmt: skip
+    values = np.array(
+        [[_number(row[column[title]], line, title, path.name) for title in wanted] for line, row in lines]
+    )
     _check(values, path.name, wanted)
     return from_array(values, name=name or path.stem, unit=unit)
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Titles, and every row with its line number in the file; short rows are filled up with empty fields."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{path.name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8.") from None
+    if len(rows) < 2:
+        raise BadData(f"{path.name} has {len(rows)} line(s); a header line and one line per step are needed.")
+    header = [title.strip() for title in rows[0][1]]
+    for title in header:
+        if header.count(title) > 1:
+            raise BadData(f"{path.name} has the column {title!r} {header.count(title)} times. Rename all but one.")
+    for line, row in rows[1:]:
+        if len(row) > len(header):
+            raise BadData(f"{path.name}: line {line} has {len(row)} fields, and the header has {len(header)}. Mend it.")
+    return header, [(line, row + [""] * (len(header) - len(row))) for line, row in rows[1:]]
+
+
+def _looks_numeric(lines: list[tuple[int, list[str]]], column: int) -> bool:
+    """Whether the first field that is not empty is a number."""
+    return _is_number(next((row[column] for _, row in lines if row[column].strip()), ""))
 
 
 def _is_number(text: str) -> bool:
@@ -139,13 +163,13 @@ def _is_number(text: str) -> bool:
 
 
 def _number(text: str, line: int, title: str, file: str) -> float:
+    mend = "Fill the gap (a straight line between neighbours is a start) or cut the file there."
     if not text.strip():
-        raise BadData(
-            f"{file}: line {line} of column {title!r} is empty. Fill the gap (a straight line between "
-            "neighbours is a start) or cut the file there."
-        )
+        raise BadData(f"{file}: line {line} of column {title!r} is empty. {mend}")
     if not _is_number(text):
         raise BadData(f"{file}: line {line} of column {title!r} holds {text!r}, not a number. Choose another column.")
+    if not np.isfinite(float(text)):
+        raise BadData(f"{file}: line {line} of column {title!r} holds {text.strip()}. {mend}")
     return float(text)
 
 

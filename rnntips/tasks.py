@@ -6,6 +6,7 @@ which every score is read: `trivial` (100 %) and `floor` (0 %).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from zlib import crc32
 
 import numpy as np
@@ -109,10 +110,10 @@ def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = N
     """
     if not isinstance(series, Series):
         raise BadArgument(f"on={series!r} is not a Series. Make one with rt.series.from_array(values).")
-    share = 0.005 if spikes is True else float(spikes)
-    if not 0 <= share <= 0.5:
+    share = 0.005 if spikes is True else spikes
+    if not isinstance(share, Real) or not 0 <= share <= 0.5:
         raise BadArgument(f"spikes={spikes!r}: a share between 0 and 0.5 is needed.")
-    return Forecast(series, share, history)
+    return Forecast(series, float(share), history)
 
 
 def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int) -> float:

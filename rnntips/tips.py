@@ -14,7 +14,7 @@ from typing import Any
 
 from rnntips import series
 from rnntips.cells import GATES
-from rnntips.errors import BadArgument, unknown_name
+from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.recipe import Recipe
 from rnntips.study import Pick, half_decades, percent
 from rnntips.tasks import Forecast, forecast
@@ -90,8 +90,17 @@ class Tip:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """The stored record, as `compute` made it."""
-        return json.loads(_data(f"records/{self.name}.json"))
+        """The stored record, as `compute` made it.
+
+        Raises:
+            RnntipsError: None is stored.
+        """
+        try:
+            return json.loads(_data(f"records/{self.name}.json"))
+        except FileNotFoundError:
+            raise RnntipsError(
+                f"No record of {self.name} is stored. Compute it with `rnntips run {self.name} --retune --write`."
+            ) from None
 
     @property
     def has_record(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnntips.errors import BadArgument, BadData, unknown_name
+from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
 
 __all__ = ["SCALINGS", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
@@ -55,9 +55,11 @@ def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if kind not in SCALINGS:
         raise unknown_name("scaling", kind, SCALINGS)
     shift, spread = SCALINGS[kind](values)
-    if not np.all(spread > 0):
+    # rounding leaves a constant column a spread of some 1e-17 of its level
+    too_small = spread <= 1e-9 * np.abs(values).max(0)
+    if too_small.any():
         raise BadData(
-            f"{kind!r} scaling divides by a spread, and column {int(np.argmin(spread))} has none in the training "
+            f"{kind!r} scaling divides by a spread, and column {int(np.argmax(too_small))} has none in the training "
             "part (its first 60 %). Choose another scaling or a longer record."
         )
     return shift, spread
@@ -131,6 +133,10 @@ def cut(
     Raises:
         BadData: The record is too short; the message has its length, the window and the largest that fits.
     """
+    need_whole("past", past, 1)
+    need_whole("horizon", horizon, 1)
+    if target not in TARGETS:
+        raise unknown_name("target", target, TARGETS)
     n = len(values)
     lags = difference_lags(features)
     first = int(n * HISTORY) if history is None else history
@@ -144,6 +150,11 @@ def cut(
             + (f"The largest window that fits is past={largest}." if largest >= 1 else "Use a longer record.")
         )
     train_end, valid_end = int(TRAIN * n), int(VALID * n)
+    if first >= train_end:
+        raise BadData(
+            f"{name}: history={first} leaves nothing to train on, since the training part ends at step {train_end} "
+            f"of {n}. Use a smaller history or a longer record."
+        )
     level = values[:, 0]
     signal = lagged_differences(level, lags)[lags:] if lags else values
     if spikes is not None:
@@ -170,7 +181,7 @@ def cut(
 
 def difference_lags(features: str) -> int:
     """K of `"differences:K"`, 0 for `"levels"`."""
-    kind, _, number = features.partition(":")
+    kind, _, number = str(features).partition(":")
     if features == "levels":
         return 0
     if kind == "differences" and number.isdecimal() and int(number) > 0:

@@ -192,17 +192,17 @@ def test_spikes_are_added_to_training_inputs_alone(features):
 # --- scalers
 
 
-STEPS = np.arange(5.0)[:, None]  # mean 2, deviation √2, quartiles 1, 2 and 3
+SKEWED = np.array([[0.0], [1.0], [2.0], [3.0], [9.0]])  # mean 3, deviation √10, quartiles 1, 2 and 3
 
 
 @pytest.mark.parametrize(
     ("kind", "shift", "spread"),
-    [("none", 0, 1), ("centre", 2, 1), ("scale", 0, 2**0.5), ("standard", 2, 2**0.5), ("minmax", 0, 4),
-     ("symmetric", 2, 2), ("robust", 2, 2)],
+    [("none", 0, 1), ("centre", 3, 1), ("scale", 0, 10**0.5), ("standard", 3, 10**0.5), ("minmax", 0, 9),
+     ("symmetric", 4.5, 4.5), ("robust", 2, 2)],
 )  # fmt: skip
 def test_scalers_have_their_closed_forms_column_by_column(kind, shift, spread):
-    """On 0, 1, 2, 3, 4 and on 10 times that plus 100, each scaler subtracts and divides by what it is named for."""
-    found = fit_scaler(kind, np.hstack([STEPS, 10 * STEPS + 100]))
+    """On 0, 1, 2, 3, 9 and on 10 times that plus 100, each scaler subtracts and divides by what it is named for."""
+    found = fit_scaler(kind, np.hstack([SKEWED, 10 * SKEWED + 100]))
     far = (0 if kind in ("none", "scale") else 10 * shift + 100, 1 if kind in ("none", "centre") else 10 * spread)
     np.testing.assert_allclose([[shift, far[0]], [spread, far[1]]], found, rtol=1e-12)
 
@@ -298,7 +298,7 @@ def test_targets_that_begin_behind_the_training_part_are_refused(history):
 @pytest.mark.parametrize(
     ("asked", "came", "nearest"),
     [
-        (lambda: fit_scaler("standart", STEPS), "'standart'", "'standard'"),
+        (lambda: fit_scaler("standart", SKEWED), "'standart'", "'standard'"),
         (lambda: cut(record(), 4, input_scaling="min-max"), "'min-max'", "'minmax'"),
         (lambda: cut(record(), 4, target_scaling="center"), "'center'", "'centre'"),
         (lambda: cut(record(), 4, target="levels"), "'levels'", "'level'"),
@@ -339,6 +339,13 @@ def test_a_column_without_spread_in_training_is_refused(kind, level):
         cut(values, 4, input_scaling=kind)
     cut(values, 4, input_scaling="none")
     cut(values, 4, input_scaling="centre")
+
+
+@pytest.mark.parametrize("kind", ["none", "centre"])
+def test_scalers_that_do_not_divide_take_numbers_of_any_size(kind):
+    """Only what divides by a spread can lack one: amounts of 10¹² pass unscaled."""
+    found = cut(1e12 * record(), 4, input_scaling=kind, target_scaling=kind)
+    assert 1.0 == found.spread
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.1])

@@ -27,26 +27,32 @@ def _judge(answer) -> str | None:
             return (
                 f"the shapes should be {right[0].shape} and {right[1].shape}, not {mine[0].shape} and {mine[1].shape}."
             )
-        if wrong := _diagnose(train, test, mine, right):
+        if wrong := _diagnose(train, test, *mine):
             return wrong
     return None
 
 
-def _diagnose(train, test, mine, right) -> str | None:
+def _diagnose(train, test, my_train, my_test) -> str | None:
+    def is_scaled(mine, part, by):
+        """By mean and deviation of `by`; both usual divisors of a deviation, n and n − 1, are right."""
+        return any(np.allclose(mine, (part - by.mean()) / by.std(ddof=d), rtol=1e-4, atol=1e-6) for d in (0, 1))
+
     both = np.concatenate([train, test])
-    if np.allclose(mine[0], right[0], atol=1e-2) and np.allclose(mine[1], right[1], atol=1e-2):
-        return None
-    if np.allclose(mine[0], (train - both.mean()) / both.std(), atol=1e-2):
+    if is_scaled(my_train, train, train):
+        if is_scaled(my_test, test, train):
+            return None
+        if is_scaled(my_test, test, test):
+            return "the test part was scaled by its own mean and deviation. In use, the future has none yet."
+        return "the training part is right. Scale the test part by the same two numbers."
+    if is_scaled(my_train, train, both):
         return "the scaler has seen the test part: mean and deviation must come from the training part alone."
-    if np.allclose(mine[1], (test - test.mean()) / test.std(), atol=1e-2):
-        return "the test part was scaled by its own mean and deviation. In use, the future has none yet."
-    if np.allclose(mine[0], train) and np.allclose(mine[1], test):
+    if np.allclose(my_train, train) and np.allclose(my_test, test):
         return "nothing was scaled: what goes in comes out."
-    if np.allclose(mine[0], train - train.mean()):
+    if np.allclose(my_train, train - train.mean()):
         return "centred, but not scaled: divide by the standard deviation as well."
-    if np.allclose(mine[0], (train - train.mean()) / train.var(), rtol=1e-2):
+    if np.allclose(my_train, (train - train.mean()) / train.var(), rtol=1e-2):
         return "you divided by the variance; the standard deviation is its square root."
-    mean, deviation = mine[0].mean(), mine[0].std()
+    mean, deviation = my_train.mean(), my_train.std()
     return f"the training part should end with mean 0 and deviation 1; yours has {mean:.3g} and {deviation:.3g}."
 
 

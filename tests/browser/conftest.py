@@ -43,7 +43,8 @@ def server(tmp_path_factory):
     log = (home / "log.txt").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", f"--config={home / 'config.py'}", f"--ServerApp.root_dir={folder}",
-         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--LabApp.app_settings_dir={settings}", "--allow-root"],
+         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--LabApp.app_settings_dir={settings}",
+         "--allow-root"],
         env=os.environ | {place: str(home / place.lower()) for place in places},
         stdout=log, stderr=log,
     )  # fmt: skip

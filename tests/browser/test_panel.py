@@ -95,7 +95,8 @@ def test_the_stored_lesson_opens_with_its_results_folded_and_shows_them_when_run
     address, _ = server
     page.goto(f"{address}/lab/workspaces/lesson/tree/01_scaling.ipynb?reset")
     page.wait_for_function(READY, timeout=LONG)
-    folded = "() => window.jupyterapp.shell.currentWidget.content.widgets.map(c => c.model.type === 'code' && c.outputHidden)"
+    cells = "window.jupyterapp.shell.currentWidget.content.widgets"
+    folded = f"() => {cells}.map(cell => cell.model.type === 'code' && cell.outputHidden)"
     before = page.evaluate(folded)
     assert sum(before) >= 6
     screenshot(page, "lesson-opened")
