@@ -50,10 +50,10 @@ def run_all(page):
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
 
-def screenshot(page, name):
-    """Kept where RNNTIPS_SCREENSHOTS says, to be looked at."""
+def screenshot(seen, name):
+    """Of a page or an element; kept where RNNTIPS_SCREENSHOTS says, to be looked at."""
     if folder := os.environ.get("RNNTIPS_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        seen.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def test_a_guess_trains_and_stop_leaves_the_last_picture(page, server):
@@ -87,8 +87,9 @@ def test_a_run_to_the_end_says_what_happened(page, server):
     assert picture.get_attribute("role") == "img"
     assert "300 of 300 updates" in picture.get_attribute("aria-label")
     screenshot(page, "panel-finished")
-    box = page.locator(".rnntips-panel").bounding_box()
-    assert box["height"] <= 560, "the panel should fit on one screen"
+    panel = page.locator(".rnntips-panel")
+    screenshot(panel, "panel")  # the README's picture
+    assert panel.bounding_box()["height"] <= 560, "the panel should fit on one screen"
 
 
 def test_the_stored_lesson_opens_with_its_results_folded_and_shows_them_when_run(page, server):
