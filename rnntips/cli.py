@@ -212,8 +212,8 @@ def _show_liveness(tip, write: bool, as_json: bool) -> None:
 
 
 def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool) -> None:
+    from rnntips.evidence import percent
     from rnntips.records import compute
-    from rnntips.study import percent
 
     if stored:
         record = tip.record

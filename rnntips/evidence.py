@@ -130,6 +130,25 @@ def find(d: np.ndarray, any_trained: bool, smallest: float = SMALLEST) -> Findin
     return Finding(verdict, float(np.expm1(mean)), relative, wins, len(d), smallest, float(detectable))
 
 
+def percent(value: float) -> str:
+    """A relative effect as people write it: −41 %."""
+    return f"{100 * value:+.0f} %".replace("-", "−")
+
+
+def sentence(f: Finding) -> str:
+    """A finding in words: direction, how many runs, how much, and what the rule says."""
+    low, high = (percent(value).removesuffix(" %") for value in f.interval)
+    numbers = f"{percent(f.effect)} ({low} to {high})"
+    if f.verdict == "NOT TRAINED":
+        return "Neither side learned enough to be compared."
+    if f.verdict == "SAME":
+        return f"About the same: {numbers}, within ± {100 * f.smallest:.0f} %."
+    if f.verdict == "UNCLEAR":
+        return f"Undecided: {numbers}. {f.n} runs a side can show differences of {100 * f.detectable:.0f} % or more."
+    direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.n - f.wins)
+    return f"{direction} error in {wins} of {f.n} runs: {numbers}."
+
+
 def pooled(settings: Sequence[np.ndarray]) -> np.ndarray:
     """Effects of several settings as one, seed by seed: the mean over settings, each of equal weight, shape (n,)."""
     if len({len(d) for d in settings}) != 1:

@@ -17,10 +17,10 @@ from rnntips.runs import Runs
 from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.tips import Tip
-from rnntips.training import first_states
+from rnntips.training import first_states, predict
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
+__all__ = ["COLORS", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
 # Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
 # the line style says the same as the colour.
@@ -92,16 +92,11 @@ def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = No
     return ax
 
 
-def side_names(study: Study) -> tuple[str, str]:
-    """What each side is called in a legend: its value of the field under test."""
-    return str(getattr(study.baseline, study.field)), str(getattr(study.variant, study.field))
-
-
 def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
     """Validation error over updates: median, the middle 80 %, and every run faintly behind; log axes."""
     ax = ax or _axes(1, 5.2, 3.1)[0]
     setting = setting or next(iter(study.runs))
-    for side, name, runs in zip(COLORS, side_names(study), study.runs[setting], strict=True):
+    for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
         low, middle, high = np.nanpercentile(scores, [10, 50, 90], axis=0)
         ax.plot(x, scores.T, color=COLORS[side], alpha=0.15, linewidth=0.7)
@@ -115,6 +110,26 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     return ax
 
 
+def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes:
+    """The first steps of the test part, and what each side's first network forecasts there.
+
+    Args:
+        study: A finished study.
+        on: The Task or Series it was run on.
+        steps: How many targets to show.
+    """
+    ax = ax or _axes(1, 8.6, 2.4)[0]
+    for side, name, runs in zip(COLORS, study.names, next(iter(study.runs.values())), strict=True):
+        predicted, truth = predict(runs.only([0]), on, steps)
+        if side == "baseline":
+            ax.plot(truth[0], color="#BFBFBF", linewidth=5, label="what came")
+        ax.plot(predicted[0], color=COLORS[side], linestyle=DASHES[side], linewidth=1.5, label=name)
+    ax.set(xlabel="steps of the test part", ylabel=f"{runs.setting} ({runs.unit})")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.2))
+    return ax
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten between two positive numbers; over many decades the powers alone."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
@@ -125,7 +140,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def _bounds(ax: Axes, runs: Runs) -> None:
     for name, value in {"naive = 100 %": runs.trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
         ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
-        ax.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY, size=8)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
+        ax.annotate(name, (0.99, value), color=GREY, size=8, bbox=box, **place)
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
@@ -139,14 +156,12 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     relative = 100 * np.expm1(d)
     lower = d < 0
     for where, marker in ((lower, "o"), (~lower, "^")):
-        ax.plot(relative[where], np.flatnonzero(where) + 1, marker, color=COLORS["variant"], alpha=0.7)
+        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
     low, high = (100 * np.expm1(value) for value in interval(d))
     ax.plot([low, high], [0, 0], color="black", linewidth=2)
     ax.plot(100 * np.expm1(d.mean()), 0, "D", color="black")
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
-    ax.set(
-        xlim=(-reach, reach), yticks=[], xlabel=f"error of {side_names(study)[1]} against {side_names(study)[0]} (%)"
-    )
+    ax.set(xlim=(-reach, reach), yticks=[], xlabel="error of “{1}” against “{0}” (%)".format(*study.names))
     ax.set_title("← lower    higher →", size=9, color=GREY)
     ax.spines["left"].set_visible(False)
     return ax
@@ -173,11 +188,10 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
         right.plot(np.maximum(spread, 1e-4), np.full(len(spread), row), "o", color=COLORS["variant"], alpha=0.5)
     left.set_xscale("symlog", linthresh=1, linscale=1.5)
     left.set(yticks=range(len(sides)), yticklabels=[*reversed(sides)], xlabel="values fed to the network")
-    left.axvspan(-2, 2, color="black", alpha=0.07, linewidth=0)
     left.set_xticks([-10, -1, 0, 1, 10, 1000, 30000])
-    right.set(xscale="log", yticks=[], xlabel="spread of states between windows", xlim=(7e-5, 1))
-    right.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1])
+    right.set(xscale="log", yticks=[], xlabel="spread of states between windows", xlim=(6e-5, 1))
     _plain(left.xaxis), _plain(right.xaxis)
+    right.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["≤ 0.0001", "0.001", "0.01", "0.1", "1"])
     for ax in (left, right):
         ax.set_ylim(-0.6, len(sides) - 0.4)
     return right

@@ -130,6 +130,8 @@ class Recipe:
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
+        if self.clip != "global" and self.clip_norm is None:
+            raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         if self.momentum and self.optimizer == "adam":
             raise BadArgument(
                 'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
@@ -199,6 +201,6 @@ def _within(name: str, value: object, low: float, low_included: bool, high: floa
         inside = (low <= value if low_included else low < value) and value < high
     except TypeError:
         inside = False
-    if not inside:
+    if not inside or isinstance(value, bool):
         interval = f"{low} or more" if low_included else f"above {low}"
         raise BadArgument(f"{name}={value!r}: a number {interval}{f' and below {high}' if high < 2 else ''} is needed.")

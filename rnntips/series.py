@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnntips.errors import BadData
+from rnntips.errors import BadData, need_whole
 
 __all__ = ["Series", "co2", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
 
@@ -114,6 +114,7 @@ def from_csv(
             raise BadData(
                 f"{path.name} has {len(numeric)} numeric columns ({', '.join(numeric) or 'none'}); "
                 "say which one to forecast with target=."
+                + (" Are its fields separated by semicolons? Save it with commas." if ";" in header[0] else "")
             )
         target = numeric[0]
     if isinstance(inputs, str):
@@ -195,6 +196,7 @@ def demand(weeks: int = 12) -> Series:
     demand forecasting using double seasonal exponential smoothing"; no value is taken from it.
     The season is exact, so the floor is what the weather does in between.
     """
+    need_whole("weeks", weeks, 1)
     innovation, persistence = 250.0, 0.96
     half_hours = np.arange(48)
     hour = 2 * np.pi * half_hours / 48

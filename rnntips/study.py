@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges
-from rnntips.evidence import Finding, Verdict, cap, effects, find, pooled, trained
+from rnntips.evidence import Finding, Verdict, cap, effects, find, pooled, sentence, trained
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -87,32 +87,28 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding)
+        return sentence(self.finding) + self._capped()
+
+    def _capped(self) -> str:
+        """Says so where most runs of a side were no better than naive, since they count as naive."""
+        words = ""
+        for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
+            failed = sum(int(np.sum(~(runs.latest_score < runs.trivial))) for runs in side)
+            total = sum(len(runs) for runs in side)
+            if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
+                words += f" With {name}, {failed} of {total} did no better than naive; they count as naive."
+        return words
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What each side is called: its value of the field under test."""
+        return str(getattr(self.baseline, self.field)), str(getattr(self.variant, self.field))
 
     def __repr__(self) -> str:
         return f"Study({self.label}; on {', '.join(self.runs)})"
 
     def _ipython_display_(self) -> None:
         type(self).draw(self)
-
-
-def percent(value: float) -> str:
-    """A relative effect as people write it: −41 %."""
-    return f"{100 * value:+.0f} %".replace("-", "−")
-
-
-def sentence(f: Finding) -> str:
-    """A finding in words: direction, how many runs, how much, and what the rule says."""
-    low, high = (percent(value).removesuffix(" %") for value in f.interval)
-    numbers = f"{percent(f.effect)} ({low} to {high})"
-    if f.verdict == "NOT TRAINED":
-        return "Neither side learned enough to be compared."
-    if f.verdict == "SAME":
-        return f"About the same: {numbers}, within ± {100 * f.smallest:.0f} %."
-    if f.verdict == "UNCLEAR":
-        return f"Undecided: {numbers}. So many runs would have shown {100 * f.detectable:.0f} %."
-    direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.n - f.wins)
-    return f"{direction} error in {wins} of {f.n} runs: {numbers}."
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,9 @@ from typing import Any
 from rnntips import series
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
+from rnntips.evidence import percent
 from rnntips.recipe import Recipe
-from rnntips.study import Pick, half_decades, percent
+from rnntips.study import Pick, half_decades
 from rnntips.tasks import Forecast, forecast
 from rnntips.windows import difference_lags
 
@@ -135,7 +136,7 @@ class Tip:
     def table(self) -> "Words":
         """Every claim with its word, effect, interval and number of seeds, as a Markdown table."""
         rows = [
-            "| claim | source | what the record says | error | 95 % interval | seeds |",
+            "| claim | source | what the record says | change in error | 95 % interval | seeds |",
             "|---|---|---|---|---|---|",
         ]
         for claim in self.record["claims"]:

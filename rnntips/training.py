@@ -17,7 +17,7 @@ from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.windows import Examples
 
-__all__ = ["check_seeds", "first_states", "train", "train_stack"]
+__all__ = ["check_seeds", "first_states", "predict", "train", "train_stack"]
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -107,9 +107,8 @@ def train_stack(
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> None:
     recipe, R = record.recipes[0], len(record)
-    channels, outputs = examples[0].signal.shape[1], examples[0].targets.shape[1]
-    weights, state = _initial(record, channels, outputs, start)
-    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
+    weights, state = _initial(record, examples[0], start)
+    network = _network(recipe, examples[0], weights)
     feed, masks = Feed(record, examples), Masks(record)
     lr, momentum, decay, limit = (_column(record, name) for name in ("lr", "momentum", "weight_decay", "clip_norm"))
     rule, step = RULES[recipe.optimizer], None
@@ -142,22 +141,46 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
     record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
 
 
+def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Forecasts of trained networks for the first windows of the test part, and the truth, in the task's unit.
+
+    Returns:
+        Two arrays (R, windows).
+    """
+    examples = _draw(runs.recipes, _one_task(on), runs.seeds.tolist())
+    chosen = [example.of(2)[:windows] for example in examples]
+    network = _network(runs.recipes[0], examples[0], torch.tensor(pair(runs.weights)))
+    inputs = pair([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
+    with _one_thread(), torch.no_grad():
+        scaled = network(torch.tensor(inputs))[: len(runs)].double().numpy()
+    pairs = list(zip(examples, chosen, strict=True))
+    predictions = [
+        out * example.spread + example.offset[some] for out, (example, some) in zip(scaled, pairs, strict=True)
+    ]
+    return np.stack(predictions)[..., 0], np.stack([example.truth[some] for example, some in pairs])[..., 0]
+
+
 def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
     """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
     seeds, task = check_seeds(seeds), _one_task(on)
     recipes = [recipe] * len(seeds)
-    record, examples = Runs(), _draw(recipes, task, seeds)
-    record.begin(recipes, task, seeds, len(examples[0].of(0)), "cpu")
+    examples = _draw(recipes, task, seeds)
     channels, outputs = examples[0].signal.shape[1], examples[0].targets.shape[1]
-    weights, _ = _initial(record, channels, outputs, None)
-    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
-    inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
+    weights = initial_weights(recipes, task.name, seeds, channels, outputs)
+    network = _network(recipe, examples[0], torch.tensor(pair(weights)))
+    inputs = pair([example.inputs(example.of(1, windows)) for example in examples])
     with _one_thread(), torch.no_grad():
-        return network.states(torch.tensor(pair(inputs)))[: len(seeds), :, -1].numpy()
+        return network.states(torch.tensor(inputs))[: len(seeds), :, -1].numpy()
 
 
-def _initial(record: Runs, channels: int, outputs: int, start: Runs | None) -> tuple[torch.Tensor, dict]:
+def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
+    channels, outputs = example.signal.shape[1], example.targets.shape[1]
+    return Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
+
+
+def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
     """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
+    channels, outputs = example.signal.shape[1], example.targets.shape[1]
     if start is None:
         rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), channels, outputs)
         weights = torch.tensor(pair(rows), device=record.device)

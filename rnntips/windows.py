@@ -56,8 +56,8 @@ def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise unknown_name("scaling", kind, SCALINGS)
     shift, spread = SCALINGS[kind](values)
     # rounding leaves a constant column a spread of some 1e-17 of its level
-    too_small = spread <= 1e-9 * np.abs(values).max(0)
-    if too_small.any():
+    too_small = spread <= 1e-12 * np.abs(values).max(0)
+    if too_small.any() and kind not in ("none", "centre"):
         raise BadData(
             f"{kind!r} scaling divides by a spread, and column {int(np.argmax(too_small))} has none in the training "
             "part (its first 60 %). Choose another scaling or a longer record."

@@ -29,12 +29,13 @@ def test_every_field_has_an_example_here():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
-    other = RECIPE.but(**{name: EXAMPLES[name]})
-    pair = getattr(RECIPE, name), EXAMPLES[name]
+    recipe = RECIPE.but(clip_norm=1.0)  # without a limit there is nothing for `clip` to say
+    other = recipe.but(**{name: EXAMPLES[name]})
+    pair = getattr(recipe, name), EXAMPLES[name]
     assert EXAMPLES[name] == getattr(other, name)
-    assert {name: pair} == RECIPE.diff(other)
-    assert {name: pair[::-1]} == other.diff(RECIPE)
-    assert rt.Recipe() == RECIPE  # the original is as it was
+    assert {name: pair} == recipe.diff(other)
+    assert {name: pair[::-1]} == other.diff(recipe)
+    assert rt.Recipe(clip_norm=1.0) == recipe  # the original is as it was
 
 
 def test_how_long_is_one_choice():
@@ -69,7 +70,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "past", "features", "batch_size", "optimizer", "clip", "clip_norm", "dropout",
              "updates"}  # fmt: skip
-    base = RECIPE.but(optimizer="rmsprop")
+    base = RECIPE.but(optimizer="rmsprop", clip_norm=None if name == "clip_norm" else 1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
 
@@ -206,6 +207,13 @@ def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
     """Whatever is given where a name belongs ends in the package's own error."""
     with pytest.raises(BadArgument, match=name):
         rt.Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("clip", ["tensor", "value"])
+def test_clipping_without_a_limit_is_refused(clip):
+    """It would do nothing, and a comparison of it would find no difference."""
+    with pytest.raises(BadArgument, match=rf'"{clip}" needs a limit.*clip_norm'):
+        rt.Recipe(clip=clip)
 
 
 def test_momentum_and_adam_do_not_go_together():

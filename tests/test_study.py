@@ -8,8 +8,8 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
-from rnntips.evidence import Finding, Verdict
-from rnntips.study import TUNING_SEEDS, half_decades, sentence, tune_sides
+from rnntips.evidence import Finding, Verdict, sentence
+from rnntips.study import TUNING_SEEDS, half_decades, tune_sides
 
 BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
 
@@ -123,4 +123,4 @@ def test_sentences_say_direction_count_size_and_rule():
     assert sentence(finding) == "Lower error in 9 of 10 runs: −41 % (−52 to −28)."
     assert sentence(replace(finding, verdict=Verdict.WORSE)).startswith("Higher error in 1 of 10 runs")
     assert sentence(replace(finding, verdict=Verdict.SAME)).endswith("within ± 5 %.")
-    assert "would have shown 20 %" in sentence(replace(finding, verdict=Verdict.UNCLEAR))
+    assert "can show differences of 20 % or more" in sentence(replace(finding, verdict=Verdict.UNCLEAR))

@@ -17,15 +17,12 @@ from rnntips.panels.picture import draw
 from rnntips.runs import Runs
 from rnntips.study import Study, compare
 from rnntips.tips import SETTINGS, Tips
-from rnntips.windows import SCALINGS
 
 __all__ = ["GUESSES", "Panel"]
 
 GUESSES = {"lower": "≥ 5 % lower error", "same": "about the same", "higher": "≥ 5 % higher error"}
 FRAME = 0.2  # seconds between two pictures at least
 SEEDS = range(10)
-OPTIONS = {"input_scaling": tuple(SCALINGS)}  # discrete choices of each field a lesson puts in view
-
 _training = threading.Lock()  # one training at a time per kernel
 
 
@@ -58,8 +55,9 @@ class Panel(widgets.VBox):
         if unknown := set(fields) - {self.field}:
             raise unknown_name("panel field", unknown.pop(), [self.field, "setting"])
         value = fields.get(self.field, getattr(variant, self.field))
-        choices = [option for option in OPTIONS[self.field] if option != getattr(self.baseline, self.field)]
-        offered = self.tip.plans[next(iter(self.tip.plans))].settings
+        offered = next(iter(self.tip.plans.values())).settings
+        sides = [side for side in self.tip.work()[default] if self.field in self.baseline.but(lr=side.lr).diff(side)]
+        choices = [getattr(side, self.field) for side in sides]
         for what, came, known in (("setting", setting or default, offered), (self.field, value, choices)):
             if came not in known:
                 raise unknown_name(what, came, known)

@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 
 READY = """() => {
@@ -70,7 +71,8 @@ def test_a_guess_trains_and_stop_leaves_the_last_picture(page, server):
     page.locator(".rnntips-status", has_text="Stopped at update").wait_for(timeout=LONG)
     last = page.locator(".rnntips-picture svg").inner_html()
     assert "path" in last
-    assert page.locator(".rnntips-stop").is_disabled() and page.locator(".rnntips-run").is_enabled()
+    expect(page.locator(".rnntips-stop")).to_be_disabled()
+    expect(page.locator(".rnntips-run")).to_be_enabled()
     screenshot(page, "panel-stopped")
 
 
