@@ -98,7 +98,7 @@ def _wait_for(server: subprocess.Popen, port: int, token: str) -> None:
 
 @main.command()
 def check() -> None:
-    """See whether everything the workbook needs is here; exit 0, or say how to mend it."""
+    """See whether everything the workbook needs is here; exit 0, or say how to fix it."""
     problems = []
     for name in NEEDED:
         try:

@@ -131,9 +131,9 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers; over many decades the powers alone."""
+    """1, 2 and 5 times powers of ten between two positive numbers; fewer over many decades, more within one."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    factors = [1, 2, 5] if high / low < 3000 else [1]
+    factors = [1, 1.5, 2, 3, 4, 5, 7] if high / low < 8 else [1, 2, 5] if high / low < 3000 else [1]
     return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
 
 

@@ -96,3 +96,5 @@ def test_figures_can_be_drawn_by_several_threads_at_once(study):
 
 def test_log_ticks_lie_between_their_ends():
     assert figures.log_ticks(3, 600) == [5, 10, 20, 50, 100, 200, 500]
+    assert figures.log_ticks(1, 20_000) == [1, 10, 100, 1000, 10_000]
+    assert len(figures.log_ticks(0.35, 0.75)) >= 3
