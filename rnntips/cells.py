@@ -52,8 +52,9 @@ def zero_state(cell: str, inputs: Tensor, width: int) -> State:
 
 
 def scan(
-    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None
-) -> tuple[Tensor, State]:
+    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None, *,
+    mask: Tensor | None = None, reset: Tensor | None = None,
+) -> tuple[Tensor, State]:  # fmt: skip
     """The recurrence over time.
 
     Args:
@@ -62,6 +63,8 @@ def scan(
         weight: Recurrent weights, (R, H, G·H).
         bias: Recurrent bias, (R, G·H); zero if None.
         state: State before the first step: h (R, B, H), or (h, c) for the LSTM; zero if None.
+        mask: Multiplies h[t−1] wherever step t uses it, (R, B, H) or (R, B, T, H).
+        reset: Where true, the state is zero before that step, (B, T).
 
     Returns:
         h at every step, (R, B, T, H), and the state after the last.
@@ -69,6 +72,32 @@ def scan(
     Raises:
         BadArgument: Unknown cell, or shapes that do not fit together.
     """
+    check(cell, inputs, weight, bias, state, mask, reset)
+    R, H, gates = weight.shape
+    bias = inputs.new_zeros(R, 1, gates) if bias is None else bias[:, None]
+    state = zero_state(cell, inputs, H) if state is None else state
+    masks = mask.unbind(2) if mask is not None and mask.dim() == 4 else [mask] * inputs.shape[2]
+    resets = [None] * inputs.shape[2] if reset is None else reset[..., None].unbind(1)
+    step, states = CELLS[cell], []
+    for now, mask_now, reset_now in zip(inputs.unbind(2), masks, resets, strict=True):
+        state = step(now, _seen(state, mask_now, reset_now), weight, bias)
+        states.append(state[0] if cell == "lstm" else state)
+    return torch.stack(states, 2), state
+
+
+def _seen(state: State, mask: Tensor | None, reset: Tensor | None) -> State:
+    """The state before a step as the step sees it."""
+    h, *c = state if isinstance(state, tuple) else (state,)
+    h = h if mask is None else h * mask
+    parts = [h, *c] if reset is None else [part.masked_fill(reset, 0.0) for part in (h, *c)]
+    return tuple(parts) if c else parts[0]
+
+
+def check(
+    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: State | None,
+    mask: Tensor | None, reset: Tensor | None,
+) -> None:  # fmt: skip
+    """Raise `BadArgument` unless the arguments of `scan` fit together."""
     if cell not in CELLS:
         raise unknown_name("cell", cell, CELLS)
     R, H, gates = weight.shape
@@ -77,13 +106,23 @@ def scan(
             f"{cell}: inputs {tuple(inputs.shape)} and weight {tuple(weight.shape)} do not fit; needed "
             f"(R, B, T, {GATES[cell]}·H) and (R, H, {GATES[cell]}·H)."
         )
-    bias = inputs.new_zeros(R, 1, gates) if bias is None else bias[:, None]
-    state = zero_state(cell, inputs, H) if state is None else state
-    step, states = CELLS[cell], []
-    for now in inputs.unbind(2):
-        state = step(now, state, weight, bias)
-        states.append(state[0] if cell == "lstm" else state)
-    return torch.stack(states, 2), state
+    B, T = inputs.shape[1:3]
+    if state is not None and isinstance(state, tuple) != (cell == "lstm"):
+        raise BadArgument(f"{cell}: the state is {'(h, c)' if cell == 'lstm' else 'h alone'}.")
+    h, c = state if isinstance(state, tuple) else (state, None)
+    known = {"bias": (bias, [(R, gates)]), "state h": (h, [(R, B, H)]), "state c": (c, [(R, B, H)]),
+             "mask": (mask, [(R, B, H), (R, B, T, H)]), "reset": (reset, [(B, T)])}  # fmt: skip
+    for name, (value, fitting) in known.items():
+        if value is not None and tuple(value.shape) not in fitting:
+            raise BadArgument(f"{name} has shape {tuple(value.shape)}; needed {' or '.join(map(str, fitting))}.")
+
+
+def contributions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Input contributions (R, B, T, G·H) of x (R, B, T, C) through a weight (R, C, G·H) and bias (R, G·H)."""
+    R, B, T, C = x.shape
+    # time-major in memory: every step of the scan then reads one contiguous block per run
+    flat = x.transpose(1, 2).reshape(R, T * B, C)
+    return torch.baddbmm(bias[:, None], flat, weight).view(R, T, B, -1).transpose(1, 2)
 
 
 def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]:

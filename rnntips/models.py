@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnntips.cells import GATES, initialiser, scan
+from rnntips import kernels
+from rnntips.cells import GATES, initialiser
 from rnntips.tasks import stream
 
 __all__ = ["ALIGNMENT", "Network", "initial_weights", "shapes"]
@@ -56,19 +57,23 @@ class Network:
 
     def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks."""
-        last = self.states(inputs, masks)[:, :, -1]
+        last = self._layers(inputs, masks)[1]
         return torch.baddbmm(self.parameters["readout_bias"][:, None], last, self.parameters["readout_weight"])
 
     def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
-        p = self.parameters
-        hidden = inputs
+        return self._layers(inputs, masks)[0]
+
+    def _layers(self, inputs: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The last layer's states and the last of them, (R, B, H)."""
+        p, hidden = self.parameters, inputs
         for layer in range(self.layers):
-            contributions = _affine(hidden, p[f"input_weight_{layer}"], p[f"input_bias_{layer}"])
-            hidden, _ = scan(self.cell, contributions, p[f"recurrent_weight_{layer}"], p[f"recurrent_bias_{layer}"])
+            names = (f"{kind}_{layer}" for kind in ("input_weight", "input_bias", "recurrent_weight", "recurrent_bias"))
+            hidden, state = kernels.layer(self.cell, hidden, *(p[name] for name in names))
+            last = state[0] if self.cell == "lstm" else state
             if masks:
-                hidden = hidden * masks[layer]
-        return hidden
+                hidden, last = hidden * masks[layer], last * masks[layer][:, :, 0]
+        return hidden, last
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""
@@ -76,13 +81,6 @@ class Network:
         gradient = torch.zeros_like(self.flat)
         torch.cat([part.flatten(1) for part in parts], 1, out=gradient[:, : self.count])
         return gradient
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    R, B, T, C = x.shape
-    # time-major in memory: every step of the scan then reads one contiguous block per run
-    flat = x.transpose(1, 2).reshape(R, T * B, C)
-    return torch.baddbmm(bias[:, None], flat, weight).view(R, T, B, -1).transpose(1, 2)
 
 
 def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int) -> np.ndarray:

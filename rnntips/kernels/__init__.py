@@ -1,0 +1,57 @@
+"""Fast ways to run `cells.scan`: which one serves a given problem is chosen here.
+
+Without Numba, in other types than float32 and on other devices `cells.scan` itself serves.
+"""
+
+import sys
+from functools import cache
+
+from torch import Tensor, float32
+
+from rnntips import cells
+from rnntips.cells import State
+
+__all__ = ["layer", "scan"]
+
+
+@cache
+def _cpu():
+    """The compiled module, or None; which is said once."""
+    try:
+        from rnntips.kernels import cpu
+    except ImportError as error:
+        print(f"rnntips trains more slowly here, because Numba is missing ({error}): pip install numba.",
+              file=sys.stderr)  # fmt: skip
+        return None
+    return cpu
+
+
+def _fast(inputs: Tensor, *others: Tensor | None):
+    same = all(value is None or (value.dtype == float32 and value.device.type == "cpu") for value in others)
+    return _cpu() if same and inputs.dtype == float32 and inputs.device.type == "cpu" and inputs.numel() else None
+
+
+def scan(
+    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None, *,
+    mask: Tensor | None = None, reset: Tensor | None = None,
+) -> tuple[Tensor, State]:  # fmt: skip
+    """The recurrence over time, as `cells.scan` defines it, by the fastest means at hand.
+
+    On a CPU float32 is compiled and differentiable once; float64 can be differentiated twice.
+    """
+    cells.check(cell, inputs, weight, bias, state, mask, reset)
+    parts = state if isinstance(state, tuple) else (state,)
+    fast = _fast(inputs, weight, bias, mask, *parts)
+    if fast is None:
+        return cells.scan(cell, inputs, weight, bias, state, mask=mask, reset=reset)
+    return fast.scan(cell, inputs, weight, bias, state, mask, reset)
+
+
+def layer(
+    cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, State]:
+    """A scan of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
+    fast = _fast(x, input_weight, input_bias, weight, bias)
+    if fast is not None:
+        return fast.layer(cell, x, input_weight, input_bias, weight, bias)
+    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias)
