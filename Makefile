@@ -52,6 +52,7 @@ evidence: env
 	  echo "PyTorch's CPU index cannot be reached, and pip's own index has only the CUDA build: 2.7 GB to download."; \
 	fi
 	$(PIP) install -c constraints.txt -e .
+	@echo "Compiling the engine, once." && .venv/bin/python -c 'import rnntips.kernels.cpu'
 	@rm .venv/half-made && touch $@
 
 .venv/test.done: .venv/lab.done

@@ -11,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import webbrowser
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -28,6 +27,9 @@ PATIENCE = 120  # seconds for the server to answer
 @click.version_option(package_name="rnntips")
 def main() -> None:
     """Train recurrent networks, many at once, and find out what the folklore is worth."""
+    for stream in (sys.stdout, sys.stderr):  # Windows pipes know no arrows and no minus sign
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 @main.command()
@@ -44,8 +46,9 @@ def lab(no_browser: bool) -> None:
     environment = os.environ | {"JUPYTER_TOKEN": token}
     settings = resources.files("rnntips") / "data" / "lab"
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={NOTEBOOKS}",
+        [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}",
          "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+         f"--LabApp.default_url=/lab/tree/{START}", *(["--no-browser"] if no_browser else []),
          *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
          f"--LabApp.app_settings_dir={settings}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
          "--ServerApp.log_level=WARN"],
@@ -56,8 +59,6 @@ def lab(no_browser: bool) -> None:
         _wait_for(server, port, token)
         address = f"http://127.0.0.1:{port}/lab/tree/{START}?token={token}"
         click.echo(f"The workbook is open at\n\n    {address}\n\nEnd it with Ctrl-C.")
-        if not no_browser:
-            webbrowser.open(address)
         code = server.wait()
     except KeyboardInterrupt:
         code = 0
@@ -82,6 +83,7 @@ def _free_port() -> int:
 
 def _wait_for(server: subprocess.Popen, port: int, token: str) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/status", headers={"Authorization": f"token {token}"})
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy ever sees the token
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if server.poll() is not None:
@@ -89,7 +91,7 @@ def _wait_for(server: subprocess.Popen, port: int, token: str) -> None:
                 f"JupyterLab ended at once (exit status {server.returncode}); its message is above."
             )
         try:
-            with urllib.request.urlopen(request, timeout=5):
+            with directly.open(request, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -136,12 +138,16 @@ def tips(as_json: bool) -> None:
 
     registry = Tips()
     if as_json:
-        click.echo(json.dumps([{"tip": n, "question": t.question, "claims": t.words} for n, t in registry.items()]))
+        rows = [
+            {"tip": n, "question": t.question, "claims": t.words if t.has_record else {}} for n, t in registry.items()
+        ]
+        click.echo(json.dumps(rows))
         return
     for name, tip in registry.items():
         click.echo(f"{name}: {tip.question}")
         for claim in tip.plans.values():
-            click.echo(f"  {claim.id:4} {tip.words[claim.id]:14} {claim.says}")
+            found = tip.words[claim.id] if tip.has_record else "no record"
+            click.echo(f"  {claim.id:4} {found:14} {claim.says}")
 
 
 def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
@@ -219,6 +225,8 @@ def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: st
         record = tip.record
     else:
         record = compute(tip, seeds, retune, device, say=lambda line: click.echo(line, err=True))
+    if write and record["seeds"] != list(range(tip.plan["seeds"])):
+        raise click.ClickException(f"--write stores the plan's own seeds, 0:{tip.plan['seeds']}; leave out --seeds.")
     if write:
         _write(f"records/{tip.name}.json", record)
     if as_json:

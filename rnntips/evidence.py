@@ -51,6 +51,7 @@ class Finding:
     effect: float
     interval: tuple[float, float]
     wins: int  # seeds in which the variant errs less
+    losses: int  # seeds in which it errs more; ties are neither
     n: int
     smallest: float
     detectable: float
@@ -126,8 +127,8 @@ def find(d: np.ndarray, any_trained: bool, smallest: float = SMALLEST) -> Findin
         verdict = Verdict.UNCLEAR
     detectable = np.expm1((1.96 + 0.84) / 1.96 * (high - low) / 2)
     relative = (float(np.expm1(low)), float(np.expm1(high)))
-    wins = int(np.sum(d < 0))
-    return Finding(verdict, float(np.expm1(mean)), relative, wins, len(d), smallest, float(detectable))
+    wins, losses = int(np.sum(d < 0)), int(np.sum(d > 0))
+    return Finding(verdict, float(np.expm1(mean)), relative, wins, losses, len(d), smallest, float(detectable))
 
 
 def percent(value: float) -> str:
@@ -143,9 +144,11 @@ def sentence(f: Finding) -> str:
         return "Neither side learned enough to be compared."
     if f.verdict == "SAME":
         return f"About the same: {numbers}, within ± {100 * f.smallest:.0f} %."
+    if f.n < FEWEST:
+        return f"Undecided: {f.n} runs a side are too few; {FEWEST} are needed."
     if f.verdict == "UNCLEAR":
         return f"Undecided: {numbers}. {f.n} runs a side can show differences of {100 * f.detectable:.0f} % or more."
-    direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.n - f.wins)
+    direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.losses)
     return f"{direction} error in {wins} of {f.n} runs: {numbers}."
 
 
@@ -177,7 +180,7 @@ def word(
     opposite = {"BETTER": "WORSE", "WORSE": "BETTER", "NO WORSE": "WORSE"}[claimed]
     verdicts = {name: str(finding.verdict) for name, finding in settings.items()}
     if claimed == "NO WORSE":
-        holds = overall.verdict != "NOT TRAINED" and overall.interval[1] < overall.smallest
+        holds = overall.verdict != "NOT TRAINED" and overall.n >= FEWEST and overall.interval[1] < overall.smallest
     else:
         holds = overall.verdict == claimed
         if condition is not None and _depends(claimed, verdicts, *condition[1:]):

@@ -13,7 +13,6 @@ from rnntips.windows import Examples, batches
 
 __all__ = ["Feed", "Masks", "pair"]
 
-VALID_WINDOWS, TEST_WINDOWS = 128, 256
 PASS = 128  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
 
 
@@ -62,7 +61,7 @@ class Feed:
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
-        indices = [e.of(part, VALID_WINDOWS if part == 1 else TEST_WINDOWS) for e in self.examples]
+        indices = [e.scored(part) for e in self.examples]
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
         begins = torch.tensor(pair(places), device=self.device)
         outputs = []

@@ -60,7 +60,7 @@ def show(study: Study) -> None:
 
     runs = next(iter(study.runs.values()))[0]
     rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
-    seconds = sum(side.seconds for sides in study.runs.values() for side in sides) / 2
+    seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # one stack, one duration
     provenance = (
         f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {runs.updates} updates, {seconds:.1f} s on "
         f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
@@ -98,7 +98,8 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     setting = setting or next(iter(study.runs))
     for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
-        low, middle, high = np.nanpercentile(scores, [10, 50, 90], axis=0)
+        scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
+        low, middle, high = np.percentile(scores, [10, 50, 90], axis=0)
         ax.plot(x, scores.T, color=COLORS[side], alpha=0.15, linewidth=0.7)
         ax.fill_between(x, low, high, color=COLORS[side], alpha=0.15, linewidth=0)
         ax.plot(x, middle, color=COLORS[side], linestyle=DASHES[side], linewidth=2, label=name)
@@ -138,7 +139,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _bounds(ax: Axes, runs: Runs) -> None:
-    for name, value in {"naive = 100 %": runs.trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
+    for name, value in {"naive = 100 %": runs.valid_trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
         ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
@@ -154,7 +155,7 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     )
     ax.axvline(0, color=GREY, linewidth=0.8)
     relative = 100 * np.expm1(d)
-    lower = d < 0
+    lower = d <= 0
     for where, marker in ((lower, "o"), (~lower, "^")):
         ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
     low, high = (100 * np.expm1(value) for value in interval(d))

@@ -10,9 +10,9 @@ import numpy as np
 from rnntips.evidence import Finding, effects, find, interval, pooled, progress, trained, word
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
-from rnntips.study import TUNING_SEEDS, Pick, half_decades, train_sides, tune_sides
 from rnntips.tips import SETTINGS, Claim, Tip
 from rnntips.training import check_seeds
+from rnntips.tuning import TUNING_SEEDS, Pick, half_decades, train_sides, tune_sides
 
 __all__ = ["compute", "liveness"]
 
@@ -128,6 +128,6 @@ def _side(side: Recipe, runs: Runs, pick: Pick) -> dict[str, Any]:
     }
 
 
-def _digits(value: float) -> float:
-    """Six significant digits: what a stored number is worth across machines."""
-    return float(f"{value:.6g}")
+def _digits(value: float) -> float | None:
+    """Six significant digits: what a stored number is worth across machines. None where a run diverged."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 import torch
 
+from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 
 __all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
@@ -15,7 +16,7 @@ __all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
 PER_RUN = ("seeds", "train_loss", "gradient_norm", "valid_score", "step_ratio", "test_scores", "trivial", "floor",
-           "diverged_at", "weights")  # fmt: skip
+           "valid_trivial", "diverged_at", "weights")  # fmt: skip
 
 
 def _nothing() -> np.ndarray:
@@ -52,6 +53,7 @@ class Runs:
     test_scores: np.ndarray = field(default_factory=_nothing)  # (R, 3) at the last evaluations
     trivial: np.ndarray = field(default_factory=_nothing)  # (R,)
     floor: np.ndarray = field(default_factory=_nothing)  # (R,)
+    valid_trivial: np.ndarray = field(default_factory=_nothing)  # (R,) on the validation part
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
     reached: int = 0  # updates done
     stopped: bool = False
@@ -64,12 +66,14 @@ class Runs:
 
     def begin(self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str) -> None:
         """Make room for runs that have so many training windows."""
+        if len(self):
+            raise BadArgument("record= needs an empty Runs(); this one has been filled before.")
         updates = recipes[0].updates_for(windows)
         bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
         self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
         self.seeds = np.array(seeds, dtype=int)
         self.evaluations = evaluation_points(updates)
-        self.trivial, self.floor = np.array(bounds).T
+        self.trivial, self.floor, self.valid_trivial = np.array(bounds).T
         self.diverged_at = np.zeros(len(recipes), dtype=int)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip

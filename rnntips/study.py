@@ -7,18 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnntips.errors import BadArgument, TwoChanges
-from rnntips.evidence import Finding, Verdict, cap, effects, find, pooled, sentence, trained
+from rnntips.errors import BadArgument, TwoChanges, unknown_name
+from rnntips.evidence import Finding, Verdict, effects, find, pooled, sentence, trained
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
-from rnntips.training import check_seeds, train_stack
+from rnntips.training import check_seeds, check_trainable
+from rnntips.tuning import TUNING_SEEDS, train_sides, tune_sides, tuning_grids
 
-__all__ = ["LR_GRID", "Study", "Sweep", "compare", "sweep", "tune_sides"]
-
-LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # decades, stepped through by halves
-TUNING_SEEDS = range(10_000, 10_005)
-MOST_AT_ONCE = 160  # runs in one stack, to bound memory
+__all__ = ["Study", "Sweep", "compare", "sweep"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +43,8 @@ class Study:
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
-        return find(self.effects(setting), self._any_trained([setting]), self.smallest)
+        found = find(self.effects(setting), self._any_trained([setting]), self.smallest)
+        return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     @property
     def stopped(self) -> bool:
@@ -156,7 +154,7 @@ def compare(
         BadArgument: They do not differ at all, or an argument cannot be used.
     """
     grids, stop = tuning_grids(tune, baseline, variant), stop or Event()
-    _one_change(baseline, variant, {*grids, *allow})
+    _one_change(baseline, variant, grids, allow)
     sides = (baseline, variant)
     runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, record)
     pairs = {name: (found[0], found[1]) for name, found in runs.items()}
@@ -182,7 +180,13 @@ def sweep(
     if len(values) != 1:
         raise TwoChanges(f"A sweep varies one field; {len(values)} came ({', '.join(values) or 'none'}).")
     ((name, tried),) = values.items()
+    if name not in Recipe.__dataclass_fields__:
+        raise unknown_name("field", name, Recipe.__dataclass_fields__)
+    if isinstance(tried, str) or not isinstance(tried, Iterable):
+        raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
     variants = [baseline.but(**{name: value}) for value in tried if value != getattr(baseline, name)]
+    for variant in variants:
+        _one_change(baseline, variant, tuning_grids(tune, baseline), ())
     grids, stop = tuning_grids(tune, baseline, *variants), stop or Event()
     sides = (baseline, *variants)
     runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None)
@@ -194,9 +198,21 @@ def sweep(
     return Sweep(studies)
 
 
-def _one_change(baseline: Recipe, variant: Recipe, exempt: set[str]) -> None:
+def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequence[str]) -> None:
+    for side in (baseline, variant):
+        if not isinstance(side, Recipe):
+            raise BadArgument(f"{side!r} is not a Recipe. Make one with rt.Recipe(...).")
+    for name in allow:
+        if name not in Recipe.__dataclass_fields__:
+            raise unknown_name("field in allow=", name, Recipe.__dataclass_fields__)
     changed = baseline.diff(variant)
-    under_test = [name for name in changed if name not in exempt]
+    if changed and changed.keys() <= grids.keys():
+        raise BadArgument(f"{', '.join(changed)} is tuned on each side, so it cannot be under test. Leave out tune=.")
+    if "horizon" in changed:
+        raise BadArgument(
+            "Errors at different horizons are different tasks. Compare two recipes with the same horizon."
+        )
+    under_test = [name for name in changed if name not in {*grids, *allow}]
     if len(under_test) > 1:
         listed = " and ".join(f"{name} ({changed[name][0]} → {changed[name][1]})" for name in under_test)
         raise TwoChanges(
@@ -207,26 +223,12 @@ def _one_change(baseline: Recipe, variant: Recipe, exempt: set[str]) -> None:
         raise BadArgument("The two recipes are equal. Change one field with baseline.but(...).")
 
 
-def tuning_grids(tune: str | Mapping[str, Sequence] | None, *sides: Recipe) -> dict[str, list]:
-    """Field → values to try. `"lr"` means half-decades over the optimizer's usual range."""
-    if tune is None:
-        return {}
-    if isinstance(tune, Mapping):
-        return {name: list(values) for name, values in tune.items()}
-    if tune != "lr":
-        raise BadArgument(f'tune={tune!r}: "lr" or a dict such as {{"{tune}": [value, value]}} is needed.')
-    low = min(LR_GRID[side.optimizer][0] for side in sides)
-    high = max(LR_GRID[side.optimizer][1] for side in sides)
-    return {"lr": half_decades(low, high)}
-
-
-def half_decades(low: float, high: float) -> list[float]:
-    """10**low … 10**high in half-decades, two significant digits."""
-    return [float(f"{10**exponent:.2g}") for exponent in np.arange(low, high + 0.1, 0.5)]
-
-
 def _experiment(sides, settings, seeds, grids, device, stop, record):
     """Tune, then train every side on every setting. Returns setting → Runs per side, and setting → picks per side."""
+    if grids and set(seeds) & set(TUNING_SEEDS):
+        raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
+    for task in settings.values():
+        check_trainable(sides, task, seeds[0])
     runs, tuned = {}, {}
     for setting, task in settings.items():
         chosen = sides
@@ -235,54 +237,3 @@ def _experiment(sides, settings, seeds, grids, device, stop, record):
             chosen = [side.but(**pick) for side, pick in zip(sides, tuned[setting], strict=True)]
         runs[setting] = train_sides(chosen, task, seeds, device, stop, record)
     return runs, tuned
-
-
-@dataclass(frozen=True)
-class Pick:
-    """What tuning chose for one side, and its validation score there (geometric mean, capped)."""
-
-    values: dict[str, Any]
-    score: float
-
-
-def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS) -> list[Pick]:
-    """For every side the values with the lowest validation score, geometric mean over tuning seeds.
-
-    A learning rate picked at the edge of its grid widens the grid by two half-decades, twice at most.
-    """
-    if len(grids) != 1:
-        raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
-    ((name, values),) = grids.items()
-    scores: list[dict[Any, tuple[float, float]]] = [{} for _ in sides]
-    for _ in range(3):
-        wanted = [(i, v) for i in range(len(sides)) for v in values if v not in scores[i]]
-        found = train_sides([sides[i].but(**{name: v}) for i, v in wanted], task, list(seeds), device, stop, None)
-        for (i, v), runs in zip(wanted, found, strict=True):
-            errors = runs.valid_score[:, -3:].mean(1)
-            capped = float(np.exp(np.log(cap(errors, runs.trivial)).mean()))
-            scores[i][v] = (capped, float(np.nan_to_num(errors, nan=np.inf).mean()))  # ties: the uncapped one
-        picks = [min(tried, key=tried.get) for tried in scores]
-        edges = {edge for edge in (min(values), max(values)) if edge in picks}
-        if name != "lr" or not edges:
-            break
-        low, high = np.log10(min(values)), np.log10(max(values))
-        values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
-    return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
-
-
-def train_sides(sides, task, seeds, device="auto", stop=None, record=None) -> list[Runs]:
-    """Every side on every seed, one record a side. Sides of one shape train in one stack."""
-    found: list[Runs | None] = [None] * len(sides)
-    shapes = [side.shape() for side in sides]
-    for shape in dict.fromkeys(shapes):
-        alike = [i for i, other in enumerate(shapes) if other == shape]
-        at_once = max(1, MOST_AT_ONCE // len(seeds))
-        for first in range(0, len(alike), at_once):
-            some = alike[first : first + at_once]
-            if record is not None and len(some) < len(sides):
-                raise BadArgument("record= can watch one stack, and these sides need more than one.")
-            recipes = [sides[i] for i in some for _ in seeds]
-            stack = train_stack(recipes, task, list(seeds) * len(some), device=device, stop=stop, record=record)
-            for k, i in enumerate(some):
-                found[i] = stack.only(range(k * len(seeds), (k + 1) * len(seeds)))
-    return found

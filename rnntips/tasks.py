@@ -86,20 +86,23 @@ class Forecast:
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverged scores infinity or NaN
             return np.sqrt(np.mean((predictions - truth) ** 2, axis=(1, 2)))
 
-    def bounds(self, recipe, seed: int) -> tuple[float, float]:
-        """(trivial, floor): errors on the test part, in the task's unit.
+    def bounds(self, recipe, seed: int) -> tuple[float, float, float]:
+        """(trivial, floor, trivial on the validation part): errors on the windows that are scored, in the task's unit.
 
-        Trivial repeats the last value. The floor is the generator's own noise where that is known;
-        elsewhere a ridge regression on two seasons of lags stands in for it.
+        Trivial repeats the last value. The floor is the generator's own noise where that is known; elsewhere a
+        ridge regression on two seasons of lags stands in for it, or nine tenths of trivial if that is lower.
         """
-        values = self.record(seed)[:, 0]
-        examples = self.examples(recipe, seed)
-        test = examples.times[examples.of(2)]
-        trivial = float(np.sqrt(np.mean((values[test] - values[test - recipe.horizon]) ** 2)))
+        values, examples = self.record(seed)[:, 0], self.examples(recipe, seed)
+
+        def naive(part: int) -> float:
+            times = examples.times[examples.scored(part)]
+            return float(np.sqrt(np.mean((values[times] - values[times - recipe.horizon]) ** 2)))
+
+        trivial = naive(2)
         if self.series.floor is not None:
-            return trivial, self.series.floor(recipe.horizon)
+            return trivial, self.series.floor(recipe.horizon), naive(1)
         lags = min(2 * (self.series.period or 16), int(examples.times[0]) - recipe.horizon + 1)
-        return trivial, linear_error(values, examples, lags, recipe.horizon)
+        return trivial, min(linear_error(values, examples, lags, recipe.horizon), 0.9 * trivial), naive(1)
 
 
 def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = None) -> Forecast:
@@ -122,7 +125,7 @@ def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int
     past = values[(times - horizon)[:, None] - np.arange(lags)]
     change = values[times] - past[:, 0]
     past = past - past[:, :1]  # relative to the last value, so that a drifting level does no harm
-    train, test = examples.of(0), examples.of(2)
+    train, test = examples.of(0), examples.scored(2)
     design = np.column_stack([past[:, 1:], np.ones(len(past))])
     spread = design[train].std(0)
     spread[-1] = 1.0

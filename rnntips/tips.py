@@ -17,8 +17,8 @@ from rnntips.cells import GATES
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import percent
 from rnntips.recipe import Recipe
-from rnntips.study import Pick, half_decades
 from rnntips.tasks import Forecast, forecast
+from rnntips.tuning import Pick, half_decades
 from rnntips.windows import difference_lags
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
@@ -85,8 +85,9 @@ class Tip:
 
     @property
     def plan_hash(self) -> str:
-        """Fingerprint of the plan's meaning: comments and layout do not count, the tasks' versions do."""
-        meaning = json.dumps([self.plan, Forecast.version], sort_keys=True)
+        """Fingerprint of the plan's meaning and of the data it will see; comments and layout do not count."""
+        data = {setting: SETTINGS[setting]().record(0).round(6).tolist() for setting in sorted(self.work())}
+        meaning = json.dumps([self.plan, Forecast.version, data], sort_keys=True)
         return hashlib.sha256(meaning.encode()).hexdigest()[:12]
 
     @cached_property

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 import torch
 
-from rnntips.errors import BadArgument, NoDevice
+from rnntips.errors import BadArgument, BadData, NoDevice
 from rnntips.feed import Feed, Masks, pair
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import RULES, clip_gradient, initial_state
@@ -17,7 +17,7 @@ from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.windows import Examples
 
-__all__ = ["check_seeds", "first_states", "predict", "train", "train_stack"]
+__all__ = ["check_seeds", "check_trainable", "first_states", "predict", "train", "train_stack"]
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -26,12 +26,15 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     Raises:
         BadArgument: None given, repeated, negative or not whole.
     """
-    seeds = list(seeds)
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise BadArgument(f"seeds={seeds!r}: several are needed, for example seeds=range(10).") from None
     if not seeds:
         raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
     for seed in seeds:
-        if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
-            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0 are needed.")
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
+            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0, and below 2**63, are needed.")
     if len(set(seeds)) < len(seeds):
         twice = next(s for s in seeds if seeds.count(s) > 1)
         raise BadArgument(f"seed {twice} appears {seeds.count(twice)} times; a repeated run is no new evidence.")
@@ -84,11 +87,10 @@ def train_stack(
 
     An interrupt is raised if there is no `stop` that could tell the caller of it.
     """
-    task = _one_task(on)
+    task, device = _one_task(on), _device(device)
+    examples = _draw(recipes, task, seeds)
     if len({recipe.shape() for recipe in recipes}) != 1:
         raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-    device = _device(device)
-    examples = _draw(recipes, task, seeds)
     record = Runs() if record is None else record
     record.begin(recipes, task, seeds, len(examples[0].of(0)), device)
     with _one_thread():
@@ -112,33 +114,35 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
     feed, masks = Feed(record, examples), Masks(record)
     lr, momentum, decay, limit = (_column(record, name) for name in ("lr", "momentum", "weight_decay", "clip_norm"))
     rule, step = RULES[recipe.optimizer], None
-    for update in range(record.updates + 1):
-        if update in record.evaluations:
-            _evaluate(record, network, feed, task, update, step)
-        record.advance(update)
-        if update == record.updates:
-            break
-        if stop is not None and stop.is_set():
-            record.stopped = True
-            break
-        inputs, targets = feed.batch(update)
-        errors = network(inputs, masks.draw(inputs.shape[1])) - targets
-        losses = (errors.square().mean(2) * feed.share).sum(1)
-        gradient = network.gradient(losses.sum())
-        with torch.no_grad():
-            norm = gradient.norm(dim=1)
-            if limit is not None:
-                clip_gradient(gradient, limit, recipe.clip, network.slices.values())
-            if decay is not None:
-                gradient += decay * weights
-            step = rule.step(state, gradient, lr, momentum, record.updates_before + update + 1)
-            weights += step
-        record.train_loss[:, update] = losses.detach()[:R].cpu()
-        record.gradient_norm[:, update] = norm[:R].cpu()
-        diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
-        record.diverged_at[diverged] = update + 1
-    record.weights = weights[:R].cpu().numpy()
-    record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
+    try:
+        for update in range(record.updates + 1):
+            if update in record.evaluations:
+                _evaluate(record, network, feed, task, update, step)
+            record.advance(update)
+            if update == record.updates:
+                break
+            if stop is not None and stop.is_set():
+                record.stopped = True
+                break
+            inputs, targets = feed.batch(update)
+            errors = network(inputs, masks.draw(inputs.shape[1])) - targets
+            losses = (errors.square().mean(2) * feed.share).sum(1)
+            gradient = network.gradient(losses.sum())
+            with torch.no_grad():
+                norm = gradient.norm(dim=1)
+                if limit is not None:
+                    clip_gradient(gradient, limit, recipe.clip, network.slices.values())
+                if decay is not None:
+                    gradient += decay * weights
+                step = rule.step(state, gradient, lr, momentum, record.updates_before + update + 1)
+                weights += step
+            record.train_loss[:, update] = losses.detach()[:R].cpu()
+            record.gradient_norm[:, update] = norm[:R].cpu()
+            diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
+            record.diverged_at[diverged] = update + 1
+    finally:  # an interrupt keeps them too
+        record.weights = weights[:R].cpu().numpy()
+        record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
 
 
 def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,12 +185,17 @@ def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Networ
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
     """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
     channels, outputs = example.signal.shape[1], example.targets.shape[1]
+    rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), channels, outputs)
     if start is None:
-        rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), channels, outputs)
         weights = torch.tensor(pair(rows), device=record.device)
         return weights, initial_state(record.recipes[0].optimizer, weights)
-    if start.seeds.tolist() != record.seeds.tolist() or start.stopped or not len(start.weights):
-        raise BadArgument("start= needs a finished record of the same seeds in the same order.")
+    shared = ("cell", "layers", "width", "features", "optimizer")
+    pairs = zip(start.recipes, record.recipes, strict=False)
+    alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
+    if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
+        raise BadArgument(
+            f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
+        )
     record.updates_before = start.updates_before + start.updates
     state = {name: torch.tensor(pair(rows), device=record.device) for name, rows in start.optimizer_state.items()}
     return torch.tensor(pair(start.weights), device=record.device), state
@@ -210,7 +219,20 @@ def _column(record: Runs, name: str) -> torch.Tensor | None:
     return torch.tensor(pair(np.array(values, np.float32)[:, None]), device=record.device)
 
 
+def check_trainable(recipes: Sequence[Recipe], task, seed: int) -> None:
+    """Raise what drawing and cutting this task would raise, before anything is trained."""
+    for recipe in recipes:
+        _draw([recipe], task, [seed])
+        if not task.bounds(recipe, seed)[0] > 0:
+            raise BadData(
+                f"{task.name}: repeating the last value makes no error in the test part. Nothing is left to learn."
+            )
+
+
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
+    for recipe in recipes:
+        if not isinstance(recipe, Recipe):
+            raise BadArgument(f"{recipe!r} is not a Recipe. Make one with rt.Recipe(...).")
     examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     windows = len(examples[0].of(0))
     if recipes[0].batch_size > windows:

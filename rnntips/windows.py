@@ -15,6 +15,8 @@ __all__ = ["SCALINGS", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "l
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
+SCORED = {1: 128, 2: 256}  # windows of the validation and the test part
+
 TARGETS = ("level", "change")
 
 
@@ -100,6 +102,10 @@ class Examples:
         if at_most is None or len(indices) <= at_most:
             return indices
         return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
+
+    def scored(self, part: int) -> np.ndarray:
+        """The fixed subset of a part on which every network and the trivial forecast are scored."""
+        return self.of(part, SCORED[part])
 
     def inputs(self, indices: np.ndarray) -> np.ndarray:
         """Windows as the network gets them, shape (n, T, C)."""

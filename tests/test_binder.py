@@ -45,10 +45,11 @@ def test_script_is_executable_and_parses(name):
 
 
 def run_post_build(folder: Path, pip: str) -> subprocess.CompletedProcess:
-    """Run postBuild with a pip that only notes its arguments, then does what `pip` says."""
-    fake = folder / "pip"
-    fake.write_text(f'#!/bin/sh\necho "$@"\n{pip}\n')
-    fake.chmod(0o755)
+    """Run postBuild with a pip and a python that only note their arguments; pip then does what `pip` says."""
+    for name, end in {"pip": pip, "python": "exit 0"}.items():
+        fake = folder / name
+        fake.write_text(f'#!/bin/sh\necho "$@"\n{end}\n')
+        fake.chmod(0o755)
     search = f"{folder}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": search, "NB_PYTHON_PREFIX": str(folder)}
     command = [ROOT / "binder" / "postBuild"]
@@ -57,7 +58,7 @@ def run_post_build(folder: Path, pip: str) -> subprocess.CompletedProcess:
 
 def test_post_build_installs_the_package_and_quietens_jupyterlab(tmp_path):
     done = run_post_build(tmp_path, "exit 0")
-    assert (done.returncode, done.stdout) == (0, "install --no-deps -e .\n")
+    assert (done.returncode, done.stdout) == (0, "install --no-deps -e .\n-c import rnntips.kernels.cpu\n")
     overrides = json.loads((tmp_path / "share/jupyter/lab/settings/overrides.json").read_text())
     for plugin, settings in overrides.items():
         extension, name = plugin.split(":")

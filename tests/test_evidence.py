@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnntips.errors import BadArgument
-from rnntips.evidence import Finding, cap, effects, find, interval, pooled, progress, trained, word
+from rnntips.evidence import Finding, cap, effects, find, interval, pooled, progress, sentence, trained, word
 
 
 def test_a_failed_run_counts_as_trivial_and_is_never_dropped():
@@ -90,7 +90,8 @@ def test_a_finding_is_in_relative_numbers_and_mirrors_when_sides_swap():
     there, back = find(d, True), find(-d, True)
     assert there.effect == pytest.approx(0.5)
     assert back.effect == pytest.approx(1 / 1.5 - 1)
-    assert there.wins + back.wins == there.n == 20
+    assert (there.wins, there.losses) == (back.losses, back.wins)
+    assert there.wins + there.losses == there.n == 20
     assert there.interval[0] < there.effect < there.interval[1]
 
 
@@ -114,7 +115,7 @@ def test_pooling_weighs_settings_equally():
 
 
 def finding(verdict, effect=0.0, interval=(-0.01, 0.01)):
-    return Finding(verdict, effect, interval, 0, 20, 0.05, 0.03)
+    return Finding(verdict, effect, interval, 0, 20, 20, 0.05, 0.03)
 
 
 APART, AROUND_ZERO = (0.2, 0.4), (-0.1, 0.1)
@@ -145,3 +146,16 @@ def test_the_records_word_follows_the_rule(expected, claimed, overall, alone, ga
     settings = dict(zip(LEVELS, (finding(v) for v in alone), strict=True))
     condition = None if gap is None else ("size", LEVELS, gap)
     assert word(claimed, finding(overall, interval=ends), settings, condition) == expected
+
+
+def test_ties_are_neither_wins_nor_losses():
+    d = np.array([0.0] * 4 + [0.5] * 6)
+    there, back = find(d, True), find(-d, True)
+    assert (there.wins, there.losses, there.n) == (0, 6, 10)
+    assert "in 6 of 10 runs" in sentence(there) and "in 6 of 10 runs" in sentence(back)
+
+
+def test_too_few_runs_say_so_and_support_nothing():
+    few = find(np.array([0.001, -0.001]), True)
+    assert sentence(few) == "Undecided: 2 runs a side are too few; 10 are needed."
+    assert word("NO WORSE", few, {"a": few}) == "UNDECIDED"

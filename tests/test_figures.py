@@ -38,7 +38,7 @@ def test_paired_marks_are_the_effects_and_point_by_direction(study):
     marks = {line.get_marker(): line.get_xdata() for line in ax.get_lines()}
     effects = 100 * np.expm1(study.effects("sines"))
     np.testing.assert_allclose(sorted([*marks["o"], *marks["^"]]), np.sort(effects))
-    assert (np.array(marks["o"]) < 0).all() and (np.array(marks["^"]) >= 0).all()
+    assert (np.array(marks["o"]) <= 0).all() and (np.array(marks["^"]) > 0).all()
     np.testing.assert_allclose(marks["D"], [100 * study.effect])
     png(ax)
 

@@ -149,3 +149,31 @@ def test_a_diverged_run_is_drawn_at_the_top_not_as_a_gap():
     assert np.isnan(filled.valid_score).any() or np.isinf(filled.valid_score).any()
     text = draw(filled, ("a", "b"), 0.05)
     assert "nan" not in text and "inf" not in text
+
+
+def test_a_panel_that_cannot_start_holds_up_no_other(panel, monkeypatch):
+    monkeypatch.setattr(type(panel.tip), "learning_rate", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        panel.press()
+    assert panel.state == "idle"
+    monkeypatch.undo()
+    panel.press()
+    wait(lambda: panel.state == "done")
+
+
+def test_one_training_at_a_time_holds_for_plain_studies_too(panel):
+    panel.baseline = panel.baseline.but(updates=100_000)
+    panel.press()
+    with pytest.raises(rt.errors.Busy, match="Another panel is training"):
+        rt.panels.Panel("scaling").study()
+
+
+def test_a_failed_run_leaves_no_older_study_behind(panel, monkeypatch):
+    panel.press()
+    wait(lambda: panel.state == "done")
+    older = panel.study()
+    monkeypatch.setattr(module, "compare", lambda *_, **__: 1 / 0)
+    panel.press()
+    wait(lambda: panel.state == "failed")
+    monkeypatch.undo()
+    assert panel.study() is not older

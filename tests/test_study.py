@@ -9,7 +9,7 @@ import pytest
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
 from rnntips.evidence import Finding, Verdict, sentence
-from rnntips.study import TUNING_SEEDS, half_decades, tune_sides
+from rnntips.tuning import TUNING_SEEDS, half_decades, tune_sides
 
 BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
 
@@ -119,8 +119,52 @@ def test_half_decades_have_two_digits():
 
 
 def test_sentences_say_direction_count_size_and_rule():
-    finding = Finding(Verdict.BETTER, -0.41, (-0.52, -0.28), 9, 10, 0.05, 0.2)
+    finding = Finding(Verdict.BETTER, -0.41, (-0.52, -0.28), 9, 1, 10, 0.05, 0.2)
     assert sentence(finding) == "Lower error in 9 of 10 runs: −41 % (−52 to −28)."
     assert sentence(replace(finding, verdict=Verdict.WORSE)).startswith("Higher error in 1 of 10 runs")
     assert sentence(replace(finding, verdict=Verdict.SAME)).endswith("within ± 5 %.")
     assert "can show differences of 20 % or more" in sentence(replace(finding, verdict=Verdict.UNCLEAR))
+
+
+def test_what_is_tuned_cannot_be_under_test_and_tuning_seeds_are_nobody_elses(sines):
+    with pytest.raises(BadArgument, match="lr is tuned on each side"):
+        rt.compare(BASE, BASE.but(lr=1e-5), on=sines, seeds=range(10), tune="lr")
+    with pytest.raises(BadArgument, match="are for tuning"):
+        rt.compare(BASE, BASE.but(width=4), on=sines, seeds=TUNING_SEEDS, tune="lr")
+    with pytest.raises(BadArgument, match="same horizon"):
+        rt.compare(BASE, BASE.but(horizon=3), on=sines, seeds=range(2))
+
+
+def test_a_grid_of_the_callers_own_is_not_widened(sines):
+    study = rt.compare(BASE, BASE.but(width=4), on=sines, seeds=range(2), tune={"lr": [0.0005, 0.001]})
+    assert {pick["lr"] for picks in study.tuned.values() for pick in picks} <= {0.0005, 0.001}
+
+
+def test_tuning_never_looks_at_the_test_part(sines, monkeypatch):
+    task = rt.tasks.forecast(sines)
+    grid = {"lr": [1e-4, 1e-3, 0.01]}
+    (before,) = tune_sides([BASE], task, grid)
+    monkeypatch.setattr(rt.Runs, "test_score", property(lambda self: 1 / self.seeds))
+    monkeypatch.setattr(rt.Runs, "latest_score", property(lambda self: 1 / self.seeds))
+    (after,) = tune_sides([BASE], task, grid)
+    assert before == after
+
+
+def test_a_setting_that_cannot_be_trained_is_refused_before_any_other_is(sines, monkeypatch):
+    monkeypatch.setattr("rnntips.tuning.train_stack", lambda *_, **__: pytest.fail("something was trained"))
+    both = {"long": sines, "short": rt.series.sines(steps=60)}
+    with pytest.raises(BadArgument, match="largest window that fits"):
+        rt.compare(BASE, BASE.but(lr=1e-4), on=both, seeds=range(2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"witdh": [3]}, "Did you mean 'width'"),
+        ({"lr": 0.1}, "several values"),
+        ({"lr": [0.1], "tune": {"lr": 0.1}}, "list"),
+    ],
+)
+def test_a_sweep_names_what_it_cannot_use(sines, arguments, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.sweep(BASE, on=sines, seeds=range(2), **arguments)

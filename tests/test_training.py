@@ -26,15 +26,17 @@ def same(a, b):
 @pytest.mark.parametrize(
     "change",
     [{}, {"width": 7, "past": 13}, {"width": 1, "batch_size": 1}, {"cell": "lstm", "layers": 2, "width": 5},
-     {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}],
+     {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}, {"width": 3}, {"width": 11},
+     {"width": 25}],
     ids=str,
 )  # fmt: skip
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
     recipe = SHORT.but(**change)
     company = rt.train(recipe, sines, range(20))
-    for seeds in ([7], [7, 3], [1, 7, 12]):
+    for seeds in ([7], [13], [7, 3], [1, 7, 12]):
         found = rt.train(recipe, sines, seeds)
-        assert same(found.only([seeds.index(7)]), company.only([7]))
+        for row, seed in enumerate(seeds):
+            assert same(found.only([row]), company.only([seed]))
 
 
 def test_a_run_does_not_depend_on_the_recipes_beside_it(sines):
@@ -137,7 +139,7 @@ def test_an_interrupted_kernel_keeps_the_partial_record(sines):
                 raise KeyboardInterrupt
 
     runs = rt.train(SHORT, sines, [0, 1], record=Interrupted())
-    assert runs.stopped and runs.reached == 5 and np.isfinite(runs.train_loss[:, :5]).all()
+    assert runs.stopped and runs.reached == 5 and np.isfinite(runs.train_loss[:, :5]).all() and runs.weights.size
     study = rt.compare(SHORT, SHORT.but(lr=1e-4), on=sines, seeds=range(10), record=Interrupted())
     assert study.stopped and study.verdict == "UNCLEAR"
     with pytest.raises(KeyboardInterrupt):
@@ -167,3 +169,70 @@ def test_bad_arguments_are_named_before_any_training(sines, arguments, words):
 def test_a_gpu_that_is_not_there_is_an_error_in_words(sines):
     with pytest.raises(rt.errors.NoDevice, match="sees no GPU here"):
         rt.train(SHORT, sines, [0], device="cuda")
+
+
+ORACLES = {
+    "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.1),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, 0.05, momentum=0.9, weight_decay=0.1),
+    "adam": lambda p: torch.optim.Adam(p, 0.05, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("clip", ["global", "tensor", "value"])
+@pytest.mark.parametrize("optimizer", ORACLES)
+def test_the_whole_loop_equals_torch_with_clipping_decay_and_momentum(sines, optimizer, clip):
+    """Three updates of a run, against `torch.nn`, `torch.optim` and `torch.nn.utils` on the same batches."""
+    momentum = 0.0 if optimizer == "adam" else 0.9
+    recipe = SHORT.but(updates=3, optimizer=optimizer, lr=0.05, momentum=momentum, weight_decay=0.1, clip=clip,
+                       clip_norm=0.02)  # fmt: skip
+    runs = rt.train(recipe, sines, [3])
+    examples = rt.tasks.forecast(sines).examples(recipe, 3)
+    order = rt.windows.batches("shuffled", len(examples.of(0)), 15, rt.tasks.stream("order", "sines", 3))
+    rnn, readout = torch.nn.GRU(1, 6, batch_first=True), torch.nn.Linear(6, 1)
+    start = torch.tensor(rt.models.initial_weights([recipe], "sines", [3], 1, 1)[0])
+    network = rt.models.Network("gru", 1, 6, 1, 1, start[None])
+    parameters = [rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0, readout.weight, readout.bias]
+    with torch.no_grad():
+        for theirs, mine in zip(parameters, network.parameters.values(), strict=True):
+            theirs.copy_(mine[0].T if mine.dim() == 3 else mine[0])
+    oracle = ORACLES[optimizer](parameters)
+    for update in range(3):
+        chosen = examples.of(0)[order[5 * update : 5 * update + 5]]
+        states, _ = rnn(torch.tensor(examples.inputs(chosen)))
+        loss = (readout(states[:, -1]) - torch.tensor(examples.targets[chosen])).square().mean()
+        oracle.zero_grad()
+        loss.backward()
+        if clip == "value":
+            torch.nn.utils.clip_grad_value_(parameters, 0.02)
+        for group in [parameters] if clip == "global" else [[p] for p in parameters] if clip == "tensor" else []:
+            torch.nn.utils.clip_grad_norm_(group, 0.02)
+        oracle.step()
+        assert runs.train_loss[0, update] == pytest.approx(loss.item(), rel=1e-4)
+    for theirs, where in zip(parameters, network.slices.values(), strict=True):
+        expected = (theirs.T if theirs.dim() == 2 else theirs).detach().numpy().ravel()
+        np.testing.assert_allclose(runs.weights[0, where], expected, atol=2e-4)
+
+
+def test_dropout_silences_its_share_and_keeps_the_mean(sines):
+    record = rt.Runs()
+    recipe = SHORT.but(dropout=0.3, width=32, layers=2)
+    record.begin([recipe] * 2, rt.tasks.forecast(sines), [0, 1], 100, "cpu")
+    masks = rt.feed.Masks(record).draw(64)
+    assert len(masks) == 2 and masks[0].shape == (2, 64, 1, 32)
+    values = torch.stack(masks)
+    assert values.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert values.mean().item() == pytest.approx(1.0, abs=0.03)
+    assert not torch.equal(values[:, 0], values[:, 1])
+
+
+def test_a_start_that_does_not_fit_and_a_used_record_are_refused(sines):
+    first = rt.train(SHORT, sines, [1, 2])
+    for other in (SHORT.but(width=8), SHORT.but(cell="tanh"), SHORT.but(optimizer="sgd"), SHORT.but(layers=2)):
+        with pytest.raises(BadArgument, match="start= needs"):
+            rt.train(other, sines, [1, 2], start=first)
+    with pytest.raises(BadArgument, match="filled before"):
+        rt.train(SHORT, sines, [1, 2], record=first)
+    with pytest.raises(BadArgument, match="not a Recipe"):
+        rt.train("gru", sines, [1])
+    with pytest.raises(BadArgument, match=r"range\(10\)"):
+        rt.train(SHORT, sines, 5)

@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from rnntips.errors import unknown_name
+from rnntips.errors import Busy, unknown_name
 from rnntips.panels.picture import draw
 from rnntips.runs import Runs
 from rnntips.study import Study, compare
@@ -66,7 +66,8 @@ class Panel(widgets.VBox):
         self.state = "idle"
         self.guess: str | None = None
         self._study: Study | None = None
-        self._stop, self._thread = threading.Event(), None
+        self._stop, self._ended = threading.Event(), threading.Event()
+        self._ended.set()
         self._pressed = threading.Lock()
         self._last_frame = 0.0
         self._build(choices, value, offered, setting or default)
@@ -128,15 +129,16 @@ class Panel(widgets.VBox):
         with self._pressed:
             if self.state == "running":
                 return
+            sides = self._sides()
             if not _training.acquire(blocking=False):
                 self.status.value = "Another panel is training. Stop it, or wait until it is done."
                 return
-            self.state, self.guess = "running", guess
+            self.state, self.guess, self._study = "running", guess, None
             self._stop.clear()
+            self._ended.clear()
             self._enable()
             self.status.value = "Training…"
-            self._thread = threading.Thread(target=self._run, args=self._sides(), daemon=True)
-            self._thread.start()
+            threading.Thread(target=self._run, args=sides, daemon=True).start()
 
     def stop(self) -> None:
         """End training after the current update; what was recorded stays on the screen."""
@@ -161,6 +163,7 @@ class Panel(widgets.VBox):
             self.state = ended
             _training.release()
             self._enable()
+            self._ended.set()
 
     @staticmethod
     def _compare(baseline, variant, setting, stop=None, record=None) -> Study:
@@ -194,11 +197,23 @@ class Panel(widgets.VBox):
         )
 
     def study(self) -> Study:
-        """What you ran; if nothing was run, the comparison as it stands, now."""
-        if self._thread is not None:
-            self._thread.join()
+        """What you ran; if nothing was run, the comparison as it stands, now. An interrupt stops the training.
+
+        Raises:
+            Busy: Another panel is training.
+        """
+        try:
+            self._ended.wait()
+        except KeyboardInterrupt:
+            self.stop()
+            self._ended.wait()
         if self._study is None:
-            self._study = self._compare(*self._sides())
+            if not _training.acquire(blocking=False):
+                raise Busy("Another panel is training. Stop it, or wait until it is done.")
+            try:
+                self._study = self._compare(*self._sides())
+            finally:
+                _training.release()
         return self._study
 
 

@@ -55,7 +55,7 @@ def _path(x: np.ndarray, y: np.ndarray) -> str:
 def _curves(record: Runs, n: int, sides: Sequence[str]) -> list[str]:
     """Validation error over updates: medians with the middle 80 %, every run faintly behind, both axes logarithmic."""
     x0, y0, x1, y1 = LEFT
-    trivial, floor = float(record.trivial.mean()), float(record.floor.mean())
+    trivial, floor = float(record.valid_trivial.mean()), float(record.floor.mean())
     scores = record.valid_score[:, 1:]
     with np.errstate(invalid="ignore"):
         first = record.valid_score[:, 0]
@@ -83,7 +83,7 @@ def _curves(record: Runs, n: int, sides: Sequence[str]) -> list[str]:
     x = across(record.evaluations[1:][done])
     for i, (side, color) in enumerate(COLORS.items()):
         rows = scores[i * n : (i + 1) * n, done]
-        usable = np.where(np.isfinite(rows), rows, top)
+        usable = np.where(np.isfinite(rows), rows, record.valid_score[i * n : (i + 1) * n, :1])
         if usable.shape[1]:
             faint = "".join(_path(x, down(row)) for row in usable)
             low, middle, high = np.percentile(usable, [10, 50, 90], axis=0)
