@@ -15,7 +15,7 @@ __all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
-PER_RUN = ("seeds", "train_loss", "gradient_norm", "valid_score", "step_ratio", "test_scores", "trivial", "floor",
+ROWS = ("seeds", "train_loss", "gradient_norm", "valid_score", "step_ratio", "test_scores", "trivial", "floor",
            "valid_trivial", "diverged_at", "weights")  # fmt: skip
 
 
@@ -120,7 +120,7 @@ class Runs:
 
     def only(self, rows: Sequence[int]) -> "Runs":
         """A record of some of the runs."""
-        picked = {name: getattr(self, name)[rows] for name in PER_RUN if len(getattr(self, name))}
+        picked = {name: getattr(self, name)[rows] for name in ROWS if len(getattr(self, name))}
         state = {name: value[rows] for name, value in self.optimizer_state.items()}
         rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)

@@ -51,7 +51,8 @@ class Series:
         """What one seed gets to see, shape (n, C).
 
         A simulator gives a fresh realisation. A record gives a stretch of four fifths of its
-        length that begins at a random place, so that the split falls elsewhere for every seed.
+        length that begins at a random place, so that the split falls elsewhere for every seed. These
+        stretches overlap: what many seeds agree on is said of this one record.
         """
         if self.simulator is not None:
             return self.simulator(rng)
