@@ -88,7 +88,7 @@ def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = No
     values = values[: int(TRAIN * len(values))][-steps:]
     ax.plot(np.arange(len(values)), values, color=COLORS["baseline"])
     ax.set(xlabel="step", ylabel=f"{task.series.name} ({task.unit})")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    _plain(ax.yaxis)
     return ax
 
 
@@ -126,7 +126,7 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
             ax.plot(truth[0], color="#BFBFBF", linewidth=5, label="what came")
         ax.plot(predicted[0], color=COLORS[side], linestyle=DASHES[side], linewidth=1.5, label=name)
     ax.set(xlabel="steps of the test part", ylabel=f"{runs.setting} ({runs.unit})")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    _plain(ax.yaxis)
     ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.2))
     return ax
 

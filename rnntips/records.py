@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.evidence import Finding, effects, find, interval, pooled, progress, trained, word
+from rnntips.evidence import Finding, interval, pooled, progress, word
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
+from rnntips.study import Study
 from rnntips.tips import SETTINGS, Claim, Tip
 from rnntips.training import check_seeds
-from rnntips.tuning import TUNING_SEEDS, Pick, half_decades, train_sides, tune_sides
+from rnntips.tuning import TUNING_SEEDS, Pick, train_sides, tune_sides, tuning_grids
 
 __all__ = ["compute", "liveness"]
 
@@ -22,7 +23,7 @@ def liveness(tip: Tip, say: Callable[[str], None] = print) -> list[dict]:
     rows = []
     for setting, sides in tip.work().items():
         task = SETTINGS[setting]()
-        picks = tune_sides(sides, task, {"lr": half_decades(-4, -1)})
+        picks = tune_sides(sides, task, tuning_grids("lr", *sides))
         tuned = [side.but(**pick.values) for side, pick in zip(sides, picks, strict=True)]
         for side, runs in zip(tuned, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
             way = progress(runs.test_score, runs.trivial, runs.floor)
@@ -56,7 +57,7 @@ def compute(
     for setting, sides in tip.work().items():
         task = SETTINGS[setting]()
         if retune:
-            chosen = tune_sides(sides, task, {"lr": half_decades(-4, -1)}, device)
+            chosen = tune_sides(sides, task, tuning_grids("lr", *sides), device)
         else:
             chosen = [tip.pick(setting, side) for side in sides]
         picks[setting] = dict(zip(sides, chosen, strict=True))
@@ -81,27 +82,24 @@ def compute(
 
 
 def _judge(claim: Claim, results: Mapping, picks: Mapping, smallest: float) -> dict[str, Any]:
-    d, live, chosen = {}, {}, {}
+    pairs, chosen = {}, {}
     for setting in claim.settings:
         sides = claim.sides
         if claim.among:
             sides = sorted(sides, key=lambda side: picks[setting][side].score)
-        pair = sides[0], sides[-1]
-        baseline, variant = (results[setting][side] for side in pair)
-        d[setting] = effects(variant.test_score, baseline.test_score, baseline.trivial)
-        live[setting] = any(trained(r.test_score, r.trivial, r.floor) for r in (baseline, variant))
+        pairs[setting] = results[setting][sides[0]], results[setting][sides[-1]]
         chosen[setting] = {
-            "baseline": getattr(pair[0], claim.field),
-            "variant": getattr(pair[1], claim.field),
+            "baseline": getattr(sides[0], claim.field),
+            "variant": getattr(sides[-1], claim.field),
         }
-    overall = find(pooled(list(d.values())), any(live.values()), smallest)
-    alone = {setting: find(d[setting], live[setting], smallest) for setting in d}
+    study = Study(claim.sides[0], claim.sides[-1], pairs, smallest=smallest)
+    overall, alone = study.finding, {setting: study.finding_in(setting) for setting in pairs}
     condition, gap = None, None
     if claim.condition:
-        level = {setting: claim.condition[setting] for setting in d}
+        level = {setting: claim.condition[setting] for setting in pairs}
         first, second = dict.fromkeys(level.values())
-        sides = [pooled([d[s] for s in d if level[s] == which]) for which in (first, second)]
-        gap = interval(sides[0] - sides[1])
+        levels = [pooled([study.effects(s) for s in pairs if level[s] == which]) for which in (first, second)]
+        gap = interval(levels[0] - levels[1])
         condition = (claim.condition["name"], level, gap)
     return {
         "id": claim.id,

@@ -15,8 +15,9 @@ __all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
-ROWS = ("seeds", "train_loss", "gradient_norm", "valid_score", "step_ratio", "test_scores", "trivial", "floor",
-           "valid_trivial", "diverged_at", "weights")  # fmt: skip
+ROWS = (
+    "seeds train_loss gradient_norm valid_score step_ratio test_scores trivial floor valid_trivial diverged_at weights"
+).split()
 
 
 def _nothing() -> np.ndarray:
@@ -47,9 +48,7 @@ class Runs:
     train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units
     gradient_norm: np.ndarray = field(default_factory=_nothing)  # (R, U) before clipping
     valid_score: np.ndarray = field(default_factory=_nothing)  # (R, E)
-    step_ratio: np.ndarray = field(
-        default_factory=_nothing
-    )  # (R, E) length of the last update over length of the weights
+    step_ratio: np.ndarray = field(default_factory=_nothing)  # (R, E) length of the last update over the weights'
     test_scores: np.ndarray = field(default_factory=_nothing)  # (R, 3) at the last evaluations
     trivial: np.ndarray = field(default_factory=_nothing)  # (R,)
     floor: np.ndarray = field(default_factory=_nothing)  # (R,)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Event
 from typing import Any, ClassVar
 
@@ -35,15 +36,19 @@ class Study:
     # How a notebook shows a study; set by the package, since figures are further down the pipeline.
     draw: ClassVar[Any] = None
 
-    @property
+    @cached_property
     def finding(self) -> Finding:
         """All settings pooled. Nothing is decided by a study that was stopped."""
-        found = find(pooled([self.effects(name) for name in self.runs]), self._any_trained(self.runs), self.smallest)
-        return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
+        return self._found(self.runs)
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
-        found = find(self.effects(setting), self._any_trained([setting]), self.smallest)
+        return self._found([setting])
+
+    def _found(self, settings: Iterable[str]) -> Finding:
+        sides = [side for name in settings for side in self.runs[name]]
+        any_trained = any(trained(side.latest_score, side.trivial, side.floor) for side in sides)
+        found = find(pooled([self.effects(name) for name in settings]), any_trained, self.smallest)
         return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     @property
@@ -55,10 +60,6 @@ class Study:
         """log(variant / baseline), seed by seed, (n,)."""
         baseline, variant = self.runs[setting]
         return effects(variant.latest_score, baseline.latest_score, baseline.trivial)
-
-    def _any_trained(self, settings: Iterable[str]) -> bool:
-        sides = [side for name in settings for side in self.runs[name]]
-        return any(trained(side.latest_score, side.trivial, side.floor) for side in sides)
 
     verdict = property(lambda self: self.finding.verdict)
     effect = property(lambda self: self.finding.effect)
@@ -184,17 +185,18 @@ def sweep(
         raise unknown_name("field", name, Recipe.__dataclass_fields__)
     if isinstance(tried, str) or not isinstance(tried, Iterable):
         raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
-    variants = [baseline.but(**{name: value}) for value in tried if value != getattr(baseline, name)]
+    asked = [value for value in tried if value != getattr(baseline, name)]
+    variants = [baseline.but(**{name: value}) for value in asked]
     for variant in variants:
         _one_change(baseline, variant, tuning_grids(tune, baseline), ())
     grids, stop = tuning_grids(tune, baseline, *variants), stop or Event()
     sides = (baseline, *variants)
     runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None)
     studies = {}
-    for i, variant in enumerate(variants, 1):
+    for i, (value, variant) in enumerate(zip(asked, variants, strict=True), 1):
         pairs = {setting: (found[0], found[i]) for setting, found in runs.items()}
         picked = {setting: (t[0], t[i]) for setting, t in tuned.items()}
-        studies[getattr(variant, name)] = Study(baseline, variant, pairs, picked)
+        studies[value] = Study(baseline, variant, pairs, picked)
     return Sweep(studies)
 
 

@@ -18,7 +18,7 @@ from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import percent
 from rnntips.recipe import Recipe
 from rnntips.tasks import Forecast, forecast
-from rnntips.tuning import Pick, half_decades
+from rnntips.tuning import TUNING_SEEDS, Pick, tuning_grids
 from rnntips.windows import difference_lags
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
@@ -70,8 +70,7 @@ class Tip:
 
     def __init__(self, name: str):
         self.name = name
-        self._source = _data(f"plans/{name}.toml")
-        self.plan = tomllib.loads(self._source)
+        self.plan = tomllib.loads(_data(f"plans/{name}.toml"))
         self.question: str = self.plan["question"]
 
     def __repr__(self) -> str:
@@ -186,12 +185,12 @@ class Tip:
         except BadArgument:
             return self.plan["live"]["lr"]
 
-    def cost(self, tuning: int = 5) -> tuple[int, float]:
+    def cost(self) -> tuple[int, float]:
         """(runs, TFLOP) of the planned record, tuning included."""
         runs, flop = 0, 0.0
         for recipes in self.work().values():
             for recipe in recipes:
-                grid = len(half_decades(-4, -1)) * tuning
+                grid = len(tuning_grids("lr", recipe)["lr"]) * len(TUNING_SEEDS)
                 channels = max(1, difference_lags(recipe.features or "levels"))
                 gates = GATES[recipe.cell] * recipe.width
                 products = recipe.batch_size * recipe.past * gates * (recipe.width + channels)

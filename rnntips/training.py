@@ -169,12 +169,14 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
     seeds, task = check_seeds(seeds), _one_task(on)
     recipes = [recipe] * len(seeds)
     examples = _draw(recipes, task, seeds)
-    channels, outputs = examples[0].signal.shape[1], examples[0].targets.shape[1]
-    weights = initial_weights(recipes, task.name, seeds, channels, outputs)
-    network = _network(recipe, examples[0], torch.tensor(pair(weights)))
+    network = _network(recipe, examples[0], torch.tensor(pair(_fresh(recipes, task.name, seeds, examples[0]))))
     inputs = pair([example.inputs(example.of(1, windows)) for example in examples])
     with _one_thread(), torch.no_grad():
         return network.states(torch.tensor(inputs))[: len(seeds), :, -1].numpy()
+
+
+def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
+    return initial_weights(recipes, setting, seeds, example.signal.shape[1], example.targets.shape[1])
 
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
@@ -184,8 +186,7 @@ def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Networ
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
     """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
-    channels, outputs = example.signal.shape[1], example.targets.shape[1]
-    rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), channels, outputs)
+    rows = _fresh(record.recipes, record.setting, record.seeds.tolist(), example)
     if start is None:
         weights = torch.tensor(pair(rows), device=record.device)
         return weights, initial_state(record.recipes[0].optimizer, weights)
