@@ -13,20 +13,20 @@ from torch import Tensor
 
 from rnntips.errors import BadArgument, unknown_name
 
-__all__ = ["CELLS", "GATES", "initialiser", "scan", "zero_state"]
+__all__ = ["CELLS", "GATES", "affine", "initialiser", "scan", "zero_state"]
 
 State = Tensor | tuple[Tensor, Tensor]
 
 
 def _plain(activation: Callable[[Tensor], Tensor]):
     def step(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return activation(inputs + torch.baddbmm(bias, h, weight))
+        return activation(inputs + affine(h, weight, bias))
 
     return step
 
 
 def _gru(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    recurrent = torch.baddbmm(bias, h, weight)
+    recurrent = affine(h, weight, bias)
     both = 2 * h.shape[-1]
     reset, update = torch.sigmoid(inputs[..., :both] + recurrent[..., :both]).chunk(2, -1)
     new = torch.tanh(torch.addcmul(inputs[..., both:], reset, recurrent[..., both:]))
@@ -35,7 +35,7 @@ def _gru(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _lstm(inputs: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
     h, c = state
-    i, f, g, o = (inputs + torch.baddbmm(bias, h, weight)).chunk(4, -1)
+    i, f, g, o = (inputs + affine(h, weight, bias)).chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
@@ -74,7 +74,7 @@ def scan(
     """
     check(cell, inputs, weight, bias, state, mask, reset)
     R, H, gates = weight.shape
-    bias = inputs.new_zeros(R, 1, gates) if bias is None else bias[:, None]
+    bias = inputs.new_zeros(R, gates) if bias is None else bias
     state = zero_state(cell, inputs, H) if state is None else state
     masks = mask.unbind(2) if mask is not None and mask.dim() == 4 else [mask] * inputs.shape[2]
     resets = [None] * inputs.shape[2] if reset is None else reset[..., None].unbind(1)
@@ -122,7 +122,14 @@ def contributions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     R, B, T, C = x.shape
     # time-major in memory: every step of the scan then reads one contiguous block per run
     flat = x.transpose(1, 2).reshape(R, T * B, C)
-    return torch.baddbmm(bias[:, None], flat, weight).view(R, T, B, -1).transpose(1, 2)
+    return affine(flat, weight, bias).view(R, T, B, -1).transpose(1, 2)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x (R, n, C) times weight (R, C, K) plus bias (R, K), each run's bits whatever the others are."""
+    if len(x) == 1:  # torch takes another path for a batch of one product
+        return torch.baddbmm(bias.expand(2, -1)[:, None], x.expand(2, -1, -1), weight.expand(2, -1, -1))[:1]
+    return torch.baddbmm(bias[:, None], x, weight)
 
 
 def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]:

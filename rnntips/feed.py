@@ -1,6 +1,5 @@
 """Windows, targets and dropout masks of R runs on the device, cut into batches."""
 
-from collections.abc import Sequence
 from math import gcd
 
 import numpy as np
@@ -11,14 +10,9 @@ from rnntips.runs import Runs
 from rnntips.tasks import stream
 from rnntips.windows import Examples, batches
 
-__all__ = ["Feed", "Masks", "pair"]
+__all__ = ["Feed", "Masks"]
 
 PASS = 128  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
-
-
-def pair(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows as one array; a single run is doubled, since batched products of one take another code path."""
-    return np.stack([*rows, *rows] if len(rows) == 1 else rows)
 
 
 class Feed:
@@ -41,8 +35,8 @@ class Feed:
             chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets[chosen])
-        self.begins = torch.tensor(pair(begins), device=device)  # (R, U·B)
-        self.targets = torch.tensor(pair(targets), device=device)  # (R, U·B, K)
+        self.begins = torch.tensor(np.stack(begins), device=device)  # (R, U·B)
+        self.targets = torch.tensor(np.stack(targets), device=device)  # (R, U·B, K)
 
     def _windows(self, begins: torch.Tensor) -> torch.Tensor:
         """(R, B) places → inputs (R, B, T, C)."""
@@ -63,12 +57,12 @@ class Feed:
         """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
         indices = [e.scored(part) for e in self.examples]
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
-        begins = torch.tensor(pair(places), device=self.device)
+        begins = torch.tensor(np.stack(places), device=self.device)
         outputs = []
         with torch.no_grad():
             for some in begins.split(PASS, 1):
                 outputs.append(network(self._windows(self._fill(some, PASS)))[:, : some.shape[1]])
-        scaled = torch.cat(outputs, 1)[: len(self.examples)].cpu().numpy().astype(np.float64)
+        scaled = torch.cat(outputs, 1).cpu().numpy().astype(np.float64)
         spread = np.array([e.spread for e in self.examples])[:, None, None]
         offset, truth = (np.stack([getattr(e, name)[i] for e, i in zip(self.examples, indices, strict=True)])
                          for name in ("offset", "truth"))  # fmt: skip
@@ -95,7 +89,7 @@ class Masks:
             return []
         shape = (self.layers, windows, 1, self.width)
         rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
-        return list(torch.tensor(pair(rows), dtype=torch.float32, device=self.device).unbind(1))
+        return list(torch.tensor(np.stack(rows), dtype=torch.float32, device=self.device).unbind(1))
 
 
 def aligned(batch: int, width: int) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnntips import kernels
-from rnntips.cells import GATES, initialiser
+from rnntips.cells import GATES, affine, initialiser
 from rnntips.tasks import stream
 
 __all__ = ["ALIGNMENT", "Network", "initial_weights", "shapes"]
@@ -58,7 +58,7 @@ class Network:
     def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks."""
         last = self._layers(inputs, masks)[1]
-        return torch.baddbmm(self.parameters["readout_bias"][:, None], last, self.parameters["readout_weight"])
+        return affine(last, self.parameters["readout_weight"], self.parameters["readout_bias"])
 
     def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""

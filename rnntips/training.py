@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from rnntips.errors import BadArgument, BadData, NoDevice
-from rnntips.feed import Feed, Masks, pair
+from rnntips.feed import Feed
 from rnntips.models import Network, initial_weights
-from rnntips.optimizers import RULES, clip_gradient, initial_state
+from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
+from rnntips.update import Happened, updater
 from rnntips.windows import Examples
 
 __all__ = ["check_seeds", "check_trainable", "first_states", "predict", "train", "train_stack"]
@@ -108,41 +109,27 @@ def train_stack(
 
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> None:
-    recipe, R = record.recipes[0], len(record)
     weights, state = _initial(record, examples[0], start)
-    network = _network(recipe, examples[0], weights)
-    feed, masks = Feed(record, examples), Masks(record)
-    lr, momentum, decay, limit = (_column(record, name) for name in ("lr", "momentum", "weight_decay", "clip_norm"))
-    rule, step = RULES[recipe.optimizer], None
+    network, feed = _network(record.recipes[0], examples[0], weights), Feed(record, examples)
+    step, happened = updater(record, network, feed, state), None
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
-                _evaluate(record, network, feed, task, update, step)
+                _evaluate(record, network, feed, task, update, happened)
             record.advance(update)
             if update == record.updates:
                 break
             if stop is not None and stop.is_set():
                 record.stopped = True
                 break
-            inputs, targets = feed.batch(update)
-            errors = network(inputs, masks.draw(inputs.shape[1])) - targets
-            losses = (errors.square().mean(2) * feed.share).sum(1)
-            gradient = network.gradient(losses.sum())
-            with torch.no_grad():
-                norm = gradient.norm(dim=1)
-                if limit is not None:
-                    clip_gradient(gradient, limit, recipe.clip, network.slices.values())
-                if decay is not None:
-                    gradient += decay * weights
-                step = rule.step(state, gradient, lr, momentum, record.updates_before + update + 1)
-                weights += step
-            record.train_loss[:, update] = losses.detach()[:R].cpu()
-            record.gradient_norm[:, update] = norm[:R].cpu()
+            happened = step(update)
+            record.train_loss[:, update] = happened.loss
+            record.gradient_norm[:, update] = happened.gradient_norm
             diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
             record.diverged_at[diverged] = update + 1
     finally:  # an interrupt keeps them too
-        record.weights = weights[:R].cpu().numpy()
-        record.optimizer_state = {name: value[:R].cpu().numpy() for name, value in state.items()}
+        record.weights = weights.cpu().numpy()
+        record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
 
 
 def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,10 +140,10 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     """
     examples = _draw(runs.recipes, _one_task(on), runs.seeds.tolist())
     chosen = [example.of(2)[:windows] for example in examples]
-    network = _network(runs.recipes[0], examples[0], torch.tensor(pair(runs.weights)))
-    inputs = pair([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
+    network = _network(runs.recipes[0], examples[0], torch.tensor(runs.weights))
+    inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     with _one_thread(), torch.no_grad():
-        scaled = network(torch.tensor(inputs))[: len(runs)].double().numpy()
+        scaled = network(torch.tensor(inputs)).double().numpy()
     pairs = list(zip(examples, chosen, strict=True))
     predictions = [
         out * example.spread + example.offset[some] for out, (example, some) in zip(scaled, pairs, strict=True)
@@ -169,10 +156,10 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
     seeds, task = check_seeds(seeds), _one_task(on)
     recipes = [recipe] * len(seeds)
     examples = _draw(recipes, task, seeds)
-    network = _network(recipe, examples[0], torch.tensor(pair(_fresh(recipes, task.name, seeds, examples[0]))))
-    inputs = pair([example.inputs(example.of(1, windows)) for example in examples])
+    network = _network(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
+    inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
     with _one_thread(), torch.no_grad():
-        return network.states(torch.tensor(inputs))[: len(seeds), :, -1].numpy()
+        return network.states(torch.tensor(inputs))[:, :, -1].numpy()
 
 
 def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
@@ -188,7 +175,7 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
     rows = _fresh(record.recipes, record.setting, record.seeds.tolist(), example)
     if start is None:
-        weights = torch.tensor(pair(rows), device=record.device)
+        weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].optimizer, weights)
     shared = ("cell", "layers", "width", "features", "optimizer")
     pairs = zip(start.recipes, record.recipes, strict=False)
@@ -198,26 +185,18 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
             f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
         )
     record.updates_before = start.updates_before + start.updates
-    state = {name: torch.tensor(pair(rows), device=record.device) for name, rows in start.optimizer_state.items()}
-    return torch.tensor(pair(start.weights), device=record.device), state
+    state = {name: torch.tensor(rows, device=record.device) for name, rows in start.optimizer_state.items()}
+    return torch.tensor(start.weights, device=record.device), state
 
 
-def _evaluate(record: Runs, network: Network, feed: Feed, task, update: int, step: torch.Tensor | None) -> None:
+def _evaluate(record: Runs, network: Network, feed: Feed, task, update: int, happened: Happened | None) -> None:
     where = int(np.searchsorted(record.evaluations, update))
     record.valid_score[:, where] = task.score(*feed.predict(network, 1))
-    if step is not None:
-        record.step_ratio[:, where] = (step.norm(dim=1) / network.flat.norm(dim=1))[: len(record)].cpu()
+    if happened is not None:
+        record.step_ratio[:, where] = happened.step_ratio
     for column, point in enumerate(last_points(record.updates)):
         if point == update:
             record.test_scores[:, column] = task.score(*feed.predict(network, 2))
-
-
-def _column(record: Runs, name: str) -> torch.Tensor | None:
-    """One recipe field as (R, 1), or None where no run uses clipping or decay."""
-    values = [getattr(recipe, name) for recipe in record.recipes]
-    if name in ("clip_norm", "weight_decay") and not any(values):
-        return None
-    return torch.tensor(pair(np.array(values, np.float32)[:, None]), device=record.device)
 
 
 def check_trainable(recipes: Sequence[Recipe], task, seed: int) -> None:

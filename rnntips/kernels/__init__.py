@@ -11,7 +11,7 @@ from torch import Tensor, float32
 from rnntips import cells
 from rnntips.cells import State
 
-__all__ = ["layer", "scan"]
+__all__ = ["layer", "scan", "update"]
 
 
 @cache
@@ -48,10 +48,18 @@ def scan(
 
 
 def layer(
-    cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor
-) -> tuple[Tensor, State]:
+    cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor,
+    state: State | None = None,
+) -> tuple[Tensor, State]:  # fmt: skip
     """A scan of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
-    fast = _fast(x, input_weight, input_bias, weight, bias)
+    parts = state if isinstance(state, tuple) else (state,)
+    fast = _fast(x, input_weight, input_bias, weight, bias, *parts)
     if fast is not None:
-        return fast.layer(cell, x, input_weight, input_bias, weight, bias)
-    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias)
+        return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
+    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
+
+
+def update():
+    """`cpu.Update`, the whole update of a network compiled, or None where it is not to be had."""
+    fast = _cpu()
+    return fast and fast.Update

@@ -4,254 +4,171 @@ Inside, the batch is innermost and filled up to `COLUMNS`, units to `ROWS`: H an
 sizes, and a block is H·B values. Every step multiplies one matrix `seen` (K, B), whose rows are
 h[t−1] (H), a one for the bias, and the C inputs, by one `weight` (K, Q·H), whose column blocks are
 the gates; the GRU has four, r z n n', since r multiplies n, the recurrent part of the new state,
-before n', the part of the inputs, is added. Runs share nothing, so their bits do not depend on
-each other or on threads.
+before n', the part of the inputs, is added. Everything here is about one run; runs share nothing, so
+their bits do not depend on each other or on threads.
 """
 
-import numpy as np
 from numba import njit
 
+from rnntips.kernels.gates import FAST, GRU, LSTM, activate, differentiate
 from rnntips.kernels.tiles import COLUMNS, ROWS, dots, product
 
-__all__ = ["GRU", "LSTM", "backward", "forward"]
+__all__ = ["backward", "fill", "forward", "pack", "rows", "spill", "unpack"]
 
-TANH, RELU, SIGMOID, GRU, LSTM = range(5)
 BLOCK = 1024  # values of one row over the steps of one weight-gradient product: its parts stay in cache
-FLAGS = {"contract", "nsz"}  # no nnan, no ninf: divergence is data
-_fast = {"fastmath": FLAGS, "error_model": "numpy", "nogil": True}
 
 
-@njit(**_fast)
-def _tanh(x):
-    """Rational approximation, 3e-7 at most off; least squares in x² reweighted towards the least largest error."""
-    c = np.float32(8.0) if x > np.float32(8.0) else x
-    c = np.float32(-8.0) if c < np.float32(-8.0) else c  # NaN passes both
-    u = c * c
-    p = np.float32(2.350872e-11) * u - np.float32(1.47042616e-08)
-    p = p * u + np.float32(9.87867314e-06)
-    p = p * u + np.float32(0.00298586331)
-    p = p * u + np.float32(0.129792247)
-    p = p * u + np.float32(0.999999981)
-    q = np.float32(0.000237203428) * u + np.float32(0.0240279301)
-    q = q * u + np.float32(0.463125407)
-    q = q * u + np.float32(1.0)
-    return c * p / q
+@njit(**FAST)
+def rows(cell, C, H):
+    """K and Q: rows of `seen` and gates."""
+    return H + (C + ROWS) // ROWS * ROWS, 4 if cell >= GRU else 1
 
 
-@njit(**_fast)
-def _sigmoid(x):
-    return np.float32(0.5) + np.float32(0.5) * _tanh(np.float32(0.5) * x)
+@njit(**FAST)
+def pack(packed, input_weight, input_bias, weight, bias, H, cell):
+    """One run's weights as one matrix (K, Q·H)."""
+    packed[:] = 0
+    width, C = weight.shape[0], input_weight.shape[0]
+    columns = (4 if cell >= GRU else 1) * H
+    for gate in range(weight.shape[1] // width):
+        g, m = gate * width, gate * H
+        into = 3 * H if cell == GRU and gate == 2 else m  # where the inputs' part of this gate goes
+        for k in range(width):
+            for j in range(width):
+                packed[k * columns + m + j] = weight[k, g + j]
+        for j in range(bias.shape[0] and width):
+            packed[H * columns + m + j] = bias[g + j]
+        for j in range(input_bias.shape[0] and width):
+            packed[H * columns + into + j] += input_bias[g + j]
+        for c in range(C):
+            for j in range(width):
+                packed[(H + 1 + c) * columns + into + j] = input_weight[c, g + j]
 
 
-@njit(**_fast)
-def _see(seen, at, before, start, mask, keep, x, t, H, B):
-    """Write `seen` of step t: h[t−1] from `before[start:]` under mask and reset, then the inputs."""
+@njit(**FAST)
+def unpack(packed, dinput_weight, dinput_bias, dweight, dbias, H, cell):
+    """Gradients to where `pack` took the weights; those of shape 0 are not wanted."""
+    width = dweight.shape[0]
+    columns = (4 if cell >= GRU else 1) * H
+    for gate in range(dweight.shape[1] // width):
+        g, m = gate * width, gate * H
+        into = 3 * H if cell == GRU and gate == 2 else m
+        for k in range(width):
+            for j in range(width):
+                dweight[k, g + j] = packed[k * columns + m + j]
+        for j in range(dbias.shape[0] and width):
+            dbias[g + j] = packed[H * columns + m + j]
+        for j in range(dinput_bias.shape[0] and width):
+            dinput_bias[g + j] = packed[H * columns + into + j]
+        for c in range(dinput_weight.shape[0]):
+            for j in range(width):
+                dinput_weight[c, g + j] = packed[(H + 1 + c) * columns + into + j]
+
+
+@njit(**FAST)
+def fill(block, values, B):
+    """(batch, width) as a block; the rest is zero, and all of it if the values have shape 0."""
+    block[:] = 0
+    for b in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            block[k * B + b] = values[b, k]
+
+
+@njit(**FAST)
+def spill(block, values, B):
+    """The reverse."""
+    for b in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            values[b, k] = block[k * B + b]
+
+
+@njit(**FAST)
+def _forget(block, reset, t, H, B):
+    """Zero the states that begin afresh at step t."""
+    for b in range(reset.shape[0]):
+        if reset[b, t]:
+            for k in range(H):
+                block[k * B + b] = 0
+
+
+@njit(**FAST)
+def _see(seen, before, mask, reset, x, t, H, B):
+    """Write `seen` of step t: h[t−1] from `before` under mask and reset, a one, then the inputs."""
     n = H * B
-    for i in range(n):
-        seen[at + i] = before[start + i]
-    if mask.shape[0]:
-        row = mask[t % mask.shape[0]]
-        for k in range(row.shape[0]):
-            for b in range(row.shape[1]):
-                seen[at + k * B + b] *= row[k, b]
-    if keep.shape[0]:
-        for b in range(keep.shape[1]):
-            if keep[t, b] == 0:
-                for k in range(H):
-                    seen[at + k * B + b] = 0
-    if x.shape[0]:
-        for c in range(x.shape[1]):
-            for b in range(x.shape[2]):
-                seen[at + n + (1 + c) * B + b] = x[t, c, b]
+    seen[:n] = before
+    seen[n : n + B] = 1
+    if mask.shape[1]:
+        for b in range(mask.shape[0]):
+            for k in range(mask.shape[2]):
+                seen[k * B + b] *= mask[b, t % mask.shape[1], k]
+    _forget(seen, reset, t, H, B)
+    for c in range(x.shape[2]):
+        for b in range(x.shape[0]):
+            seen[n + (1 + c) * B + b] = x[b, t, c]
 
 
-@njit(**_fast)
-def _multiply(weight, columns, k0, k1, seen, out, start, m0, m1, B):
+@njit(**FAST)
+def _part(part, cell, one, H, columns):
+    """Rows k0 … k1 − 1 and columns m0 … m1 − 1 of a weight's part that is not all zeros; the GRU has three."""
+    if cell != GRU:
+        return 0, one, 0, columns
+    if part == 0:
+        return 0, one, 0, 2 * H
+    return (0, H + 1, 2 * H, 3 * H) if part == 1 else (H, one, 3 * H, columns)
+
+
+@njit(**FAST)
+def _multiply(weight, columns, k0, k1, seen, out, m0, m1, B):
     """out[m] = Σk weight[k, m] · seen[k] for m0 ≤ m < m1, k0 ≤ k < k1."""
     for b in range(0, B, COLUMNS):
         for m in range(m0, m1, ROWS):
-            product(weight, k0 * columns + m, 1, columns, seen, k0 * B + b, B, out, start + m * B + b, B, k1 - k0)
+            product(weight, k0 * columns + m, 1, columns, seen, k0 * B + b, B, out, m * B + b, B, k1 - k0)
 
 
-@njit(**_fast)
-def _add_given(pre, start, given, t, width, H, B, cell):
-    """Add input contributions (G·H, B) of one step to the gates."""
-    rows = given[t]
-    for g in range(rows.shape[0]):
-        gate = g // width
-        if cell == GRU and gate == 2:
-            gate = 3
-        place = start + (gate * H + g % width) * B
-        for b in range(rows.shape[1]):
-            pre[place + b] += rows[g, b]
+@njit(**FAST)
+def _add_given(pre, given, t, width, H, B, cell):
+    """Add input contributions (batch, T, G·width) of one step to the gates."""
+    for gate in range(given.shape[2] // width):
+        place = (3 if cell == GRU and gate == 2 else gate) * H * B
+        for b in range(given.shape[0]):
+            for j in range(width):
+                pre[place + j * B + b] += given[b, t, gate * width + j]
 
 
-# LLVM vectorises a loop only if it can check that no store meets another array, hence one store a loop
+@njit(**FAST)
+def forward(cell, H, B, x, given, width, h, c, mask, reset, weight, states, cs, gates, scratch):
+    """Fill `states`, `cs` (LSTM) and, unless of size 0, `gates`, one block or Q of them a step.
 
-
-@njit(**_fast)
-def _activate_gru(gates, r, recurrent, new, z, seen, h):
-    for i in range(2 * h.size):
-        gates[i] = _sigmoid(gates[i])
-    for i in range(h.size):
-        new[i] = _tanh(new[i] + r[i] * recurrent[i])
-    for i in range(h.size):
-        h[i] = new[i] + z[i] * (seen[i] - new[i])
-
-
-@njit(**_fast)
-def _activate_lstm(gates, enter, forget, new, out, before, c, h):
-    for i in range(2 * h.size):
-        gates[i] = _sigmoid(gates[i])
-    for i in range(h.size):
-        new[i] = _tanh(new[i])
-    for i in range(h.size):
-        out[i] = _sigmoid(out[i])
-    for i in range(h.size):
-        c[i] = forget[i] * before[i] + enter[i] * new[i]
-    for i in range(h.size):
-        h[i] = out[i] * _tanh(c[i])
-
-
-@njit(**_fast)
-def _activate_plain(cell, gate, h):
-    if cell == TANH:
-        for i in range(h.size):
-            h[i] = _tanh(gate[i])
-    elif cell == RELU:
-        for i in range(h.size):
-            h[i] = np.float32(0) if gate[i] < 0 else gate[i]
-    else:
-        for i in range(h.size):
-            h[i] = _sigmoid(gate[i])
-
-
-@njit(**_fast)
-def _activate(cell, gates, seen, before, c, h):
-    """Gates in place, and the new state from them."""
-    n = h.size
-    if cell == GRU:
-        _activate_gru(gates, gates[:n], gates[2 * n : 3 * n], gates[3 * n :], gates[n : 2 * n], seen[:n], h)
-    elif cell == LSTM:
-        _activate_lstm(gates, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], before, c, h)
-    else:
-        _activate_plain(cell, gates, h)
-
-
-@njit(**_fast)
-def _c_before(c_first, cs, t, n, keep, scratch, H, B):
-    """Write c[t−1] under reset into `scratch`."""
-    for i in range(n):
-        scratch[i] = cs[(t - 1) * n + i] if t else c_first[i]
-    if keep.shape[0]:
-        for b in range(keep.shape[1]):
-            if keep[t, b] == 0:
-                for k in range(H):
-                    scratch[k * B + b] = 0
-
-
-SIGNATURE_FORWARD = (
-    "void(i8,i8,i8,i8,i8,i8,i8,f4[:,:,:,::1],f4[:,:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],"
-    "f4[:,:,:,::1],u1[:,::1],f4[:,::1],f4[:,::1],f4[:,::1])"
-)
-
-
-@njit(SIGNATURE_FORWARD, cache=True, **_fast)
-def forward(first, end, cell, width, H, B, T, x, given, weight, h_first, c_first, mask, keep, states, cs, gates):
-    """Runs first … end − 1. See `rnntips.kernels.cpu` for the arrays; `gates` of one step only are not kept."""
-    n, Q = H * B, 4 if cell >= GRU else 1
+    Args:
+        x: Inputs, (batch, T, C).
+        given: Input contributions, (batch, T, G·width), of size 0 if `x` is all.
+        h, c: Blocks of the first state.
+        mask: (batch, T or 1, width), of size 0 if there is none.
+        reset: (batch, T), of size 0 if there is none.
+        weight: As `pack` makes it.
+        scratch: See `room`.
+    """
+    T, C = x.shape[1], x.shape[2]
+    n, one = H * B, H + 1 + C
+    K, Q = rows(cell, C, H)
     columns = Q * H
-    K = weight.shape[1] // columns
-    kept = gates.shape[1] > 1
-    one = H + 1 + x.shape[2]
-    seen, before = np.zeros(K * B, np.float32), np.empty(n, np.float32)
-    scratch = np.empty(Q * n, np.float32)
-    for r in range(first, end):
-        seen[n : n + B] = 1
-        for t in range(T):
-            pre = gates[r] if kept else scratch
-            p = t * Q * n if kept else 0
-            if t:
-                _see(seen, 0, states[r], (t - 1) * n, mask[r], keep, x[r], t, H, B)
-            else:
-                _see(seen, 0, h_first[r], 0, mask[r], keep, x[r], t, H, B)
-            if cell == GRU:
-                _multiply(weight[r], columns, 0, one, seen, pre, p, 0, 2 * H, B)
-                _multiply(weight[r], columns, 0, H + 1, seen, pre, p, 2 * H, 3 * H, B)
-                _multiply(weight[r], columns, H, one, seen, pre, p, 3 * H, 4 * H, B)
-            else:
-                _multiply(weight[r], columns, 0, one, seen, pre, p, 0, columns, B)
-            if given.shape[1]:
-                _add_given(pre, p, given[r], t, width, H, B, cell)
-            if cell == LSTM:
-                _c_before(c_first[r], cs[r], t, n, keep, before, H, B)
-            c = cs[r, t * n : (t + 1) * n] if cell == LSTM else before
-            _activate(cell, pre[p : p + Q * n], seen, before, c, states[r, t * n : (t + 1) * n])
+    seen, spare, c_before = scratch[: K * B], scratch[K * B : (K + columns) * B], scratch[(K + columns) * B :][:n]
+    seen[:] = 0
+    for t in range(T):
+        now, last = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n)
+        pre = gates[t * Q * n : (t + 1) * Q * n] if gates.size else spare
+        _see(seen, states[last] if t else h, mask, reset, x, t, H, B)
+        for part in range(3 if cell == GRU else 1):
+            k0, k1, m0, m1 = _part(part, cell, one, H, columns)
+            _multiply(weight, columns, k0, k1, seen, pre, m0, m1, B)
+        _add_given(pre, given, t, width, H, B, cell)
+        if cell == LSTM:
+            c_before[:] = cs[last] if t else c
+            _forget(c_before, reset, t, H, B)
+        activate(cell, pre, seen, c_before, cs[now] if cell == LSTM else c_before, states[now])
 
 
-@njit(**_fast)
-def _differentiate_gru(dh, r, z, recurrent, new, seen, dr, dz, drecurrent, dnew, direct):
-    one = np.float32(1)
-    for i in range(dh.size):
-        dnew[i] = dh[i] * (one - z[i]) * (one - new[i] * new[i])
-    for i in range(dh.size):
-        dr[i] = dnew[i] * recurrent[i] * r[i] * (one - r[i])
-    for i in range(dh.size):
-        dz[i] = dh[i] * (seen[i] - new[i]) * z[i] * (one - z[i])
-    for i in range(dh.size):
-        drecurrent[i] = dnew[i] * r[i]
-    for i in range(dh.size):
-        direct[i] = dh[i] * z[i]
-
-
-@njit(**_fast)
-def _differentiate_lstm(dh, dc, enter, forget, new, out, before, c, denter, dforget, dnew, dout, y):
-    one = np.float32(1)
-    for i in range(dh.size):
-        y[i] = _tanh(c[i])
-    for i in range(dh.size):
-        dout[i] = dh[i] * y[i] * out[i] * (one - out[i])
-    for i in range(dh.size):
-        dc[i] += dh[i] * out[i] * (one - y[i] * y[i])
-    for i in range(dh.size):
-        denter[i] = dc[i] * new[i] * enter[i] * (one - enter[i])
-    for i in range(dh.size):
-        dforget[i] = dc[i] * before[i] * forget[i] * (one - forget[i])
-    for i in range(dh.size):
-        dnew[i] = dc[i] * enter[i] * (one - new[i] * new[i])
-    for i in range(dh.size):
-        dc[i] *= forget[i]
-        y[i] = 0
-
-
-@njit(**_fast)
-def _differentiate_plain(cell, dh, h, d):
-    if cell == TANH:
-        for i in range(dh.size):
-            d[i] = dh[i] * (np.float32(1) - h[i] * h[i])
-    elif cell == RELU:
-        for i in range(dh.size):
-            d[i] = dh[i] if h[i] > 0 else np.float32(0)
-    else:
-        for i in range(dh.size):
-            d[i] = dh[i] * h[i] * (np.float32(1) - h[i])
-
-
-@njit(**_fast)
-def _differentiate(cell, dh, dc, gates, seen, before, h, c, d, direct):
-    """Gradient of the gates before activation into `d`, and of h[t−1] past the product into `direct`."""
-    n = dh.size
-    if cell == GRU:
-        _differentiate_gru(dh, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], seen,
-                           d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n :], direct)  # fmt: skip
-    elif cell == LSTM:
-        _differentiate_lstm(dh, dc, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], before, c,
-                            d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n :], direct)  # fmt: skip
-    else:
-        _differentiate_plain(cell, dh, h, d)
-
-
-@njit(**_fast)
+@njit(**FAST)
 def _weigh(dweight, columns, seen, seen_step, d, d_step, steps, k0, k1, m0, m1, B, eight):
     """dweight[k, m] += Σ over steps and batch of seen[k] · d[m]."""
     for m in range(m0, m1, 2):
@@ -262,89 +179,79 @@ def _weigh(dweight, columns, seen, seen_step, d, d_step, steps, k0, k1, m0, m1, 
                     dweight[(k + i) * columns + m + j] += eight[2 * i + j]
 
 
-SIGNATURE_BACKWARD = (
-    "void(i8,i8,i8,i8,i8,i8,i8,f4[:,:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],f4[:,:,:,::1],u1[:,::1],f4[:,::1],"
-    "f4[:,::1],f4[:,::1],f4[:,:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],f4[:,:,:,::1],f4[:,:,:,::1],f4[:,:,:,::1])"
-)
+@njit(**FAST)
+def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates, dstates, dh, dc,
+             dx, dgiven, dmask, dweight, scratch):  # fmt: skip
+    """Gradients of one run. `dh` and `dc` come in as those of the last state and leave as those of the first.
 
-
-@njit(SIGNATURE_BACKWARD, cache=True, **_fast)
-def backward(first, end, cell, width, H, B, T, x, weight, h_first, c_first, mask, keep, states, cs, gates,
-             dstates, dh_last, dc_last, dweight, dx, dgiven, dmask):  # fmt: skip
-    """Gradients of runs first … end − 1; empty ones are skipped. `dh_last`, `dc_last` become the first state's."""
-    n, Q = H * B, 4 if cell >= GRU else 1
+    Args:
+        dstates: (batch, T, width), of size 0 if only the last state counts.
+        dx, dgiven, dmask: (batch, T, C), (batch, T, G·width), (batch, T, width), unless of size 0.
+        dweight: Gradient of `weight`; zero before.
+        scratch: See `room`.
+    """
+    T, C = x.shape[1], x.shape[2]
+    n, one = H * B, H + 1 + C
+    K, Q = rows(cell, C, H)
     columns = Q * H
-    K, C = weight.shape[1] // columns, x.shape[2]
-    one = H + 1 + C
     some = max(1, BLOCK // B)
     # sixteen values more a step, or the same row of all steps would compete for the same cache lines
     seen_step, d_step = K * B + 16, columns * B + 16
-    seen, d = np.zeros(some * seen_step, np.float32), np.empty(some * d_step, np.float32)
-    back, direct = np.empty(K * B, np.float32), np.zeros(n, np.float32)
-    old, eight = np.empty(n, np.float32), np.empty(8, np.float32)
-    for r in range(first, end):
-        dh, dc = dh_last[r], dc_last[r]
-        count = (T - 1) % some + 1  # steps of the block at the end
-        for t in range(T - 1, -1, -1):
-            slot = t % some
-            s, e = slot * seen_step, slot * d_step
-            if t:
-                _see(seen, s, states[r], (t - 1) * n, mask[r], keep, x[r], t, H, B)
-            else:
-                _see(seen, s, h_first[r], 0, mask[r], keep, x[r], t, H, B)
-            seen[s + n : s + n + B] = 1
-            if dstates.shape[1]:
-                rows = dstates[r, t]
-                for k in range(rows.shape[0]):
-                    for b in range(rows.shape[1]):
-                        dh[k * B + b] += rows[k, b]
-            if cell == LSTM:
-                _c_before(c_first[r], cs[r], t, n, keep, old, H, B)
-            now = slice(t * n, (t + 1) * n)
-            step = gates[r, t * Q * n : (t + 1) * Q * n] if cell >= GRU else states[r, now]
-            c = cs[r, now] if cell == LSTM else old
-            _differentiate(cell, dh, dc, step, seen[s : s + n], old, states[r, now], c, d[e : e + Q * n], direct)
-            reach = 3 * H if cell == GRU else columns
-            for b in range(0, B, COLUMNS):
-                for k in range(0, H, ROWS):
-                    product(weight[r], k * columns, columns, 1, d, e + b, B, back, k * B + b, B, reach)
-                if dx.shape[1]:
-                    for k in range(H, K, ROWS):
-                        product(weight[r], k * columns, columns, 1, d, e + b, B, back, k * B + b, B, columns)
-            for i in range(n):
-                dh[i] = back[i] + direct[i]
-            if dx.shape[1]:
-                for c in range(C):
-                    for b in range(dx.shape[3]):
-                        dx[r, t, c, b] = back[n + (1 + c) * B + b]
-            if dgiven.shape[1]:
-                for g in range(dgiven.shape[2]):
-                    gate = g // width
-                    if cell == GRU and gate == 2:
-                        gate = 3
-                    for b in range(dgiven.shape[3]):
-                        dgiven[r, t, g, b] = d[e + (gate * H + g % width) * B + b]
-            if keep.shape[0]:
-                for b in range(keep.shape[1]):
-                    if keep[t, b] == 0:
-                        for k in range(H):
-                            dh[k * B + b] = 0
-                            dc[k * B + b] = 0
-            if mask.shape[1]:
-                row = mask[r, t % mask.shape[1]]
-                for k in range(row.shape[0]):
-                    for b in range(row.shape[1]):
-                        if dmask.shape[1]:
-                            before = states[r, (t - 1) * n + k * B + b] if t else h_first[r, k * B + b]
-                            if keep.shape[0] and keep[t, b] == 0:
-                                before = np.float32(0)
-                            dmask[r, t, k, b] = dh[k * B + b] * before
-                        dh[k * B + b] *= row[k, b]
-            if slot == 0:
-                if cell == GRU:
-                    _weigh(dweight[r], columns, seen, seen_step, d, d_step, count, 0, one, 0, 2 * H, B, eight)
-                    _weigh(dweight[r], columns, seen, seen_step, d, d_step, count, 0, H + 1, 2 * H, 3 * H, B, eight)
-                    _weigh(dweight[r], columns, seen, seen_step, d, d_step, count, H, one, 3 * H, columns, B, eight)
-                else:
-                    _weigh(dweight[r], columns, seen, seen_step, d, d_step, count, 0, one, 0, columns, B, eight)
-                count = some
+    seen, rest = scratch[: some * seen_step], scratch[some * seen_step :]
+    d, rest = rest[: some * d_step], rest[some * d_step :]
+    back, rest = rest[: K * B], rest[K * B :]
+    direct, c_before, eight = rest[:n], rest[n : 2 * n], rest[2 * n : 2 * n + 8]
+    seen[:] = 0
+    direct[:] = 0
+    count = (T - 1) % some + 1  # steps of the block at the end
+    for t in range(T - 1, -1, -1):
+        now, last, slot = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n), t % some
+        before, see, d_now = states[last] if t else h, seen[slot * seen_step :], d[slot * d_step :][: Q * n]
+        _see(see, before, mask, reset, x, t, H, B)
+        for k in range(dstates.shape[2]):
+            for b in range(dstates.shape[0]):
+                dh[k * B + b] += dstates[b, t, k]
+        if cell == LSTM:
+            c_before[:] = cs[last] if t else c
+            _forget(c_before, reset, t, H, B)
+        step = gates[t * Q * n : (t + 1) * Q * n] if cell >= GRU else states[now]
+        differentiate(cell, dh, dc, step, see, c_before, states[now], cs[now] if cell == LSTM else c_before,
+                      d_now, direct)  # fmt: skip
+        reach = 3 * H if cell == GRU else columns
+        for b in range(0, B, COLUMNS):
+            for k in range(0, H, ROWS):
+                product(weight, k * columns, columns, 1, d_now, b, B, back, k * B + b, B, reach)
+            if dx.size:
+                for k in range(H, K, ROWS):
+                    product(weight, k * columns, columns, 1, d_now, b, B, back, k * B + b, B, columns)
+        for i in range(n):
+            dh[i] = back[i] + direct[i]
+        for i in range(dx.shape[2]):
+            for b in range(dx.shape[0]):
+                dx[b, t, i] = back[n + (1 + i) * B + b]
+        for g in range(dgiven.shape[2]):
+            gate = g // width
+            row = (3 if cell == GRU and gate == 2 else gate) * H + g % width
+            for b in range(dgiven.shape[0]):
+                dgiven[b, t, g] = d_now[row * B + b]
+        _forget(dh, reset, t, H, B)
+        _forget(dc, reset, t, H, B)
+        for b in range(dmask.shape[0]):
+            for k in range(width):
+                dmask[b, t, k] = dh[k * B + b] * before[k * B + b]
+        if mask.shape[1]:
+            for b in range(mask.shape[0]):
+                for k in range(width):
+                    dh[k * B + b] *= mask[b, t % mask.shape[1], k]
+        if slot == 0:
+            for part in range(3 if cell == GRU else 1):
+                k0, k1, m0, m1 = _part(part, cell, one, H, columns)
+                _weigh(dweight, columns, seen, seen_step, d, d_step, count, k0, k1, m0, m1, B, eight)
+            count = some
+
+
+@njit(**FAST)
+def room(cell, C, H, B):
+    """Values of scratch that `backward` needs; `forward` needs fewer."""
+    K, Q = rows(cell, C, H)
+    return max(1, BLOCK // B) * ((K + Q * H) * B + 32) + (K + Q * H + 2 * H) * B + 8

@@ -1,10 +1,11 @@
-"""A few threads for compiled loops that let go of Python's lock, each taking a range of runs."""
+"""A few threads for compiled loops that let go of Python's lock, each taking run after run."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from rnntips.errors import BadArgument
 
@@ -47,12 +48,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def over_runs(function, runs: int, *arguments) -> None:
-    """Call `function(first, end, *arguments)` for ranges that cover the runs; this thread takes one of them."""
-    parts = min(threads(), runs)
-    bounds = [runs * part // parts for part in range(parts + 1)]
-    others = [_pool().submit(function, *pair, *arguments) for pair in pairwise(bounds[1:])]
+    """Call `function(counter, *arguments)` in several threads; each takes run after run from the counter.
+
+    A second counter numbers the threads, for functions that want to know. A thread that wakes late, or
+    whose core is lent to somebody else, holds nobody up.
+    """
+    counter = np.zeros(2, np.int64)
+    others = [_pool().submit(function, counter, *arguments) for _ in range(min(threads(), runs) - 1)]
     try:
-        function(0, bounds[1], *arguments)
+        function(counter, *arguments)
     finally:
         for other in others:
-            other.result()
+            if not other.cancel():  # nothing is left for one that has not begun
+                other.result()

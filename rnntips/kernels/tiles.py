@@ -1,4 +1,4 @@
-"""Two matrix-product tiles whose accumulators stay in registers, written in LLVM's language through Numba.
+"""Two matrix-product tiles whose accumulators stay in registers, and a counter, in LLVM's language through Numba.
 
 Plain loops keep their accumulators in memory. Both tiles work on flat float32 arrays, places and
 strides counted in values, with vectors of 8 (AVX2; elsewhere LLVM splits them).
@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "ROWS", "dots", "product"]
+__all__ = ["COLUMNS", "ROWS", "dots", "product", "take"]
 
 LANES = 8
 ROWS, COLUMNS = 4, 16  # of `product`: 8 accumulators hide the latency of two multiply-adds a cycle
@@ -79,6 +79,18 @@ def _start(context, builder, signature, args):
 
 
 _ZERO = ir.Constant(VECTOR, [0.0] * LANES)
+
+
+@intrinsic
+def take(typing, counter, which):
+    """The value of one of the counters; it is one more afterwards, whoever else takes at the same moment."""
+
+    def code(context, builder, signature, args):
+        _, (counters, which) = _start(context, builder, signature, args)
+        place = builder.gep(counters, [which], source_etype=INT)
+        return builder.atomic_rmw("add", place, ir.Constant(INT, 1), "monotonic")
+
+    return types.int64(counter, types.int64), code
 
 
 @intrinsic

@@ -1,0 +1,171 @@
+"""The whole update of a network, run after run: windows, layers, loss, gradients, clipping, optimizer.
+
+What one run needs stays in its core's cache from its windows to its new weights, and Python is called
+once an update. For the usual network: recurrent layers, squared error of a linear readout of the last
+state. `rnntips.update` says when it serves, and has the same in torch for everything else.
+"""
+
+import numpy as np
+from numba import njit
+
+from rnntips.kernels import loops
+from rnntips.kernels.gates import FAST, LSTM
+from rnntips.kernels.tiles import take
+
+__all__ = ["ADAM", "CLIPS", "RULES", "SGD", "update", "workspace"]
+
+RULES = SGD, RMSPROP, ADAM = range(3)
+CLIPS = GLOBAL, TENSOR, VALUE = range(3)
+EPS = np.float32(1e-8)
+ONE = np.float32(1)
+
+
+@njit(**FAST)
+def _view(values, T, H, B, batch, width):
+    """(T, H, B) in memory as (batch, T, width)."""
+    return values[: T * H * B].reshape((T, H, B)).transpose((2, 0, 1))[:batch, :, :width]
+
+
+@njit(**FAST)
+def _loss(last, weight, bias, target, dlast, dweight, dbias, batch, B):
+    """Mean squared error of last @ weight + bias, and its gradients; `dlast` is a block."""
+    dlast[:] = 0
+    loss, share = np.float32(0), ONE / np.float32(batch * len(bias))
+    for o in range(len(bias)):
+        dbias[o] = 0
+        for b in range(batch):
+            error = bias[o] - target[b, o]
+            for k in range(len(weight)):
+                error += last[k * B + b] * weight[k, o]
+            loss += error * error * share
+            error *= 2 * share
+            dbias[o] += error
+            for k in range(len(weight)):
+                dlast[k * B + b] += error * weight[k, o]
+                dweight[k, o] = (dweight[k, o] if b else np.float32(0)) + error * last[k * B + b]
+    return loss
+
+
+@njit(**FAST)
+def _norm(values):
+    total = 0.0
+    for i in range(values.size):
+        total += np.float64(values[i]) * np.float64(values[i])
+    return np.float32(np.sqrt(total))
+
+
+@njit(**FAST)
+def _clip(gradient, limit, how, tensors):
+    """See `rnntips.optimizers.clip_gradient`."""
+    if how == VALUE:
+        for i in range(gradient.size):
+            g = gradient[i]
+            gradient[i] = limit if g > limit else -limit if g < -limit else g  # NaN stays
+        return
+    for j in range(len(tensors) if how == TENSOR else 1):
+        part = gradient[tensors[j, 0] : tensors[j, 1]] if how == TENSOR else gradient
+        scale = limit / (_norm(part) + np.float32(1e-6))
+        if not scale >= ONE:
+            for i in range(part.size):
+                part[i] *= scale
+
+
+@njit(**FAST)
+def _step(rule, gradient, weights, one, two, lr, momentum, count):
+    """Move the weights; see `rnntips.optimizers`. The gradient becomes the step."""
+    first, second = np.float32(1 / (1 - 0.9**count)), np.float32(np.sqrt(1 - 0.999**count))
+    if rule == SGD:
+        for i in range(gradient.size):
+            one[i] = momentum * one[i] + gradient[i]
+            gradient[i] = -lr * one[i]
+    elif rule == RMSPROP:
+        for i in range(gradient.size):
+            one[i] = np.float32(0.99) * one[i] + np.float32(0.01) * gradient[i] * gradient[i]
+            two[i] = momentum * two[i] + gradient[i] / (np.sqrt(one[i]) + EPS)
+            gradient[i] = -lr * two[i]
+    else:
+        for i in range(gradient.size):
+            one[i] = np.float32(0.9) * one[i] + np.float32(0.1) * gradient[i]
+            two[i] = np.float32(0.999) * two[i] + np.float32(0.001) * gradient[i] * gradient[i]
+            gradient[i] = -lr * first * one[i] / (np.sqrt(two[i]) / second + EPS)
+    for i in range(gradient.size):
+        weights[i] += gradient[i]
+
+
+@njit(**FAST)
+def _parts(row, tensors, layer):
+    """A layer's input weight and bias, recurrent weight and bias in one run's weights or gradient."""
+    at = 4 * layer
+    columns = tensors[at + 2, 1] - tensors[at + 2, 0]
+    return (row[tensors[at, 0] : tensors[at, 1]].reshape((-1, columns)), row[tensors[at + 2, 0] : tensors[at + 2, 1]],
+            row[tensors[at + 1, 0] : tensors[at + 1, 1]].reshape((-1, columns)),
+            row[tensors[at + 3, 0] : tensors[at + 3, 1]])  # fmt: skip
+
+
+def workspace(threads, cell, H, B, T, layers, C, P) -> tuple[np.ndarray, ...]:
+    """What each thread writes in, made once: fresh memory costs more than the sums put there."""
+    K, Q = loops.rows(cell, max(C, H), H)
+    n = H * B
+    deep = [(layers, K * Q * H), (layers, T * n), (layers, T * n if cell == LSTM else 0),
+            (layers, T * Q * n if Q > 1 else 0)]  # fmt: skip
+    flat = [T * C * B, T * n, n, n, n, K * Q * H, loops.room(cell, max(C, H), H, B), P]
+    return tuple(np.zeros((threads, *np.atleast_1d(shape)), np.float32) for shape in deep + flat)
+
+
+@njit(
+    "void(i8[::1],i8,i8,i8,i8,i8,i8,i8,i8,f4[:,::1],i8[:,::1],f4[:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],"
+    "i8[:,::1],i8,i8,i8,f4[:,::1],f4[:,:,:],b1[:,:]," + 4 * "f4[:,:,::1]," + 8 * "f4[:,::1]," + "f4[:,::1])",
+    cache=True, **FAST
+)  # fmt: skip
+def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, targets, flat, one, two,
+           tensors, rule, how, count, hyper, nothing, never, packed, states, cs, gates, windows, between, zero, dh, dc,
+           sums, scratch, gradient, out):  # fmt: skip
+    """One update of run after run from the counter.
+
+    Args:
+        at: Column of `begins` (R, U·B) and `targets` (R, U·B, outputs) where this update's batch begins.
+        signal: (L, C), of which windows begin at `begins`.
+        flat, one, two: Weights and the optimizer's averages, (R, P).
+        tensors: First column of each of the P parameters, and the one after its last; `flat` may be wider.
+        count: Updates done, this one included.
+        hyper: Learning rate, momentum, weight decay and limit of the gradient, (R, 4).
+        nothing, never: Empty, for what there is none of: a mask, a reset.
+        packed, … gradient: See `workspace`.
+        out: Gets the loss, the gradient's norm before clipping, and the step's over the weights', (R, 3).
+    """
+    mine, C, P, n = take(counter, 1), signal.shape[1], tensors[-1, 1], H * B
+    packed, states, cs, gates = packed[mine], states[mine], cs[mine], gates[mine]
+    zero, dh, dc, sums, scratch, gradient = zero[mine], dh[mine], dc[mine], sums[mine], scratch[mine], gradient[mine]
+    first, below = _view(windows[mine], T, C, B, batch, C), _view(between[mine], T, H, B, batch, width)
+    r = take(counter, 0)
+    while r < len(flat):
+        weights = flat[r, :P]
+        for b in range(batch):
+            for t in range(T):
+                for c in range(C):
+                    first[b, t, c] = signal[begins[r, at + b] + t, c]
+        for j in range(layers):
+            x = _view(states[j - 1], T, H, B, batch, width) if j else first
+            loops.pack(packed[j], *_parts(weights, tensors, j), H, cell)
+            loops.forward(cell, H, B, x, nothing, width, zero, zero, nothing, never, packed[j], states[j], cs[j],
+                          gates[j], scratch)  # fmt: skip
+        (w0, w1), (b0, b1) = tensors[-2], tensors[-1]
+        out[r, 0] = _loss(states[-1, -n:], weights[w0:w1].reshape((width, -1)), weights[b0:b1], targets[r, at:], dh,
+                          gradient[w0:w1].reshape((width, -1)), gradient[b0:b1], batch, B)  # fmt: skip
+        for j in range(layers - 1, -1, -1):
+            x = _view(states[j - 1], T, H, B, batch, width) if j else first
+            dc[:] = 0
+            sums[:] = 0
+            loops.backward(cell, H, B, x, width, zero, zero, nothing, never, packed[j], states[j], cs[j], gates[j],
+                           below if j < layers - 1 else nothing, dh, dc, below if j else nothing, nothing, nothing,
+                           sums, scratch)  # fmt: skip
+            dh[:] = 0
+            loops.unpack(sums, *_parts(gradient, tensors, j), H, cell)
+        lr, momentum, decay, limit = hyper[r, 0], hyper[r, 1], hyper[r, 2], hyper[r, 3]
+        out[r, 1] = _norm(gradient)
+        _clip(gradient, limit, how, tensors)
+        for i in range(gradient.size):
+            gradient[i] += decay * weights[i]
+        _step(rule, gradient, weights, one[r, :P], two[r, :P], lr, momentum, count)
+        out[r, 2] = _norm(gradient) / _norm(weights)
+        r = take(counter, 0)

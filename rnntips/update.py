@@ -1,0 +1,87 @@
+"""One update of all runs: loss, gradients, clipping, optimizer. Compiled where it can be, else in torch.
+
+Both kinds are called with the number of an update, change the network's weights and the optimizer's
+averages, and return what happened.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnntips import kernels
+from rnntips.feed import Feed, Masks
+from rnntips.models import Network
+from rnntips.optimizers import RULES, clip_gradient
+from rnntips.runs import Runs
+
+__all__ = ["Happened", "updater"]
+
+CLIPS = ("global", "tensor", "value")
+
+
+class Happened(NamedTuple):
+    """Each (R,)."""
+
+    loss: np.ndarray
+    gradient_norm: np.ndarray  # before clipping
+    step_ratio: np.ndarray  # length of the step over the weights'
+
+
+def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+    """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
+    usual = network.flat.device.type == "cpu" and not any(recipe.dropout for recipe in record.recipes)
+    fused = kernels.update() if usual else None
+    if fused is None:
+        return InTorch(record, network, feed, state)
+    return Compiled(fused, record, network, feed, state)
+
+
+def _columns(record: Runs) -> np.ndarray:
+    """Learning rate, momentum, weight decay and limit of the gradient, (R, 4)."""
+    rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
+    return np.array(rows, np.float32)
+
+
+class InTorch:
+    """For any device and network, with plain operations of torch."""
+
+    def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+        self.network, self.feed, self.state, self.recipe = network, feed, state, record.recipes[0]
+        self.masks, self.before = Masks(record), record.updates_before
+        hyper = torch.tensor(_columns(record), device=network.flat.device)
+        self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
+
+    def __call__(self, update: int) -> Happened:
+        inputs, targets = self.feed.batch(update)
+        errors = self.network(inputs, self.masks.draw(inputs.shape[1])) - targets
+        losses = (errors.square().mean(2) * self.feed.share).sum(1)
+        gradient = self.network.gradient(losses.sum())
+        with torch.no_grad():
+            weights, norm = self.network.flat, gradient.norm(dim=1)
+            clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
+            gradient += self.decay * weights
+            rule, count = RULES[self.recipe.optimizer], self.before + update + 1
+            step = rule.step(self.state, gradient, self.lr, self.momentum, count)
+            weights += step
+            happened = torch.stack([losses, norm, step.norm(dim=1) / weights.norm(dim=1)])
+        return Happened(*happened.cpu().numpy())
+
+
+class Compiled:
+    """For the usual network on a CPU."""
+
+    def __init__(self, fused, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+        recipe = record.recipes[0]
+        self.batch_size, self.before = recipe.batch_size, record.updates_before
+        self.update = fused(
+            network.cell, network.layers, network.width, recipe.past, recipe.batch_size,
+            feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
+            [average.numpy() for average in state.values()],
+            np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
+            list(RULES).index(recipe.optimizer), CLIPS.index(recipe.clip), _columns(record),
+        )  # fmt: skip
+
+    def __call__(self, update: int) -> Happened:
+        return Happened(*self.update(update * self.batch_size, self.before + update + 1).T)
