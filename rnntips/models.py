@@ -1,4 +1,4 @@
-"""`Network`: recurrent layers and a linear readout for R runs at once.
+"""`Network`: dense layers, recurrent layers and a linear readout for R runs at once.
 
 All weights of a run are one row of `flat` (R, P), so that clipping and optimizers see a run as a
 vector; the named parameters are views of it.
@@ -9,20 +9,29 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from rnntips import kernels
-from rnntips.cells import GATES, affine, initialiser
+from rnntips.cells import GATES, State, affine, initialiser
 from rnntips.tasks import stream
 
 __all__ = ["ALIGNMENT", "Network", "initial_weights", "shapes"]
 
+SEGMENT = 2**24  # bytes one run keeps for the gradient of one segment of time
+KEPT = 3 * 2**27  # bytes all runs keep together; what is more is computed again
 ALIGNMENT = 32  # float32 values that torch handles at once on any CPU; remainders take another code path
 
 
-def shapes(cell: str, layers: int, width: int, channels: int, outputs: int) -> dict[str, tuple[int, ...]]:
+def shapes(
+    cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = ()
+) -> dict[str, tuple[int, ...]]:
     """Name and shape of one run's parameters, in the order they stand in `flat`. Matrices are (in, out)."""
     out: dict[str, tuple[int, ...]] = {}
     gates = GATES[cell] * width
+    for j, wide in enumerate(dense):
+        out[f"dense_weight_{j}"] = (channels, wide)
+        out[f"dense_bias_{j}"] = (wide,)
+        channels = wide
     for layer in range(layers):
         out[f"input_weight_{layer}"] = (width if layer else channels, gates)
         out[f"recurrent_weight_{layer}"] = (width, gates)
@@ -34,46 +43,79 @@ def shapes(cell: str, layers: int, width: int, channels: int, outputs: int) -> d
 
 
 class Network:
-    """R networks of one shape.
+    """R networks of one shape: dense ReLU layers, recurrent layers, a linear readout.
+
+    Long sequences go through the whole network segment by segment. For the gradient the values of as many
+    segments as fit in `KEPT` are kept, and the others are computed once more from the states they began with.
+    A run's segments do not depend on the other runs, and which of them are kept changes no value.
 
     Args:
-        cell, layers, width: As in `Recipe`.
+        cell, layers, width, dense: As in `Recipe`.
         channels: C of the inputs.
         outputs: K of the predictions.
         flat: Weights, (R, P), as `initial_weights` makes them.
     """
 
-    def __init__(self, cell: str, layers: int, width: int, channels: int, outputs: int, flat: Tensor):
-        self.cell, self.layers, self.width = cell, layers, width
+    def __init__(
+        self, cell: str, layers: int, width: int, channels: int, outputs: int, flat: Tensor, dense: Sequence[int] = ()
+    ):
+        self.cell, self.layers, self.width, self.dense = cell, layers, width, dense
         self.flat = flat
         self.parameters: dict[str, Tensor] = {}
         self.slices: dict[str, slice] = {}
         first = 0
-        for name, shape in shapes(cell, layers, width, channels, outputs).items():
+        for name, shape in shapes(cell, layers, width, channels, outputs, dense).items():
             where = slice(first, first := first + int(np.prod(shape)))
             self.slices[name] = where
             self.parameters[name] = flat[:, where].view(len(flat), *shape).detach().requires_grad_()
         self.count = first
+        # float32 values that the gradient needs of one window and step: gates and states
+        self.kept_values = layers * width * (GATES[cell] + 3) + sum(dense)
 
     def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks."""
-        last = self._layers(inputs, masks)[1]
+        for _, after in self._segments(inputs, masks):
+            last = after[-1][0] if self.cell == "lstm" else after[-1]
+        last = last * masks[-1][:, :, 0] if masks else last
         return affine(last, self.parameters["readout_weight"], self.parameters["readout_bias"])
+
+    def sequence(
+        self, inputs: Tensor, masks: Sequence[Tensor] = (), state: list | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """Predictions at every step (R, B, T, K) and each layer's last state; `state` is what they begin with."""
+        parts, weight, bias = [], self.parameters["readout_weight"], self.parameters["readout_bias"]
+        for hidden, after in self._segments(inputs, masks, state):  # noqa: B007
+            parts.append(kernels.dense(hidden, weight, bias, relu=False))
+        return torch.cat(parts, 2), after
 
     def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
-        return self._layers(inputs, masks)[0]
+        return torch.cat([hidden for hidden, _ in self._segments(inputs, masks)], 2)
 
-    def _layers(self, inputs: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The last layer's states and the last of them, (R, B, H)."""
-        p, hidden = self.parameters, inputs
+    def _segments(self, inputs: Tensor, masks: Sequence[Tensor], state: list | None = None):
+        """The last layer's states (R, B, t, H) and every layer's last state, segment by segment."""
+        R, B = inputs.shape[:2]
+        steps = max(1, SEGMENT // (4 * B * self.kept_values))
+        parts = inputs.split(steps, 2)
+        keep = KEPT // (4 * R * B * self.kept_values * steps)
+        for number, part in enumerate(parts):
+            if torch.is_grad_enabled() and number < len(parts) - max(1, keep):
+                hidden, state = checkpoint(self._segment, part, masks, state, use_reentrant=False,
+                                           preserve_rng_state=False)  # fmt: skip
+            else:
+                hidden, state = self._segment(part, masks, state)
+            yield hidden, state
+
+    def _segment(self, hidden: Tensor, masks: Sequence[Tensor], state: list | None) -> tuple[Tensor, list[State]]:
+        p, after = self.parameters, []
+        for j in range(len(self.dense)):
+            hidden = kernels.dense(hidden, p[f"dense_weight_{j}"], p[f"dense_bias_{j}"])
         for layer in range(self.layers):
             names = (f"{kind}_{layer}" for kind in ("input_weight", "input_bias", "recurrent_weight", "recurrent_bias"))
-            hidden, state = kernels.layer(self.cell, hidden, *(p[name] for name in names))
-            last = state[0] if self.cell == "lstm" else state
-            if masks:
-                hidden, last = hidden * masks[layer], last * masks[layer][:, :, 0]
-        return hidden, last
+            hidden, last = kernels.layer(self.cell, hidden, *(p[name] for name in names), state and state[layer])
+            hidden = hidden * masks[layer] if masks else hidden
+            after.append(last)
+        return hidden, after
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""
@@ -92,7 +134,7 @@ def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], chann
     for recipe, seed in zip(recipes, seeds, strict=True):
         draw, usual = initialiser(recipe.init), initialiser("uniform")
         row = []
-        for name, shape in shapes(recipe.cell, recipe.layers, recipe.width, channels, outputs).items():
+        for name, shape in shapes(recipe.cell, recipe.layers, recipe.width, channels, outputs, recipe.dense).items():
             recurrent_matrix = name.startswith(("input_weight", "recurrent_weight"))
             rule = draw if recurrent_matrix else usual
             row.append(rule(shape, recipe.width, stream(f"init {name}", setting, seed)).ravel())

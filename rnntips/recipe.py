@@ -66,6 +66,7 @@ class Recipe:
         cell: `"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.
         layers: Recurrent layers on top of each other.
         width: Units of each layer (H).
+        dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
         past: Steps a window looks back (T).
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
@@ -92,6 +93,7 @@ class Recipe:
     cell: str = "gru"
     layers: int = 1
     width: int = 24
+    dense: tuple[int, ...] = ()
     past: int = 32
     horizon: int = 1
     features: str | None = None
@@ -125,6 +127,10 @@ class Recipe:
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
+        if not isinstance(self.dense, tuple):
+            raise BadArgument(f"dense={self.dense!r}: a tuple of widths is needed, for example dense=(64, 32).")
+        for wide in self.dense:
+            need_whole("each width in dense", wide, 1)
         for name, (low, low_included, high) in _RANGES.items():
             _within(name, getattr(self, name), low, low_included, high)
         if self.features is not None:

@@ -168,7 +168,7 @@ def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], exampl
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
     channels, outputs = example.signal.shape[1], example.targets.shape[1]
-    return Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights)
+    return Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights, recipe.dense)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
@@ -177,7 +177,7 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].optimizer, weights)
-    shared = ("cell", "layers", "width", "features", "optimizer")
+    shared = ("cell", "layers", "width", "dense", "features", "optimizer")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:

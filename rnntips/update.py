@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnntips import kernels
 from rnntips.feed import Feed, Masks
-from rnntips.models import Network
+from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.runs import Runs
 
@@ -31,8 +31,10 @@ class Happened(NamedTuple):
 
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
-    usual = network.flat.device.type == "cpu" and not any(recipe.dropout for recipe in record.recipes)
-    fused = kernels.update() if usual else None
+    recipe = record.recipes[0]
+    usual = not network.dense and not any(recipe.dropout for recipe in record.recipes)
+    small = 4 * recipe.batch_size * recipe.past * network.kept_values < KEPT
+    fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
         return InTorch(record, network, feed, state)
     return Compiled(fused, record, network, feed, state)

@@ -11,7 +11,7 @@ from torch import Tensor, float32
 from rnntips import cells
 from rnntips.cells import State
 
-__all__ = ["layer", "scan", "update"]
+__all__ = ["dense", "layer", "scan", "update"]
 
 
 @cache
@@ -57,6 +57,15 @@ def layer(
     if fast is not None:
         return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
     return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = True) -> Tensor:
+    """x (R, B, T, C) times weight (R, C, K) plus bias (R, K), through ReLU or not: (R, B, T, K)."""
+    fast = _fast(x, weight, bias)
+    if fast is not None:
+        return fast.dense(x, weight, bias, relu)
+    out = cells.contributions(x, weight, bias)
+    return out.relu() if relu else out
 
 
 def update():

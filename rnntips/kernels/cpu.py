@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnntips.cells import State
+from rnntips.cells import GATES, State
 from rnntips.errors import BadArgument
 from rnntips.kernels import fused, scans
-from rnntips.kernels.gates import GRU, LSTM
+from rnntips.kernels.gates import DENSE, GRU, LINEAR, LSTM
 from rnntips.kernels.pool import over_runs, threads
 from rnntips.kernels.tiles import COLUMNS, ROWS
 
-__all__ = ["Update", "layer", "scan"]
+__all__ = ["Update", "dense", "layer", "scan"]
 
-CODES = {"tanh": 0, "relu": 1, "sigmoid": 2, "gru": GRU, "lstm": LSTM}
+CODES = {"linear": LINEAR, "dense": DENSE, "tanh": 0, "relu": 1, "sigmoid": 2, "gru": GRU, "lstm": LSTM}
 NOTHING = [np.empty([0] * dims, np.float32) for dims in range(5)]
 NEVER = np.empty((0, 0), bool)
 SHELVES = 8  # sizes of which memory is kept
@@ -35,6 +35,11 @@ def layer(cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight
           state: State | None) -> tuple[Tensor, State]:  # fmt: skip
     """A scan that makes the input contributions itself, from x (R, B, T, C): they need no memory."""
     return _run(cell, x, None, input_weight, input_bias, weight, bias, state, None, None)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """A layer without recurrence of x (R, B, T, C)."""
+    return _run("dense" if relu else "linear", x, None, weight, bias, None, None, None, None, None)[0]
 
 
 def _run(cell, x, given, input_weight, input_bias, weight, bias, state, mask, reset):
@@ -88,24 +93,26 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, cell, x, given, input_weight, input_bias, weight, bias, h, c, mask, reset):
         R, B, T = (given if x is None else x).shape[:3]
-        H, C = weight.shape[1], 0 if x is None else x.shape[3]
+        gates, columns = GATES.get(cell, 1), (input_weight if weight is None else weight).shape[2]
+        H, C = columns // gates, 0 if x is None else x.shape[3]
         high, wide = _whole_tiles(H, B)
         needed, n = any(ctx.needs_input_grad), high * wide
-        gates = 4 if cell in ("gru", "lstm") else 1
-        xs = np.empty((R, B, T, 0), np.float32) if x is None else _read(x, 4)
-        state = _read(h, 3), _read(c, 3), _read(mask, 4), NEVER if reset is None else reset.numpy()
+        gates = 4 if gates > 1 else 1  # the GRU's third is kept in two parts
+        if x is None:
+            x = torch.empty(R, B, T, 0)
+        seen = _read(h, 3), _read(c, 3), _read(mask, 4), NEVER if reset is None else reset.numpy()
         packed = np.empty((R, (high + -(-(1 + C) // ROWS) * ROWS) * gates * high), np.float32)
         kept = (packed, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
                 _spare(R, T * gates * n if gates > 1 and needed else 0))  # fmt: skip
         last = [np.empty((R, B, H) if name else (0, 0, 0), np.float32) for name in (True, cell == "lstm")]
-        over_runs(scans.forward, R, CODES[cell], high, wide, xs, _read(given, 4), _read(input_weight, 3),
-                  _read(input_bias, 2), _read(weight, 3), _read(bias, 2), *state, *kept, *last)  # fmt: skip
+        over_runs(scans.forward, R, CODES[cell], H, high, wide, _read(x, 4), _read(given, 4), _read(input_weight, 3),
+                  _read(input_bias, 2), _read(weight, 3), _read(bias, 2), *seen, *kept, *last)  # fmt: skip
         out = torch.from_numpy(kept[1]).view(R, T, high, wide)[:, :, :H, :B].permute(0, 3, 1, 2)
         if needed:
-            ctx.arguments = CODES[cell], high, wide, xs, *state, *kept
-            ctx.sizes = R, B, T, C, H, weight.shape[2]
+            ctx.code, ctx.sizes, ctx.reset = CODES[cell], (R, B, T, C, H, high, wide, columns), seen[3]
             ctx.set_materialize_grads(False)
-            ctx.save_for_backward(out, x, mask)  # so that torch notices when somebody writes into them
+            # torch frees these early, and notices when somebody writes into them
+            ctx.save_for_backward(out, x, h, c, mask, *map(torch.from_numpy, kept))
         return out, torch.from_numpy(last[0]), torch.from_numpy(last[1]) if cell == "lstm" else None
 
     @staticmethod
@@ -115,22 +122,25 @@ class _Layer(torch.autograd.Function):
                 "The compiled float32 kernels can be differentiated once, and create_graph=True asks for more. "
                 "Convert the inputs and weights to float64: those can be differentiated twice."
             )
-        _ = ctx.saved_tensors
-        R, B, T, C, H, columns = ctx.sizes
-        _, x, given, input_weight, input_bias, _, bias, h, c, mask, _ = ctx.needs_input_grad
+        _, *saved = ctx.saved_tensors
+        seen = [_read(value, dims) for value, dims in zip(saved[:4], (4, 3, 3, 4), strict=True)]
+        kept = [value.numpy() for value in saved[4:]]
+        R, B, T, C, H, high, wide, columns = ctx.sizes
+        _, x, given, input_weight, input_bias, weight, bias, h, c, mask, _ = ctx.needs_input_grad
         gradients = [
             _batch_last(R, B, T, C) if x else NOTHING[4],
             _batch_last(R, B, T, columns) if given else NOTHING[4],
             np.empty((R, C if input_weight else 0, columns), np.float32),
             np.empty((R, columns if input_bias else 0), np.float32),
-            np.empty((R, H, columns), np.float32),
+            np.empty((R, H if weight else 0, columns), np.float32),
             np.empty((R, columns if bias else 0), np.float32),
             np.empty((R, B, H), np.float32) if h else NOTHING[3],
             np.empty((R, B, H), np.float32) if c else NOTHING[3],
             _batch_last(R, B, T, H) if mask else NOTHING[4],
         ]
-        over_runs(scans.backward, R, *ctx.arguments, _read(dstates, 4), _read(dh, 3), _read(dc, 3), *gradients)
-        if mask and ctx.arguments[6].shape[2] == 1:
+        over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, _read(dstates, 4), _read(dh, 3),
+                  _read(dc, 3), *gradients)  # fmt: skip
+        if mask and seen[3].shape[2] == 1:
             gradients[-1] = gradients[-1].sum(2, keepdims=True)
         wanted = zip(gradients, ctx.needs_input_grad[1:-1], strict=True)
         return None, *(torch.from_numpy(gradient) if need else None for gradient, need in wanted), None

@@ -146,7 +146,7 @@ def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, tar
                     first[b, t, c] = signal[begins[r, at + b] + t, c]
         for j in range(layers):
             x = _view(states[j - 1], T, H, B, batch, width) if j else first
-            loops.pack(packed[j], *_parts(weights, tensors, j), H, cell)
+            loops.pack(packed[j], *_parts(weights, tensors, j), width, H, cell)
             loops.forward(cell, H, B, x, nothing, width, zero, zero, nothing, never, packed[j], states[j], cs[j],
                           gates[j], scratch)  # fmt: skip
         (w0, w1), (b0, b1) = tensors[-2], tensors[-1]
@@ -160,7 +160,7 @@ def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, tar
                            below if j < layers - 1 else nothing, dh, dc, below if j else nothing, nothing, nothing,
                            sums, scratch)  # fmt: skip
             dh[:] = 0
-            loops.unpack(sums, *_parts(gradient, tensors, j), H, cell)
+            loops.unpack(sums, *_parts(gradient, tensors, j), width, H, cell)
         lr, momentum, decay, limit = hyper[r, 0], hyper[r, 1], hyper[r, 2], hyper[r, 3]
         out[r, 1] = _norm(gradient)
         _clip(gradient, limit, how, tensors)

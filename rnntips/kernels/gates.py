@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["FAST", "GRU", "LSTM", "activate", "differentiate"]
+__all__ = ["DENSE", "FAST", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
 
-TANH, RELU, SIGMOID, GRU, LSTM = range(5)
+LINEAR, DENSE, TANH, RELU, SIGMOID, GRU, LSTM = range(-2, 5)  # the first two, DENSE with ReLU, see no h[t−1]
 # no nnan, no ninf: divergence is data
 FAST = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 
@@ -64,7 +64,9 @@ def _activate_plain(cell, gate, h):
     if cell == TANH:
         for i in range(h.size):
             h[i] = _tanh(gate[i])
-    elif cell == RELU:
+    elif cell == LINEAR:
+        h[:] = gate
+    elif cell == RELU or cell == DENSE:
         for i in range(h.size):
             h[i] = np.float32(0) if gate[i] < 0 else gate[i]
     else:
@@ -124,7 +126,9 @@ def _differentiate_plain(cell, dh, h, d):
     if cell == TANH:
         for i in range(dh.size):
             d[i] = dh[i] * (np.float32(1) - h[i] * h[i])
-    elif cell == RELU:
+    elif cell == LINEAR:
+        d[:] = dh
+    elif cell == RELU or cell == DENSE:
         for i in range(dh.size):
             d[i] = dh[i] if h[i] > 0 else np.float32(0)
     else:

@@ -25,15 +25,15 @@ def rows(cell, C, H):
 
 
 @njit(**FAST)
-def pack(packed, input_weight, input_bias, weight, bias, H, cell):
-    """One run's weights as one matrix (K, Q·H)."""
+def pack(packed, input_weight, input_bias, weight, bias, width, H, cell):
+    """One run's weights as one matrix (K, Q·H); those of shape 0 count as zero."""
     packed[:] = 0
-    width, C = weight.shape[0], input_weight.shape[0]
+    C = input_weight.shape[0]
     columns = (4 if cell >= GRU else 1) * H
-    for gate in range(weight.shape[1] // width):
+    for gate in range(3 if cell == GRU else 4 if cell == LSTM else 1):
         g, m = gate * width, gate * H
         into = 3 * H if cell == GRU and gate == 2 else m  # where the inputs' part of this gate goes
-        for k in range(width):
+        for k in range(weight.shape[0]):
             for j in range(width):
                 packed[k * columns + m + j] = weight[k, g + j]
         for j in range(bias.shape[0] and width):
@@ -46,14 +46,13 @@ def pack(packed, input_weight, input_bias, weight, bias, H, cell):
 
 
 @njit(**FAST)
-def unpack(packed, dinput_weight, dinput_bias, dweight, dbias, H, cell):
+def unpack(packed, dinput_weight, dinput_bias, dweight, dbias, width, H, cell):
     """Gradients to where `pack` took the weights; those of shape 0 are not wanted."""
-    width = dweight.shape[0]
     columns = (4 if cell >= GRU else 1) * H
-    for gate in range(dweight.shape[1] // width):
+    for gate in range(3 if cell == GRU else 4 if cell == LSTM else 1):
         g, m = gate * width, gate * H
         into = 3 * H if cell == GRU and gate == 2 else m
-        for k in range(width):
+        for k in range(dweight.shape[0]):
             for j in range(width):
                 dweight[k, g + j] = packed[k * columns + m + j]
         for j in range(dbias.shape[0] and width):
@@ -110,6 +109,8 @@ def _see(seen, before, mask, reset, x, t, H, B):
 @njit(**FAST)
 def _part(part, cell, one, H, columns):
     """Rows k0 … k1 − 1 and columns m0 … m1 − 1 of a weight's part that is not all zeros; the GRU has three."""
+    if cell < 0:
+        return H, one, 0, columns
     if cell != GRU:
         return 0, one, 0, columns
     if part == 0:
@@ -203,6 +204,7 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
     direct, c_before, eight = rest[:n], rest[n : 2 * n], rest[2 * n : 2 * n + 8]
     seen[:] = 0
     direct[:] = 0
+    back[:] = 0
     count = (T - 1) % some + 1  # steps of the block at the end
     for t in range(T - 1, -1, -1):
         now, last, slot = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n), t % some
@@ -219,7 +221,7 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
                       d_now, direct)  # fmt: skip
         reach = 3 * H if cell == GRU else columns
         for b in range(0, B, COLUMNS):
-            for k in range(0, H, ROWS):
+            for k in range(0, H if cell >= 0 else 0, ROWS):
                 product(weight, k * columns, columns, 1, d_now, b, B, back, k * B + b, B, reach)
             if dx.size:
                 for k in range(H, K, ROWS):
