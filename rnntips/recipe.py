@@ -181,12 +181,7 @@ class Recipe:
 
     def shape(self) -> tuple:
         """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
-        clips = self.clip_norm is not None
-        return (
-            *(getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN),
-            clips,
-            self.dropout > 0,
-        )
+        return (*(getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN), self.dropout > 0)
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,

@@ -1,9 +1,12 @@
 """The network against a `torch.nn` model with the same weights."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
+from rnntips import models
 from rnntips.models import ALIGNMENT, Network, initial_weights, shapes
 from rnntips.recipe import Recipe
 
@@ -12,19 +15,23 @@ SEEDS, C, K = [4, 9, 2], 3, 2
 
 def made(recipe, dtype=torch.float32):
     flat = torch.tensor(initial_weights([recipe] * len(SEEDS), "a setting", SEEDS, C, K), dtype=dtype)
-    return Network(recipe.cell, recipe.layers, recipe.width, C, K, flat)
+    return Network(recipe.cell, recipe.layers, recipe.width, C, K, flat, recipe.dense)
 
 
+@pytest.mark.parametrize("dense", [(), (7, 4)])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize(("cell", "kind"), [("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM), ("tanh", torch.nn.RNN)])
-def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers):
-    network = made(Recipe(cell=cell, layers=layers, width=5), torch.float64)
+def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense):
+    network = made(Recipe(cell=cell, layers=layers, width=5, dense=dense), torch.float64)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
     predictions = network(x)
     gradient = network.gradient(predictions.square().sum())
     for r in range(len(SEEDS)):
-        rnn, readout = kind(C, 5, layers, batch_first=True).double(), torch.nn.Linear(5, K).double()
-        pairs = {"readout_weight": readout.weight, "readout_bias": readout.bias}
+        widths = [C, *dense]
+        rnn, readout = kind(widths[-1], 5, layers, batch_first=True).double(), torch.nn.Linear(5, K).double()
+        before = [torch.nn.Linear(*pair).double() for pair in pairwise(widths)]
+        pairs = {f"dense_{name}_{j}": getattr(one, name) for j, one in enumerate(before) for name in ("weight", "bias")}
+        pairs |= {"readout_weight": readout.weight, "readout_bias": readout.bias}
         for layer in range(layers):
             for mine, theirs in (("input_weight", "weight_ih"), ("recurrent_weight", "weight_hh"),
                                  ("input_bias", "bias_ih"), ("recurrent_bias", "bias_hh")):  # fmt: skip
@@ -33,7 +40,10 @@ def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers):
             for name, theirs in pairs.items():
                 mine = network.parameters[name][r]
                 theirs.copy_(mine.T if mine.dim() == 2 else mine)
-        expected = readout(rnn(x[r])[0][:, -1])
+        seen = x[r]
+        for one in before:
+            seen = one(seen).relu()
+        expected = readout(rnn(seen)[0][:, -1])
         torch.testing.assert_close(predictions[r], expected)
         expected.square().sum().backward()
         for name, theirs in pairs.items():
@@ -72,3 +82,61 @@ def test_a_second_layer_leaves_the_first_ones_start_alone():
     first, both = (initial_weights([r], "s", [3], C, K)[0] for r in (one, two))
     size = sum(int(np.prod(s)) for name, s in shapes("gru", 1, 5, C, K).items() if name.endswith("_0"))
     np.testing.assert_array_equal(first[:size], both[:size])
+
+
+def outcome(network, x, state=None):
+    predictions, after = network.sequence(x, state=state)
+    return [predictions.detach(), network.gradient(predictions.square().sum()), *after[-1]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_segments_and_what_is_computed_again_change_nothing(dtype, monkeypatch):
+    x = torch.randn(len(SEEDS), 4, 23, C, dtype=dtype)
+    recipe = Recipe(cell="lstm", layers=2, width=5, dense=(7, 4))
+    whole = outcome(made(recipe, dtype), x)
+    monkeypatch.setattr(models, "SEGMENT", 5 * 4 * 4 * made(recipe).kept_values)  # five steps
+    kept = outcome(made(recipe, dtype), x)
+    monkeypatch.setattr(models, "KEPT", 0)
+    again = outcome(made(recipe, dtype), x)
+    for one, two, three in zip(whole, kept, again, strict=True):
+        assert torch.equal(two, three)
+        torch.testing.assert_close(one, two, rtol=1e-4 if dtype == torch.float32 else 1e-9, atol=1e-5)
+    torch.testing.assert_close(made(recipe, dtype)(x), whole[0][:, :, -1])
+
+
+def test_recomputing_keeps_less(monkeypatch):
+    """What autograd holds on to after the forward pass, counted by its own hooks."""
+
+    def held(kept):
+        monkeypatch.setattr(models, "KEPT", kept)
+        sizes = {}
+
+        def note(tensor):
+            storage = tensor.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            made(recipe).sequence(x)
+        return sum(sizes.values())
+
+    recipe, x = Recipe(cell="lstm", width=16), torch.randn(len(SEEDS), 16, 400, C)
+    monkeypatch.setattr(models, "SEGMENT", 40 * 4 * 16 * made(recipe).kept_values)
+    assert held(0) < 0.3 * held(2**29)
+
+
+def test_a_sequence_goes_on_from_the_state_of_the_one_before():
+    network, x = made(Recipe(cell="gru", layers=2, width=5)), torch.randn(len(SEEDS), 4, 12, C)
+    whole, _ = network.sequence(x)
+    first, state = network.sequence(x[:, :, :7])
+    second, _ = network.sequence(x[:, :, 7:], state=state)
+    torch.testing.assert_close(torch.cat([first, second], 2), whole)
+
+
+@pytest.mark.parametrize("rows", [[1], [1, 2], [0, 1, 2, 1, 0]])
+def test_dense_layers_give_a_run_the_same_bits_in_any_company(rows):
+    network, x = made(Recipe(cell="gru", width=5, dense=(7, 4))), torch.randn(len(SEEDS), 4, 9, C)
+    all_of_them = outcome(network, x)
+    some = Network("gru", 1, 5, C, K, network.flat[rows], (7, 4))
+    for mine, theirs in zip(outcome(some, x[rows])[:2], all_of_them[:2], strict=True):
+        assert torch.equal(mine, theirs[rows])
