@@ -11,7 +11,6 @@ from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks import CondaBuildPack
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ["postBuild", "start"]
 
 
 @pytest.fixture
@@ -29,16 +28,14 @@ def test_binder_builds_python_3_11_with_pytorch_for_cpus(buildpack):
     assert [each.split("=")[0] for each in packages if "torch" in each] == ["pytorch-cpu"]
 
 
-def test_binder_runs_both_scripts(buildpack):
+def test_binder_runs_post_build(buildpack):
     dockerfile = buildpack.render()
     assert '--file "binder/environment.yml"' in dockerfile
     assert "RUN ./binder/postBuild" in dockerfile
-    assert 'ENV R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in dockerfile
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_script_is_executable_and_parses(name):
-    script = ROOT / "binder" / name
+def test_post_build_is_executable_and_parses():
+    script = ROOT / "binder" / "postBuild"
     assert script.read_bytes().startswith(b"#!/bin/bash\n")
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
@@ -68,10 +65,3 @@ def test_post_build_installs_the_package_and_quietens_jupyterlab(tmp_path):
 
 def test_post_build_stops_at_the_first_error(tmp_path):
     assert run_post_build(tmp_path, "exit 3").returncode == 3
-
-
-def test_start_becomes_the_command_it_is_given():
-    script = ROOT / "binder" / "start"
-    assert script.read_text().rstrip().splitlines()[-1] == 'exec "$@"'
-    done = subprocess.run([script, "printf", "%s|", "two words", "3"], capture_output=True, text=True, check=True)
-    assert done.stdout == "two words|3|"

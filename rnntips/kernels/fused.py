@@ -6,9 +6,9 @@ state. `rnntips.update` says when it serves, and has the same in torch for every
 """
 
 import numpy as np
-from numba import njit
 
 from rnntips.kernels import loops
+from rnntips.kernels.compiling import compiled, njit
 from rnntips.kernels.gates import FAST, LSTM
 from rnntips.kernels.tiles import take
 
@@ -112,10 +112,10 @@ def workspace(threads, cell, H, B, T, layers, C, P) -> tuple[np.ndarray, ...]:
     return tuple(np.zeros((threads, *np.atleast_1d(shape)), np.float32) for shape in deep + flat)
 
 
-@njit(
+@compiled(
     "void(i8[::1],i8,i8,i8,i8,i8,i8,i8,i8,f4[:,::1],i8[:,::1],f4[:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],"
     "i8[:,::1],i8,i8,i8,f4[:,::1],f4[:,:,:],b1[:,:]," + 4 * "f4[:,:,::1]," + 8 * "f4[:,::1]," + "f4[:,::1])",
-    cache=True, **FAST
+    **FAST
 )  # fmt: skip
 def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, targets, flat, one, two,
            tensors, rule, how, count, hyper, nothing, never, packed, states, cs, gates, windows, between, zero, dh, dc,

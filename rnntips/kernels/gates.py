@@ -1,7 +1,8 @@
 """What each cell does with its gates, value by value, and the derivative, on blocks (H, B) of one run and step."""
 
 import numpy as np
-from numba import njit
+
+from rnntips.kernels.compiling import njit
 
 __all__ = ["DENSE", "FAST", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
 

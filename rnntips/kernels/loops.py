@@ -8,8 +8,7 @@ before n', the part of the inputs, is added. Everything here is about one run; r
 their bits do not depend on each other or on threads.
 """
 
-from numba import njit
-
+from rnntips.kernels.compiling import njit
 from rnntips.kernels.gates import FAST, GRU, LSTM, activate, differentiate
 from rnntips.kernels.tiles import COLUMNS, ROWS, dots, product
 

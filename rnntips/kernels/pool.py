@@ -12,18 +12,35 @@ from rnntips.errors import BadArgument
 __all__ = ["over_runs", "threads"]
 
 
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def _quotas():
+    """Cores allowed by this process's control groups, version 1 or 2, and by those above them."""
+    try:
+        lines = OWN_CGROUPS.read_text().splitlines()
+    except OSError:
+        lines = ["0::/", "1:cpu:/"]
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "cpu" not in kinds.split(","):
+            continue
+        root = CGROUPS / "cpu" if kinds else CGROUPS
+        names = ["cpu.cfs_quota_us", "cpu.cfs_period_us"] if kinds else ["cpu.max"]
+        for group in (Path(path), *Path(path).parents):
+            try:
+                quota, period = " ".join((root / group.relative_to("/") / name).read_text() for name in names).split()
+            except OSError:  # a container sees its own group as the top one
+                continue
+            if quota not in ("max", "-1"):
+                yield -(-int(quota) // int(period))
+
+
 @cache
 def _machine() -> int:
-    """Cores this process may use: its affinity and its control group's quota, whichever is less."""
+    """Cores this process may use: its affinity and its control groups' quotas, whichever is least."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for folder, names in {"": ["cpu.max"], "cpu": ["cpu.cfs_quota_us", "cpu.cfs_period_us"]}.items():
-        try:
-            words = " ".join((Path("/sys/fs/cgroup") / folder / name).read_text() for name in names).split()
-        except OSError:
-            continue
-        if words[0] not in ("max", "-1"):
-            cores = min(cores, -(-int(words[0]) // int(words[1])))
-    return max(1, cores)
+    return max(1, min([cores, *_quotas()]))
 
 
 def threads() -> int:

@@ -1,9 +1,9 @@
 """`loops` over many runs: what `cpu` makes a differentiable operation of."""
 
 import numpy as np
-from numba import njit
 
 from rnntips.kernels import loops
+from rnntips.kernels.compiling import compiled
 from rnntips.kernels.gates import FAST
 from rnntips.kernels.tiles import take
 
@@ -16,7 +16,7 @@ def _signature(*arrays: str) -> str:
     return f"void(i8[::1],i8,i8,i8,i8,{','.join(arrays)})"
 
 
-@njit(_signature(F4, F4, F3, F2, F3, F2, F3, F3, F4, B2, F1, F1, F1, F1, F3, F3), cache=True, **FAST)
+@compiled(_signature(F4, F4, F3, F2, F3, F2, F3, F3, F4, B2, F1, F1, F1, F1, F3, F3), **FAST)
 def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weight, bias, h, c, mask, reset,
             packed, states, cs, gates, h_last, c_last):  # fmt: skip
     """Run after run from the counter. See `rnntips.kernels.cpu` for the arrays."""
@@ -35,7 +35,7 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
         r = take(counter, 0)
 
 
-@njit(_signature(F4, F3, F3, F4, B2, F1, F1, F1, F1, F4, F3, F3, F4, F4, F3, F2, F3, F2, F3, F3, F4), cache=True,
+@compiled(_signature(F4, F3, F3, F4, B2, F1, F1, F1, F1, F4, F3, F3, F4, F4, F3, F2, F3, F2, F3, F3, F4),
       **FAST)  # fmt: skip
 def backward(counter, cell, width, H, B, x, h, c, mask, reset, packed, states, cs, gates, dstates, dh_last, dc_last,
              dx, dgiven, dinput_weight, dinput_bias, dweight, dbias, dh_first, dc_first, dmask):  # fmt: skip

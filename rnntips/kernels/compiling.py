@@ -1,0 +1,71 @@
+"""How Numba compiles the engine: for which processor, what it keeps on the disk, and what if it cannot.
+
+Numba settles the processor with the first `njit` of a process, so the engine's files import `njit` from here.
+"""
+
+import sys
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from numba import config, njit
+from numba.core.codegen import get_host_cpu_features
+
+__all__ = ["compiled", "njit"]
+
+V3 = {f"+{name}" for name in ("sse3 ssse3 sse4.1 sse4.2 popcnt cx16 sahf "  # as the x86-64 ABI defines it
+                              "avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave").split()}  # fmt: skip
+
+
+def _choose_processor() -> None:
+    """Compile for x86-64-v3 where the machine can do that, and nobody chose otherwise.
+
+    Numba keeps code under the processor's name and features, so an image built on one machine would be compiled
+    again on the next. Without features Numba would add all of this machine's to those of the name.
+    """
+    if config.CPU_NAME is None and config.CPU_FEATURES is None and set(get_host_cpu_features().split(",")) >= V3:
+        config.CPU_NAME, config.CPU_FEATURES = "x86-64-v3", ""
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of the files that hold compiled code."""
+    texts = [path.read_bytes() for path in sorted(folder.glob("*.py"))]
+    marks = b"from numba", b"compiling import"
+    return sha256(b"".join(text for text in texts if any(mark in text for mark in marks))).hexdigest()[:12]
+
+
+_choose_processor()
+SOURCES = _fingerprint(Path(__file__).parent)
+
+
+@cache
+def _say_once() -> None:
+    print("rnntips compiles for about twenty seconds at every start, because there is no folder to keep the result in: "
+          "set NUMBA_CACHE_DIR to one with room that you can write to.", file=sys.stderr)  # fmt: skip
+
+
+def compiled(signature, **options):
+    """As `njit(signature, cache=True, **options)`, but a stale, damaged or unwritable cache does no harm."""
+
+    def decorate(function):
+        # part of the cache file's name: Numba itself looks at the file that holds the function, not at what it calls
+        function.__qualname__ += f"_{SOURCES}"
+        engine = njit(**options)(function)
+        try:
+            engine.enable_caching()
+            try:
+                engine.compile(signature)
+            except Exception:  # of any kind, if a damaged file is unpickled
+                if engine.overloads:
+                    raise
+                engine.recompile()  # nothing yet: it only empties the cache
+                engine.compile(signature)
+        except Exception:  # no folder to write to, or no room there
+            if not engine.overloads:
+                engine = njit(**options)(function)
+                engine.compile(signature)
+            _say_once()
+        engine.disable_compile()
+        return engine
+
+    return decorate
