@@ -84,9 +84,9 @@ def _whole_tiles(H: int, B: int) -> tuple[int, int]:
     return -(-H // ROWS) * ROWS, -(-B // COLUMNS) * COLUMNS
 
 
-def _batch_last(R: int, B: int, T: int, n: int):
+def _batch_last(R: int, B: int, T: int, n: int) -> Tensor:
     """Room for (R, B, T, n) laid out as (R, T, n, B)."""
-    return np.empty((R, T, n, B), np.float32).transpose(0, 3, 1, 2)
+    return torch.from_numpy(_spare(R, T * n * B)).view(R, T, n, B).permute(0, 3, 1, 2)
 
 
 class _Layer(torch.autograd.Function):
@@ -128,22 +128,22 @@ class _Layer(torch.autograd.Function):
         R, B, T, C, H, high, wide, columns = ctx.sizes
         _, x, given, input_weight, input_bias, weight, bias, h, c, mask, _ = ctx.needs_input_grad
         gradients = [
-            _batch_last(R, B, T, C) if x else NOTHING[4],
-            _batch_last(R, B, T, columns) if given else NOTHING[4],
-            np.empty((R, C if input_weight else 0, columns), np.float32),
-            np.empty((R, columns if input_bias else 0), np.float32),
-            np.empty((R, H if weight else 0, columns), np.float32),
-            np.empty((R, columns if bias else 0), np.float32),
-            np.empty((R, B, H), np.float32) if h else NOTHING[3],
-            np.empty((R, B, H), np.float32) if c else NOTHING[3],
-            _batch_last(R, B, T, H) if mask else NOTHING[4],
+            _batch_last(R, B, T, C if x else 0),
+            _batch_last(R, B, T, columns if given else 0),
+            torch.empty(R, C if input_weight else 0, columns),
+            torch.empty(R, columns if input_bias else 0),
+            torch.empty(R, H if weight else 0, columns),
+            torch.empty(R, columns if bias else 0),
+            torch.empty(R, B, H if h else 0),
+            torch.empty(R, B, H if c else 0),
+            _batch_last(R, B, T, H if mask else 0),
         ]
         over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, _read(dstates, 4), _read(dh, 3),
-                  _read(dc, 3), *gradients)  # fmt: skip
+                  _read(dc, 3), *(gradient.numpy() for gradient in gradients))  # fmt: skip
         if mask and seen[3].shape[2] == 1:
-            gradients[-1] = gradients[-1].sum(2, keepdims=True)
+            gradients[-1] = gradients[-1].sum(2, keepdim=True)
         wanted = zip(gradients, ctx.needs_input_grad[1:-1], strict=True)
-        return None, *(torch.from_numpy(gradient) if need else None for gradient, need in wanted), None
+        return None, *(gradient if need else None for gradient, need in wanted), None
 
 
 class Update:
