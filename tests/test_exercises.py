@@ -169,3 +169,49 @@ def test_what_is_printed_as_the_solution_passes_the_check(exercise, capsys):
     exec(says(capsys, exercise.solution), {"np": np}, namespace)
     (solution,) = namespace.values()
     assert "Right." in says(capsys, copy.copy(exercise).check, solution)
+
+
+# --- in its unit
+
+
+def rms(errors):
+    return np.sqrt(np.mean(errors**2))
+
+
+IN_ITS_UNIT = {
+    "right": [
+        lambda p, t, m, d: rms(p * d + m - t),
+        lambda p, t, m, d: d * rms(p - (t - m) / d),
+        lambda p, t, m, d: (sum((a * d + m - b) ** 2 for a, b in zip(p, t, strict=True)) / len(p)) ** 0.5,
+    ],
+    "deviations": [lambda p, t, m, d: rms(p - (t - m) / d)],
+    "unscaled truth": [lambda p, t, m, d: rms(p - t)],
+    "the mean is not": [lambda p, t, m, d: rms(p * d - t)],
+    "the deviation is not": [lambda p, t, m, d: rms(p + m - t)],
+    "wrong order": [lambda p, t, m, d: rms((p + m) * d - t)],
+    "once more": [lambda p, t, m, d: rms((p - m) / d - t)],
+    "root is missing": [lambda p, t, m, d: np.mean((p * d + m - t) ** 2)],
+    "absolute": [lambda p, t, m, d: np.mean(np.abs(p * d + m - t))],
+    "added up": [lambda p, t, m, d: np.sum((p * d + m - t) ** 2) ** 0.5],
+    "cancel": [lambda p, t, m, d: np.mean(p * d + m - t)],
+    "one number": [lambda p, t, m, d: p * d + m, lambda p, t, m, d: None],
+    "yours is 0": [lambda p, t, m, d: 0.0],
+    "yours is nan": [lambda p, t, m, d: np.nan],
+}
+
+
+@pytest.mark.parametrize(("words", "answer"), [(w, a) for w, answers in IN_ITS_UNIT.items() for a in answers])
+def test_a_score_in_the_series_own_unit(capsys, words, answer):
+    exercise = copy.copy(scaling.in_its_unit)
+    said = says(capsys, exercise.check, answer)
+    assert said == "Right.\n" if words == "right" else said.startswith("Not yet: ") and words in said
+
+
+def test_its_printed_solution_passes(capsys):
+    exercise = copy.copy(scaling.in_its_unit)
+    for _ in range(3):
+        exercise.check(lambda *arguments: 0.0)
+    namespace = {}
+    exec(says(capsys, exercise.solution), {"np": np}, namespace)
+    (solution,) = namespace.values()
+    assert "Right." in says(capsys, exercise.check, solution)

@@ -1,10 +1,10 @@
-"""Exercise of the scaling lesson: scale without looking ahead."""
+"""Exercises of the scaling lesson: scale without looking ahead, and score in the series' own unit."""
 
 import numpy as np
 
 from rnntips.exercises._exercise import Exercise
 
-__all__ = ["no_peeking"]
+__all__ = ["in_its_unit", "no_peeking"]
 
 
 def _solution(train, test):
@@ -64,4 +64,57 @@ no_peeking = Exercise(
         "return (train - mean) / deviation, and the same for test, with the same mean and deviation.",
     ),
     solution=_solution,
+)
+
+
+def _solution_in_its_unit(predictions, truth, mean, deviation):
+    errors = predictions * deviation + mean - truth
+    return np.sqrt(np.mean(errors**2))
+
+
+def _judge_in_its_unit(answer) -> str | None:
+    for seed, (mean, deviation) in enumerate([(30_000.0, 4_000.0), (-2.0, 0.5)]):
+        rng = np.random.default_rng(seed)
+        predictions, truth = rng.normal(0, 1, 50), rng.normal(mean, deviation, 50)
+        returned = answer(predictions.copy(), truth.copy(), mean, deviation)
+        try:
+            mine = float(returned)
+        except (TypeError, ValueError):
+            return f"return one number, the error of all forecasts together, not {type(returned).__name__}."
+        if not np.isclose(mine, _solution_in_its_unit(predictions, truth, mean, deviation), rtol=1e-4):
+            return _diagnose_in_its_unit(predictions, truth, mean, deviation, mine)
+    return None
+
+
+def _diagnose_in_its_unit(predictions, truth, mean, deviation, mine: float) -> str:
+    def rms(errors):
+        return np.sqrt(np.mean(errors**2))
+
+    errors = predictions * deviation + mean - truth
+    known = [
+        (rms(errors) / deviation, "that is the error in deviations. A reader wants it in the series' own unit."),
+        (rms(predictions - truth), "scaled forecasts were compared with unscaled truth. Bring both to one unit first."),
+        (rms(predictions * deviation - truth), "the deviation is back, the mean is not: add it."),
+        (rms(predictions + mean - truth), "the mean is back, the deviation is not: multiply by it first."),
+        (rms((predictions + mean) * deviation - truth), "in the wrong order: scaling divided last, so multiply first."),
+        (rms((predictions - mean) / deviation - truth), "that scales the forecasts once more instead of undoing it."),
+        (np.mean(errors**2), "that is the mean square, in squared units. Its root is missing."),
+        (np.mean(np.abs(errors)), "that is the mean absolute error. Square, average, and take the root."),
+        (rms(errors) * np.sqrt(len(errors)), "the squares were added up; take their mean."),
+        (np.mean(errors), "errors above and below cancel: square them before you average."),
+    ]  # fmt: skip
+    for value, message in known:
+        if np.isclose(mine, value, rtol=1e-4):
+            return message
+    return f"for one set of forecasts the error is {rms(errors):.4g}, and yours is {mine:.4g}."
+
+
+in_its_unit = Exercise(
+    _judge_in_its_unit,
+    hints=(
+        "The forecasts are scaled, the truth is not. Which of the two steps of scaling is undone first?",
+        "predictions * deviation + mean are forecasts in the series' own unit.",
+        "Subtract the truth, square, take the mean, and return its root with np.sqrt.",
+    ),
+    solution=_solution_in_its_unit,
 )
