@@ -45,12 +45,13 @@ def test_a_run_does_not_depend_on_the_recipes_beside_it(sines):
     assert same(stack.only([2]), rt.train(SHORT, sines, [5]))
 
 
-def test_the_number_of_threads_changes_nothing_and_is_given_back(sines):
+def test_the_number_of_threads_changes_nothing_and_is_given_back(sines, monkeypatch):
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
+            monkeypatch.setenv("RNNTIPS_THREADS", str(threads))
             results.append(rt.train(SHORT, sines, range(3)))
             assert torch.get_num_threads() == threads
         assert same(*results)

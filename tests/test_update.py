@@ -95,6 +95,18 @@ def test_a_run_that_breaks_leaves_nothing_in_the_thread_that_ran_it(where, monke
     assert np.array_equal(happened[:, :, [0, 2]], alone[0][:, :, [0, 2]])
 
 
+def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monkeypatch):
+    """Each thread has a workspace, made once."""
+    monkeypatch.setenv("RNNTIPS_THREADS", "1")
+    recipe = rt.Recipe(updates=3, width=6, past=9)
+    alone = trained(updater, [recipe] * 8)
+    step = updater(*begun([recipe] * 8))
+    monkeypatch.setenv("RNNTIPS_THREADS", "2")
+    monkeypatch.setattr("rnntips.kernels.pool._machine", lambda: 2)
+    assert step.update.after[3].shape[0] == 1
+    assert np.array_equal(np.array([step(update) for update in range(3)]), alone[0])
+
+
 def test_what_the_compiled_update_cannot_do_goes_through_torch():
     def kind(**changes):
         return type(updater(*begun([rt.Recipe(updates=1, past=9, **changes)])))

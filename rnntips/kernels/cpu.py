@@ -154,12 +154,13 @@ class Update:
         code, (high, wide) = CODES[cell], _whole_tiles(width, batch)
         self.before = code, high, wide, past, layers, width, batch
         self.between = signal, begins, targets, flat, averages[0], averages[-1], tensors, rule, how
-        work = fused.workspace(threads(), code, high, wide, past, layers, signal.shape[1], tensors[-1, 1])
+        self.runs, self.threads = len(flat), threads()
+        work = fused.workspace(self.threads, code, high, wide, past, layers, signal.shape[1], tensors[-1, 1])
         self.after = hyper, NOTHING[3], NEVER, *work
-        self.runs = len(flat)
 
     def __call__(self, at: int, count: int) -> np.ndarray:
         """Of the batch that begins at column `at`, as update number `count`: (R, 3) loss, gradient norm, step ratio."""
         out = np.empty((self.runs, 3), np.float32)
-        over_runs(fused.update, self.runs, *self.before, at, *self.between, count, *self.after, out)
+        over_runs(fused.update, self.runs, *self.before, at, *self.between, count, *self.after, out,
+                  most=self.threads)  # fmt: skip
         return out

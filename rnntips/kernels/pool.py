@@ -64,14 +64,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def over_runs(function, runs: int, *arguments) -> None:
+def over_runs(function, runs: int, *arguments, most: int | None = None) -> None:
     """Call `function(counter, *arguments)` in several threads; each takes run after run from the counter.
 
-    A second counter numbers the threads, for functions that want to know. A thread that wakes late, or
-    whose core is lent to somebody else, holds nobody up.
+    A second counter numbers the threads, of which there are at most `most`, for functions that want to know.
+    A thread that wakes late, or whose core is lent to somebody else, holds nobody up.
     """
     counter = np.zeros(2, np.int64)
-    others = [_pool().submit(function, counter, *arguments) for _ in range(min(threads(), runs) - 1)]
+    others = [_pool().submit(function, counter, *arguments) for _ in range(min(most or threads(), runs) - 1)]
     try:
         function(counter, *arguments)
     finally:
