@@ -10,7 +10,7 @@ PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECENT)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: lab test test-all env notebooks evidence lint
+.PHONY: lab test test-all env notebooks evidence bench lint
 
 lab: .venv/lab.done
 	.venv/bin/rnntips lab
@@ -32,6 +32,11 @@ notebooks: env
 
 evidence: env
 	.venv/bin/rnntips run all --retune --write
+
+# JAX is a peer to measure against, and nothing else here needs it.
+bench: .venv/lab.done
+	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
+	.venv/bin/rnntips bench
 
 # While .venv/half-made exists an install was cut short, and the next one starts afresh.
 .venv/lab.done: pyproject.toml constraints.txt Makefile

@@ -1,4 +1,4 @@
-"""`rnntips lab · check · tips · run`."""
+"""`rnntips lab · check · tips · run · bench`."""
 
 import importlib
 import json
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import click
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS, ENGINE = ROOT / "notebooks", ROOT / "docs" / "engine.md"
 START = "01_scaling.ipynb"
 NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
 FIRST_PORT, PORTS = 8888, 50
@@ -248,3 +249,26 @@ def _write(path: str, content) -> None:
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     click.echo(f"wrote {target.name}", err=True)
+
+
+@main.command()
+@click.option("--rows", multiple=True, metavar="NAME", help="Measure these rows only; may be given several times.")
+@click.option("--rounds", default=7, show_default=True, help="How often everything has its turn.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
+@click.option("--write", is_flag=True, help="Put the table into docs/engine.md.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def bench(rows, rounds, device, write, as_json) -> None:
+    """Time the training engine against what would be run instead; takes minutes, on a machine that rests."""
+    from rnntips import bench as benchmark
+    from rnntips.errors import RnntipsError
+
+    if write and rows:
+        raise click.ClickException("--write stores the whole table; leave out --rows.")
+    try:
+        found = benchmark.measure(rows, device, rounds, say=lambda line: click.echo(line, err=True))
+        text = benchmark.table(found)
+        click.echo(json.dumps(found) if as_json else text)
+        if write:
+            benchmark.write(ENGINE, text, found["device"])
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None

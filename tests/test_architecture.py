@@ -9,17 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks cells kernels models recipe optimizers runs feed training evidence tuning study tips "
-    "records figures panels exercises cli"
+    "errors series windows tasks cells kernels models recipe optimizers runs feed update training evidence tuning "
+    "study tips records figures panels exercises bench cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "cells": {"numpy", "torch"},
     "kernels": {"numpy", "torch", "numba", "llvmlite"},
     "models": {"numpy", "torch"}, "recipe": set(), "optimizers": {"torch"}, "runs": {"numpy", "torch"},
-    "feed": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
+    "feed": {"numpy", "torch"}, "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
     "tuning": {"numpy"}, "study": {"numpy"},
     "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "IPython"},
-    "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"}, "cli": {"click"},
+    "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
+    "bench": {"numpy", "torch", "jax", "optax"}, "cli": {"click"},
 }  # fmt: skip
 LONGEST = 300
 LONGEST_KERNEL = 350

@@ -1,0 +1,104 @@
+"""Fair timing on a machine that is never quite quiet: every round times every contestant.
+
+A contestant is a function that returns the milliseconds of one update. What is compared is compared within
+a round, and the median is taken over rounds.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil
+from statistics import median
+
+import torch
+
+from rnntips.bench.peers import CLIP, LR, Size
+from rnntips.recipe import Recipe
+from rnntips.runs import Runs
+from rnntips.training import train
+
+__all__ = ["Timed", "Undisturbed", "alone", "clocked", "interleaved", "ours", "ratio", "timed_training"]
+
+FILL = 60.0  # milliseconds that one contestant's turn lasts at least
+_OWN = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+
+
+class Timed(Runs):
+    """A record that notes when each update was done."""
+
+    def begin(self, *arguments) -> None:
+        super().begin(*arguments)
+        self.times: list[float] = []
+
+    def advance(self, updates: int) -> None:
+        super().advance(updates)
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+    @property
+    def milliseconds(self) -> float:
+        """Of one update; the first is left out, since memory is new to it."""
+        return (self.times[-1] - self.times[1]) * 1e3 / (len(self.times) - 2)
+
+
+class Undisturbed(Timed):
+    """The same without evaluations."""
+
+    def begin(self, *arguments) -> None:
+        super().begin(*arguments)
+        self.evaluations = self.evaluations[:0]
+
+
+def alone(function: Callable) -> Callable:
+    """The function in a thread of its own.
+
+    `train` sets torch's number of threads to one meanwhile; that is a thread's own setting, and changing it to and
+    fro in the main thread would slow down the loop over torch modules.
+    """
+    return lambda: _OWN.submit(function).result()
+
+
+def timed_training(cell: str, size: Size, on, updates: int, device: str = "cpu", record: type[Timed] = Undisturbed):
+    """A finished record of R runs trained on `on`."""
+    recipe = Recipe(cell=cell, width=size.H, past=size.T, batch_size=size.B, lr=LR, clip_norm=CLIP, updates=updates)
+    return train(recipe, on, range(size.R), device=device, record=record())
+
+
+def ours(cell: str, size: Size, on, device: str = "cpu") -> Callable[[], float]:
+    """`train` as a contestant: whole updates, feed and record included, set-up and evaluations not."""
+
+    def turn(updates: int) -> float:
+        return alone(lambda: timed_training(cell, size, on, updates, device))().milliseconds
+
+    turn(3)
+    updates = 1 + max(2, ceil(FILL / turn(3)))
+    return lambda: turn(updates)
+
+
+def clocked(update: Callable[[], object]) -> Callable[[], float]:
+    """A function as a contestant: as many calls as fill a turn, after one that is not counted."""
+
+    def turn() -> float:
+        calls, began, taken = 0, time.perf_counter(), 0.0
+        while not calls or taken < FILL:
+            update()
+            calls, taken = calls + 1, (time.perf_counter() - began) * 1e3
+        return taken / calls
+
+    update()
+    return turn
+
+
+def interleaved(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of every contestant in every round."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, turn in contestants.items():
+            times[name].append(turn())
+    return times
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median over the rounds of one contestant's time over another's."""
+    return median(a / b for a, b in zip(above, below, strict=True))
