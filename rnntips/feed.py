@@ -12,7 +12,7 @@ from rnntips.windows import Examples, batches
 
 __all__ = ["Feed", "Masks"]
 
-PASS = 128  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
+PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
 
 
 class Feed:
@@ -27,6 +27,7 @@ class Feed:
         self.time = torch.arange(examples[0].steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
+        self._scored: dict[int, tuple] = {}
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
             train = example.of(0)
@@ -55,18 +56,22 @@ class Feed:
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
+        if part not in self._scored:
+            self._scored[part] = self._score(part)
+        passes, spread, offset, truth = self._scored[part]
+        with torch.no_grad():
+            scaled = torch.cat([network(self._windows(begins)) for begins in passes], 1)
+        return scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64) * spread + offset, truth
+
+    def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
+        """Places of a part's fixed subset, pass by pass; what its predictions are times and plus; and the truth."""
         indices = [e.scored(part) for e in self.examples]
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
-        begins = torch.tensor(np.stack(places), device=self.device)
-        outputs = []
-        with torch.no_grad():
-            for some in begins.split(PASS, 1):
-                outputs.append(network(self._windows(self._fill(some, PASS)))[:, : some.shape[1]])
-        scaled = torch.cat(outputs, 1).cpu().numpy().astype(np.float64)
+        passes = [self._fill(some, PASS) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
         spread = np.array([e.spread for e in self.examples])[:, None, None]
         offset, truth = (np.stack([getattr(e, name)[i] for e, i in zip(self.examples, indices, strict=True)])
                          for name in ("offset", "truth"))  # fmt: skip
-        return scaled * spread + offset, truth
+        return passes, spread, offset, truth
 
 
 class Masks:

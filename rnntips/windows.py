@@ -10,12 +10,12 @@ import numpy as np
 
 from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
 
-__all__ = ["SCALINGS", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+__all__ = ["SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
-SCORED = {1: 128, 2: 256}  # windows of the validation and the test part
+SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; more would cost more than a fifth of training
 
 TARGETS = ("level", "change")
 

@@ -323,3 +323,11 @@ def test_an_installation_that_nobody_may_change(writable, tmp_path):
             folder.chmod(0o755)
     assert [lines[1] for lines, _ in starts] == [COMPILED, FOUND if writable else COMPILED]
     assert [said.count(SAID) for _, said in starts] == ([0, 0] if writable else [1, 1])
+
+
+@pytest.mark.slow
+def test_no_kernel_reads_or_writes_beyond_its_arrays(tmp_path):
+    """The kernels' own tests once more, compiled so that every index is looked at."""
+    checked = environment(NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    tests = [f"tests/test_{name}.py" for name in ("kernels", "update", "models")]
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *tests], cwd=ROOT, env=checked, check=True)

@@ -12,6 +12,7 @@ import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.models import initial_weights
 from rnntips.tasks import SPIKE_SIZE, Forecast, as_settings, forecast, stream
+from rnntips.windows import SCORED
 
 RAW = rt.Recipe(past=9, horizon=2, input_scaling="none", updates=2, width=4, batch_size=4)
 STEPS, VALID, TEST = 600, 360, 480
@@ -156,9 +157,9 @@ def test_the_score_is_the_root_mean_squared_error_of_each_run():
 
 
 def scored(steps: int) -> np.ndarray:
-    """Times of the test part that are scored: 256 at most, evenly spread over the last fifth."""
+    """Times of the test part that are scored: so many at most, evenly spread over the last fifth."""
     test = np.arange(int(0.8 * steps), steps)
-    return test[np.linspace(0, len(test) - 1, min(256, len(test))).round().astype(int)]
+    return test[np.linspace(0, len(test) - 1, min(SCORED[2], len(test))).round().astype(int)]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

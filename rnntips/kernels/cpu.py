@@ -20,7 +20,7 @@ from rnntips.kernels.tiles import COLUMNS, ROWS
 __all__ = ["Update", "dense", "layer", "scan"]
 
 CODES = {"linear": LINEAR, "dense": DENSE, "tanh": 0, "relu": 1, "sigmoid": 2, "gru": GRU, "lstm": LSTM}
-NOTHING = [np.empty([0] * dims, np.float32) for dims in range(5)]
+NOTHING = np.empty((0, 0, 0), np.float32)
 NEVER = np.empty((0, 0), bool)
 SHELVES = 8  # sizes of which memory is kept
 
@@ -57,7 +57,7 @@ def _spare(*shape: int):
     """An array that goes back on a shelf when nobody needs it: fresh pages cost more than the sums put there."""
     size = shape[0] * shape[1]
     if not size:
-        return NOTHING[2]
+        return np.empty(shape, np.float32)
     try:
         memory = _shelf[size].pop()
     except (KeyError, IndexError):
@@ -76,8 +76,9 @@ def _put_back(memory: Tensor) -> None:
         waiting.append(memory)
 
 
-def _read(value: Tensor | None, dims: int):
-    return NOTHING[dims] if value is None else value.detach().numpy()
+def _read(value: Tensor | None, R: int, dims: int):
+    """As an array whose first axis is the runs; each run has nothing if there is none."""
+    return np.empty((R, *[0] * (dims - 1)), np.float32) if value is None else value.detach().numpy()
 
 
 def _whole_tiles(H: int, B: int) -> tuple[int, int]:
@@ -100,13 +101,14 @@ class _Layer(torch.autograd.Function):
         gates = 4 if gates > 1 else 1  # the GRU's third is kept in two parts
         if x is None:
             x = torch.empty(R, B, T, 0)
-        seen = _read(h, 3), _read(c, 3), _read(mask, 4), NEVER if reset is None else reset.numpy()
+        seen = _read(h, R, 3), _read(c, R, 3), _read(mask, R, 4), NEVER if reset is None else reset.numpy()
         packed = np.empty((R, (high + -(-(1 + C) // ROWS) * ROWS) * gates * high), np.float32)
         kept = (packed, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
                 _spare(R, T * gates * n if gates > 1 and needed else 0))  # fmt: skip
-        last = [np.empty((R, B, H) if name else (0, 0, 0), np.float32) for name in (True, cell == "lstm")]
-        over_runs(scans.forward, R, CODES[cell], H, high, wide, _read(x, 4), _read(given, 4), _read(input_weight, 3),
-                  _read(input_bias, 2), _read(weight, 3), _read(bias, 2), *seen, *kept, *last)  # fmt: skip
+        last = [np.empty((R, B, H if there else 0), np.float32) for there in (True, cell == "lstm")]
+        weights = ((input_weight, 3), (input_bias, 2), (weight, 3), (bias, 2))
+        over_runs(scans.forward, R, CODES[cell], H, high, wide, _read(x, R, 4), _read(given, R, 4),
+                  *(_read(value, R, dims) for value, dims in weights), *seen, *kept, *last)  # fmt: skip
         out = torch.from_numpy(kept[1]).view(R, T, high, wide)[:, :, :H, :B].permute(0, 3, 1, 2)
         if needed:
             ctx.code, ctx.sizes, ctx.reset = CODES[cell], (R, B, T, C, H, high, wide, columns), seen[3]
@@ -123,9 +125,9 @@ class _Layer(torch.autograd.Function):
                 "Convert the inputs and weights to float64: those can be differentiated twice."
             )
         _, *saved = ctx.saved_tensors
-        seen = [_read(value, dims) for value, dims in zip(saved[:4], (4, 3, 3, 4), strict=True)]
-        kept = [value.numpy() for value in saved[4:]]
         R, B, T, C, H, high, wide, columns = ctx.sizes
+        seen = [_read(value, R, dims) for value, dims in zip(saved[:4], (4, 3, 3, 4), strict=True)]
+        kept = [value.numpy() for value in saved[4:]]
         _, x, given, input_weight, input_bias, weight, bias, h, c, mask, _ = ctx.needs_input_grad
         gradients = [
             _batch_last(R, B, T, C if x else 0),
@@ -138,8 +140,9 @@ class _Layer(torch.autograd.Function):
             torch.empty(R, B, H if c else 0),
             _batch_last(R, B, T, H if mask else 0),
         ]
-        over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, _read(dstates, 4), _read(dh, 3),
-                  _read(dc, 3), *(gradient.numpy() for gradient in gradients))  # fmt: skip
+        given_gradients = _read(dstates, R, 4), _read(dh, R, 3), _read(dc, R, 3)
+        over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, *given_gradients,
+                  *(gradient.numpy() for gradient in gradients))  # fmt: skip
         if mask and seen[3].shape[2] == 1:
             gradients[-1] = gradients[-1].sum(2, keepdim=True)
         wanted = zip(gradients, ctx.needs_input_grad[1:-1], strict=True)
@@ -156,7 +159,7 @@ class Update:
         self.between = signal, begins, targets, flat, averages[0], averages[-1], tensors, rule, how
         self.runs, self.threads = len(flat), threads()
         work = fused.workspace(self.threads, code, high, wide, past, layers, signal.shape[1], tensors[-1, 1])
-        self.after = hyper, NOTHING[3], NEVER, *work
+        self.after = hyper, NOTHING, NEVER, *work
 
     def __call__(self, at: int, count: int) -> np.ndarray:
         """Of the batch that begins at column `at`, as update number `count`: (R, 3) loss, gradient norm, step ratio."""

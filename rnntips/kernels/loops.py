@@ -10,7 +10,7 @@ their bits do not depend on each other or on threads.
 
 from rnntips.kernels.compiling import njit
 from rnntips.kernels.gates import FAST, GRU, LSTM, activate, differentiate
-from rnntips.kernels.tiles import COLUMNS, ROWS, dots, product
+from rnntips.kernels.tiles import COLUMNS, LEFT, RIGHT, ROWS, dots, product
 
 __all__ = ["backward", "fill", "forward", "pack", "rows", "spill", "unpack"]
 
@@ -169,14 +169,14 @@ def forward(cell, H, B, x, given, width, h, c, mask, reset, weight, states, cs, 
 
 
 @njit(**FAST)
-def _weigh(dweight, columns, seen, seen_step, d, d_step, steps, k0, k1, m0, m1, B, eight):
+def _weigh(dweight, columns, seen, seen_step, d, d_step, steps, k0, k1, m0, m1, B, tile):
     """dweight[k, m] += Σ over steps and batch of seen[k] · d[m]."""
-    for m in range(m0, m1, 2):
-        for k in range(k0, k1, 4):
-            dots(seen, k * B, B, seen_step, d, m * B, B, d_step, steps, B, eight)
-            for i in range(min(4, k1 - k)):
-                for j in range(2):
-                    dweight[(k + i) * columns + m + j] += eight[2 * i + j]
+    for m in range(m0, m1, RIGHT):
+        for k in range(k0, k1, LEFT):
+            dots(seen, k * B, B, seen_step, d, m * B, B, d_step, steps, B, tile)
+            for i in range(min(LEFT, k1 - k)):
+                for j in range(RIGHT):
+                    dweight[(k + i) * columns + m + j] += tile[RIGHT * i + j]
 
 
 @njit(**FAST)
@@ -200,7 +200,7 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
     seen, rest = scratch[: some * seen_step], scratch[some * seen_step :]
     d, rest = rest[: some * d_step], rest[some * d_step :]
     back, rest = rest[: K * B], rest[K * B :]
-    direct, c_before, eight = rest[:n], rest[n : 2 * n], rest[2 * n : 2 * n + 8]
+    direct, c_before, tile = rest[:n], rest[n : 2 * n], rest[2 * n : 2 * n + LEFT * RIGHT]
     seen[:] = 0
     direct[:] = 0
     back[:] = 0
@@ -238,7 +238,7 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
         _forget(dh, reset, t, H, B)
         _forget(dc, reset, t, H, B)
         for b in range(dmask.shape[0]):
-            for k in range(width):
+            for k in range(dmask.shape[2]):
                 dmask[b, t, k] = dh[k * B + b] * before[k * B + b]
         if mask.shape[1]:
             for b in range(mask.shape[0]):
@@ -247,7 +247,7 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
         if slot == 0:
             for part in range(3 if cell == GRU else 1):
                 k0, k1, m0, m1 = _part(part, cell, one, H, columns)
-                _weigh(dweight, columns, seen, seen_step, d, d_step, count, k0, k1, m0, m1, B, eight)
+                _weigh(dweight, columns, seen, seen_step, d, d_step, count, k0, k1, m0, m1, B, tile)
             count = some
 
 
@@ -255,4 +255,4 @@ def backward(cell, H, B, x, width, h, c, mask, reset, weight, states, cs, gates,
 def room(cell, C, H, B):
     """Values of scratch that `backward` needs; `forward` needs fewer."""
     K, Q = rows(cell, C, H)
-    return max(1, BLOCK // B) * ((K + Q * H) * B + 32) + (K + Q * H + 2 * H) * B + 8
+    return max(1, BLOCK // B) * ((K + Q * H) * B + 32) + (K + Q * H + 2 * H) * B + LEFT * RIGHT

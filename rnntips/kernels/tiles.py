@@ -9,10 +9,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "ROWS", "dots", "product", "take"]
+__all__ = ["COLUMNS", "LEFT", "RIGHT", "ROWS", "dots", "product", "take"]
 
 LANES = 8
 ROWS, COLUMNS = 4, 16  # of `product`: 8 accumulators hide the latency of two multiply-adds a cycle
+LEFT, RIGHT = 3, 4  # of `dots`: 12 accumulators, 3 rows at hand and 1 on its way fill 16 registers
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 
@@ -121,28 +122,29 @@ def product(typing, a, a0, a_row, a_k, b, b0, b_k, out, out0, out_row, count):
 
 @intrinsic
 def dots(typing, a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out):
-    """out[2i + j] = Σt Σn a[t, i, n] · b[t, j, n] for 4 rows of a, 2 of b, t < steps, n < width (a multiple of 8)."""
+    """out[4i + j] = Σt Σn a[t, i, n] · b[t, j, n] for 3 rows of a, 4 of b, t < steps, n < width (a multiple of 8)."""
 
     def code(context, builder, signature, args):
         e, (a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out) = _start(context, builder, signature, args)
         vectors = builder.sdiv(width, ir.Constant(INT, LANES))
 
         def step(t, sums):
-            lefts = [e.at(a, a0, e.times(a_row, i), builder.mul(t, a_t)) for i in range(4)]
-            rights = [e.at(b, b0, e.times(b_row, j), builder.mul(t, b_t)) for j in range(2)]
+            lefts = [e.at(a, a0, e.times(a_row, i), builder.mul(t, a_t)) for i in range(LEFT)]
+            rights = [e.at(b, b0, e.times(b_row, j), builder.mul(t, b_t)) for j in range(RIGHT)]
 
             def body(n, sums):
                 place = e.times(n, LANES)
-                right = [e.vector(e.at(pointer, place)) for pointer in rights]
-                new = []
-                for pointer in lefts:
-                    left = e.vector(e.at(pointer, place))
-                    new += [e.fma(left, v, sums[len(new) + j]) for j, v in enumerate(right)]
-                return new
+                left = [e.vector(e.at(pointer, place)) for pointer in lefts]
+                new = dict.fromkeys(range(LEFT * RIGHT))
+                for j, pointer in enumerate(rights):
+                    right = e.vector(e.at(pointer, place))
+                    for i in range(LEFT):
+                        new[RIGHT * i + j] = e.fma(left[i], right, sums[RIGHT * i + j])
+                return list(new.values())
 
             return e.loop(vectors, sums, body)
 
-        for i, sums in enumerate(e.loop(steps, [_ZERO] * 8, step)):
+        for i, sums in enumerate(e.loop(steps, [_ZERO] * (LEFT * RIGHT), step)):
             total = sums
             for half in (4, 2, 1):  # always in this order: the result must not depend on the machine's choice
                 lanes = [(lane + half) % LANES for lane in range(LANES)]
