@@ -32,6 +32,8 @@ notebooks: env
 
 evidence: env
 	.venv/bin/rnntips run all --retune --write
+	.venv/bin/rnntips simulate --write
+	.venv/bin/rnntips findings --write
 
 # JAX is a peer to measure against, and nothing else here needs it.
 bench: .venv/lab.done

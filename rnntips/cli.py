@@ -1,8 +1,9 @@
-"""`rnntips lab · check · tips · run · bench`."""
+"""`rnntips lab · check · tips · run · freeze · findings · simulate · bench`."""
 
 import importlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -15,6 +16,8 @@ from importlib import metadata, resources
 from pathlib import Path
 
 import click
+
+from rnntips.commands import findings, freeze, simulate
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, ENGINE = ROOT / "notebooks", ROOT / "docs" / "engine.md"
@@ -31,6 +34,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # Windows pipes know no arrows and no minus sign
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+for command in (freeze, findings, simulate):
+    main.add_command(command)
 
 
 @main.command()
@@ -166,7 +173,9 @@ def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
 
 @main.command()
 @click.argument("tip")
-@click.option("--seeds", callback=_seeds, help="Seeds to run, for example 0:20; the plan's first seeds if not given.")
+@click.option(
+    "--seeds", callback=_seeds, help="Seeds to run, for example 0:20; the plan's first and fresh seeds if not given."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be run and what it costs; run nothing.")
 @click.option("--stored", is_flag=True, help="Show the stored record; run nothing.")
 @click.option("--liveness", "only_liveness", is_flag=True, help="Only see how far each setting and side gets.")
@@ -194,18 +203,14 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, as_
 
 
 def _show_plan(tip, as_json: bool) -> None:
-    runs, tflop = tip.cost()
-    if as_json:
-        click.echo(json.dumps({"tip": tip.name, "plan": tip.plan_hash, "runs": runs, "tflop": tflop} | tip.plan))
+    from rnntips.findings import plan_lines
+
+    if not as_json:
+        click.echo("\n".join(plan_lines(tip)))
         return
-    click.echo(f"{tip.name}, plan {tip.plan_hash}: {tip.question}")
-    for claim in tip.plans.values():
-        sides = " or ".join(map(str, claim.among)) or f"{claim.baseline} → {claim.variant}"
-        click.echo(
-            f"  {claim.id} ({claim.source}) {claim.says}\n     {claim.field}: {sides}; on {'; '.join(claim.settings)}"
-        )
-    seconds = f"; took {tip.record['seconds'] / 60:.0f} min when it was computed" if tip.has_record else ""
-    click.echo(f"  cost: {runs:,} runs with tuning, {tflop:.1f} TFLOP{seconds}")
+    runs, tflop = tip.cost()
+    of = {"tip": tip.name, "plan": tip.plan_hash, "version": tip.version, "runs": runs, "tflop": tflop}
+    click.echo(json.dumps(of | tip.plan))
 
 
 def _show_liveness(tip, write: bool, as_json: bool) -> None:
@@ -219,35 +224,27 @@ def _show_liveness(tip, write: bool, as_json: bool) -> None:
 
 
 def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool) -> None:
-    from rnntips.evidence import percent
+    from rnntips.findings import lines
     from rnntips.records import compute
 
+    if write and seeds is not None:
+        raise click.ClickException("--write stores the plan's own seeds; leave out --seeds.")
+    if write and tip.version is None:
+        raise click.ClickException(f"This plan is not in the ledger. Freeze it first: rnntips freeze {tip.name}.")
     if stored:
         record = tip.record
     else:
         record = compute(tip, seeds, retune, device, say=lambda line: click.echo(line, err=True))
-    if write and record["seeds"] != list(range(tip.plan["seeds"])):
-        raise click.ClickException(f"--write stores the plan's own seeds, 0:{tip.plan['seeds']}; leave out --seeds.")
     if write:
         _write(f"records/{tip.name}.json", record)
-    if as_json:
-        click.echo(json.dumps(record))
-        return
-    for claim in record["claims"]:
-        low, high = (percent(value).removesuffix(" %") for value in claim["interval"])
-        click.echo(
-            f"{claim['id']:4} {claim['word']:40} {percent(claim['effect']):>7} ({low} to {high}), n = {claim['n']}"
-        )
-        for name, found in claim["settings"].items():
-            sides = f"{found['baseline']} → {found['variant']}"
-            click.echo(f"     {name:18} {sides:22} {found['verdict']:11} {percent(found['effect']):>7}")
-    click.echo(f"{record['provisional']}; {record['seconds']} s")
+    click.echo(json.dumps(record) if as_json else "\n".join(lines(record)))
 
 
 def _write(path: str, content) -> None:
     target = Path(str(resources.files("rnntips"))) / "data" / path
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", json.dumps(content, indent=1))
+    target.write_text(text + "\n", encoding="utf-8")  # a list of numbers on one line
     click.echo(f"wrote {target.name}", err=True)
 
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from rnntips.evidence import interval
+from rnntips.evidence import interval, middle
 from rnntips.runs import Runs
 from rnntips.study import Study
 from rnntips.tasks import Forecast
@@ -147,7 +147,7 @@ def _bounds(ax: Axes, runs: Runs) -> None:
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
-    """One dot a seed: how much higher or lower the variant's test error is; diamond and bar: mean and 95 % interval."""
+    """One dot a seed: how much higher or lower the variant's test error is; diamond, bar: median, 95 % interval."""
     ax = ax or _axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
     ax.axvspan(
@@ -160,7 +160,7 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
         ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
     low, high = (100 * np.expm1(value) for value in interval(d))
     ax.plot([low, high], [0, 0], color="black", linewidth=2)
-    ax.plot(100 * np.expm1(d.mean()), 0, "D", color="black")
+    ax.plot(100 * np.expm1(middle(d)), 0, "D", color="black")
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
     ax.set(xlim=(-reach, reach), yticks=[], xlabel="error of “{1}” against “{0}” (%)".format(*study.names))
     ax.set_title("← lower    higher →", size=9, color=GREY)
@@ -213,9 +213,9 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
     for row, (_, finding, whole) in enumerate(rows):
         color = "black" if whole else COLORS["variant"]
         ax.plot([100 * value for value in finding["interval"]], [row, row], color=color, linewidth=2 if whole else 1.2)
-        ax.plot(100 * finding["effect"], row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+        ax.plot(100 * finding["typical"], row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
     ax.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in rows], ylim=(-0.7, len(rows) - 0.3))
     for label, (_, _, whole) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
-    ax.set(xlabel="error of the variant against the baseline (%), mean and 95 % interval")
+    ax.set(xlabel="error of the variant against the baseline (%), median and 95 % interval")
     return ax

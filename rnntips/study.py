@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges, unknown_name
-from rnntips.evidence import Finding, Verdict, effects, find, pooled, sentence, trained
+from rnntips.evidence import Finding, Verdict, sentence, trained
+from rnntips.measures import MEASURES
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -23,7 +24,8 @@ __all__ = ["Study", "Sweep", "compare", "sweep"]
 class Study:
     """One comparison: a baseline and a variant on the same seeds.
 
-    `effect` is relative: −0.41 means that the variant errs 41 % less (geometric mean over seeds).
+    `effect` is relative: −0.41 means that the variant errs 41 % less on average (geometric mean over seeds).
+    `typical` is the same by the median; `interval` and `verdict` belong to it.
     """
 
     baseline: Recipe
@@ -32,23 +34,32 @@ class Study:
     tuned: Mapping[str, tuple[dict, dict]] = field(default_factory=dict, repr=False)
     allow: tuple[str, ...] = ()
     smallest: float = 0.05
+    measure: str = "score"
 
     # How a notebook shows a study; set by the package, since figures are further down the pipeline.
     draw: ClassVar[Any] = None
 
     @cached_property
     def finding(self) -> Finding:
-        """All settings pooled. Nothing is decided by a study that was stopped."""
-        return self._found(self.runs)
+        """All settings in which a side trained, pooled. Nothing is decided by a study that was stopped."""
+        return self.finding_of([name for name in self.runs if name not in self.untrained] or self.runs)
+
+    @cached_property
+    def untrained(self) -> list[str]:
+        """Settings in which neither side trained; they say nothing and are left out of the pooling."""
+        return [name for name, sides in self.runs.items()
+                if not any(trained(side.latest_score, side.trivial, side.floor) for side in sides)]  # fmt: skip
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
-        return self._found([setting])
+        return self.finding_of([setting])
 
-    def _found(self, settings: Iterable[str]) -> Finding:
-        sides = [side for name in settings for side in self.runs[name]]
-        any_trained = any(trained(side.latest_score, side.trivial, side.floor) for side in sides)
-        found = find(pooled([self.effects(name) for name in settings]), any_trained, self.smallest)
+    def finding_of(self, settings: Iterable[str]) -> Finding:
+        """Some settings pooled; a verdict needs a trained side in each."""
+        settings = list(settings)
+        any_trained = not set(settings) & set(self.untrained)
+        pairs = [self.runs[name] for name in settings]
+        found = MEASURES[self.measure].judge(pairs, any_trained, self.smallest)
         return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     @property
@@ -57,12 +68,12 @@ class Study:
         return any(side.stopped for sides in self.runs.values() for side in sides)
 
     def effects(self, setting: str) -> np.ndarray:
-        """log(variant / baseline), seed by seed, (n,)."""
-        baseline, variant = self.runs[setting]
-        return effects(variant.latest_score, baseline.latest_score, baseline.trivial)
+        """log(variant / baseline) of what is measured, seed by seed, (n,)."""
+        return MEASURES[self.measure].compare(*self.runs[setting])
 
     verdict = property(lambda self: self.finding.verdict)
     effect = property(lambda self: self.finding.effect)
+    typical = property(lambda self: self.finding.typical)
     interval = property(lambda self: self.finding.interval)
     win_rate = property(lambda self: self.finding.win_rate)
     n = property(lambda self: self.finding.n)
@@ -86,7 +97,12 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding) + self._capped()
+        return sentence(self.finding) + self._capped() + self._left_out()
+
+    def _left_out(self) -> str:
+        """Names settings that were not pooled, where others were."""
+        some = 0 < len(self.untrained) < len(self.runs)
+        return f" Left out, since neither side learned there: {'; '.join(self.untrained)}." if some else ""
 
     def _capped(self) -> str:
         """Says so where most runs of a side were no better than naive, since they count as naive."""

@@ -42,7 +42,7 @@ class Forecast:
     series: Series
     spikes: float = 0.0
     history: int | None = None
-    version = 1  # raised by hand when the meaning of the task changes
+    version = 2  # raised by hand when the meaning of the task changes; 2: fewer windows are scored
 
     @property
     def name(self) -> str:

@@ -3,10 +3,9 @@
 A plan is data: claims with their source, settings, one-field diff and condition, fixed before the runs.
 """
 
-import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -16,6 +15,8 @@ from rnntips import series
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import percent
+from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
+from rnntips.measures import MEASURES
 from rnntips.recipe import Recipe
 from rnntips.tasks import Forecast, forecast
 from rnntips.tuning import TUNING_SEEDS, Pick, tuning_grids
@@ -31,6 +32,9 @@ SETTINGS: dict[str, Callable[[], Forecast]] = {
     "sines": lambda: forecast(series.sines()),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
 }
+
+
+REPEATED = {True: "yes", False: "no", None: "–"}  # None: the first seeds decided nothing, or no fresh ones were tried
 
 
 class Words(str):
@@ -58,6 +62,9 @@ class Claim:
     among: tuple  # instead of baseline and variant: the best and the worst of these on tuning seeds
     condition: Mapping[str, str] | None
     recipe: Recipe
+    smallest: float  # change that matters
+    measure: str = "score"  # a name in MEASURES
+    large: bool = False  # too much work for a CPU, and not counted as such
 
     @property
     def sides(self) -> list[Recipe]:
@@ -80,14 +87,34 @@ class Tip:
     def plans(self) -> dict[str, Claim]:
         """Claim id → its plan."""
         base = Recipe(**self.plan["recipe"])
-        return {name: _claim(name, fields, base) for name, fields in self.plan["claims"].items()}
+        return {name: _claim(name, fields, base, self.plan) for name, fields in self.plan["claims"].items()}
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What a plan's hash stands for: the plan, the task's version, and the data that its first seed sees."""
+        data = {setting: digest(SETTINGS[setting]().record(0).ravel()) for setting in sorted(self.work())}
+        return {"plan": self.plan, "task": Forecast.version, "data": data}
 
     @property
     def plan_hash(self) -> str:
-        """Fingerprint of the plan's meaning and of the data it will see; comments and layout do not count."""
-        data = {setting: SETTINGS[setting]().record(0).round(6).tolist() for setting in sorted(self.work())}
-        meaning = json.dumps([self.plan, Forecast.version, data], sort_keys=True)
-        return hashlib.sha256(meaning.encode()).hexdigest()[:12]
+        """Fingerprint of the plan's meaning; comments and layout do not count."""
+        return fingerprint(self.meaning)
+
+    @property
+    def version(self) -> int | None:
+        """Which of the ledger's versions the plan is; None until it is frozen."""
+        return next((line["version"] for line in versions(self.name) if line["plan"] == self.plan_hash), None)
+
+    def freeze(self) -> dict[str, Any]:
+        """Write the plan into the ledger, unless it stands there; its line."""
+        return freeze(self.name, self.meaning)
+
+    def parts(self) -> dict[str, tuple[list[int], list[int]]]:
+        """Part of the record → its tuning seeds and its seeds. Fresh ones follow from the plan's hash."""
+        counts = self.plan["seeds"]
+        fresh = fresh_seeds(self.plan_hash, counts["fresh"] + counts["tuning"])
+        first = [TUNING_SEEDS[0] + i for i in range(counts["tuning"])], list(range(counts["first"]))
+        return {"first": first, "fresh": (fresh[counts["fresh"] :], fresh[: counts["fresh"]])}
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -128,24 +155,26 @@ class Tip:
         return Words("\n\n".join(self._sentence(claim) for claim in self.record["claims"]))
 
     def _sentence(self, claim: Mapping[str, Any]) -> str:
-        numbers = {name: percent(found["effect"]) for name, found in claim["settings"].items()}
-        numbers |= {"effect": percent(claim["effect"]), "detectable": f"{100 * claim['detectable']:.0f} %"}
+        numbers = {name: percent(found["typical"]) for name, found in claim["settings"].items()}
+        numbers |= {"typical": percent(claim["typical"]), "detectable": f"{100 * claim['detectable']:.0f} %"}
         kind = "DEPENDS" if claim["word"].startswith("DEPENDS") else claim["word"]
-        return self.texts[claim["id"]][kind].format_map(numbers)
+        said = self.texts[claim["id"]][kind].format_map(numbers)
+        return said + (f" The first seeds had said: {claim['first'].lower()}." if claim["repeated"] is False else "")
 
     def table(self) -> "Words":
-        """Every claim with its word, effect, interval and number of seeds, as a Markdown table."""
+        """Every claim with its word, typical change, interval, number of seeds and repetition, in Markdown."""
         rows = [
-            "| claim | source | what the record says | change in error | 95 % interval | seeds |",
-            "|---|---|---|---|---|---|",
+            "| claim | source | what the record says | typical change in error | 95 % interval | seeds | repeated |",
+            "|---|---|---|---|---|---|---|",
         ]
         for claim in self.record["claims"]:
             plan, (low, high) = self.plans[claim["id"]], (percent(value) for value in claim["interval"])
-            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", percent(claim["effect"]),
-                     f"{low} to {high}", str(claim["n"])]  # fmt: skip
+            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", percent(claim["typical"]),
+                     f"{low} to {high}", str(claim["n"]), REPEATED[claim["repeated"]]]  # fmt: skip
             rows.append(f"| {' | '.join(cells)} |")
-        provisional = f"\n\nProvisional: {self.record['provisional']}." if self.record["provisional"] else ""
-        return Words("\n".join(rows) + provisional)
+        said = f"Provisional: {self.record['provisional']}" if self.record["provisional"] else ""
+        said = said or f"Plan version {self.record['version']} ({self.record['plan']})"
+        return Words("\n".join(rows) + f"\n\n{said}.")
 
     def live(self) -> tuple[Recipe, Recipe, str]:
         """Baseline, variant and setting of the default live comparison."""
@@ -157,23 +186,23 @@ class Tip:
             live["setting"],
         )
 
-    def work(self) -> dict[str, list[Recipe]]:
-        """Setting → the recipes that its claims need, each once."""
+    def work(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Recipe]]:
+        """Setting → the recipes that its claims (all, if None) need, each once."""
         work: dict[str, list[Recipe]] = {}
-        for claim in self.plans.values():
+        for claim in self.plans.values() if claims is None else claims:
             for setting in claim.settings:
                 for side in claim.sides:
                     if side not in work.setdefault(setting, []):
                         work[setting].append(side)
         return work
 
-    def pick(self, setting: str, side: Recipe) -> Pick:
-        """What tuning chose for this side when the stored record was made.
+    def pick(self, setting: str, side: Recipe, part: int = 0) -> Pick:
+        """What tuning chose for this side when a part of the stored record was made.
 
         Raises:
             BadArgument: The record has no such side.
         """
-        for stored in self.record["settings"].get(setting, []) if self.has_record else []:
+        for stored in self.record["parts"][part]["settings"].get(setting, []) if self.has_record else []:
             if (stored["features"], stored["input_scaling"]) == (side.features, side.input_scaling):
                 return Pick({"lr": stored["lr"]}, stored["tuning_score"])
         raise BadArgument(f"No learning rate is stored for {setting}, {side.input_scaling}. Use --retune.")
@@ -185,17 +214,17 @@ class Tip:
         except BadArgument:
             return self.plan["live"]["lr"]
 
-    def cost(self) -> tuple[int, float]:
-        """(runs, TFLOP) of the planned record, tuning included."""
-        runs, flop = 0, 0.0
-        for recipes in self.work().values():
+    def cost(self, claims: Iterable[Claim] | None = None) -> tuple[int, float]:
+        """(runs, TFLOP) of the planned record, or of some claims; both parts and their tuning included."""
+        runs, flop, counts = 0, 0.0, self.plan["seeds"]
+        for recipes in self.work(claims).values():
             for recipe in recipes:
-                grid = len(tuning_grids("lr", recipe)["lr"]) * len(TUNING_SEEDS)
+                each = 2 * len(tuning_grids("lr", recipe)["lr"]) * counts["tuning"] + counts["first"] + counts["fresh"]
                 channels = max(1, difference_lags(recipe.features or "levels"))
                 gates = GATES[recipe.cell] * recipe.width
                 products = recipe.batch_size * recipe.past * gates * (recipe.width + channels)
-                runs += grid + self.plan["seeds"]
-                flop += 3 * 2 * products * recipe.updates * (grid + self.plan["seeds"])
+                runs += each
+                flop += 3 * 2 * products * recipe.updates * each
         return runs, flop / 1e12
 
 
@@ -226,12 +255,16 @@ def _data(path: str) -> str:
     return resources.files("rnntips").joinpath("data", path).read_text(encoding="utf-8")
 
 
-def _claim(name: str, fields: dict, base: Recipe) -> Claim:
+def _claim(name: str, fields: dict, base: Recipe, plan: Mapping) -> Claim:
     fields = dict(fields)
     recipe = base.but(**fields.pop("recipe", {}))
     usual = {"baseline": None, "variant": None, "among": (), "condition": None}
+    usual |= {key: plan[key] for key in ("smallest", "measure")}
     claim = Claim(id=name, **usual | fields | {"recipe": recipe, "settings": tuple(fields["settings"])})
-    for setting in claim.settings:
-        if setting not in SETTINGS:
-            raise unknown_name("setting", setting, SETTINGS)
+    for what, given, known in (
+        *(("setting", s, SETTINGS) for s in claim.settings),
+        ("measure", claim.measure, MEASURES),
+    ):
+        if given not in known:
+            raise unknown_name(what, given, known)
     return claim

@@ -15,7 +15,7 @@ from rnntips.training import train_stack
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_sides", "tune_sides", "tuning_grids"]
 
 LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # decades, stepped through by halves
-TUNING_SEEDS = range(10_000, 10_005)
+TUNING_SEEDS = range(10_000, 10_010)
 MOST_AT_ONCE = 160  # runs in one stack, to bound memory
 
 
@@ -48,7 +48,7 @@ class Pick:
     score: float
 
 
-def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS) -> list[Pick]:
+def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None) -> list[Pick]:
     """For every side the values with the lowest validation score, geometric mean over tuning seeds.
 
     A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most.
@@ -59,11 +59,16 @@ def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS)
     scores: list[dict[Any, tuple[float, float]]] = [{} for _ in sides]
     for _ in range(3):
         wanted = [(i, v) for i in range(len(sides)) for v in values if v not in scores[i]]
-        found = train_sides([sides[i].but(**{name: v}) for i, v in wanted], task, list(seeds), device, stop, None)
+        found = (train or train_sides)(
+            [sides[i].but(**{name: v}) for i, v in wanted], task, list(seeds), device, stop, None
+        )
         for (i, v), runs in zip(wanted, found, strict=True):
             errors = runs.valid_score[:, -3:].mean(1)
             capped = float(np.exp(np.log(cap(errors, runs.valid_trivial)).mean()))
-            scores[i][v] = (capped, float(np.nan_to_num(errors, nan=np.inf).mean()))  # ties: the uncapped one
+            scores[i][v] = (
+                capped,
+                float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
+            )  # ties: the uncapped one
         picks = [min(tried, key=tried.get) for tried in scores]
         edges = {edge for edge in (min(values), max(values)) if edge in picks}
         low, high = (round(2 * np.log10(edge)) / 2 for edge in (min(values), max(values)))

@@ -64,23 +64,25 @@ def test_tips_as_json_says_the_same():
 
 
 def planned_runs() -> int:
-    """Counted from the plan file: different sides × (seven rates × five tuning seeds + the plan's seeds)."""
+    """Counted from the plan file: different sides × (in each part seven rates × tuning seeds, and its seeds)."""
     sides = set()
     for claim in PLAN["claims"].values():
         for setting in claim["settings"]:
             for value in claim.get("among") or (claim["baseline"], claim["variant"]):
                 sides.add((setting, claim["field"], value, json.dumps(claim.get("recipe"))))
-    return len(sides) * (7 * 5 + PLAN["seeds"])
+    seeds = PLAN["seeds"]
+    return len(sides) * (2 * 7 * seeds["tuning"] + seeds["first"] + seeds["fresh"])
 
 
 def test_a_plan_is_shown_with_its_cost_and_nothing_is_trained(no_training):
-    """Every claim with its source, field and settings, and how many runs all of them take."""
+    """Every claim with its source, field and settings, the fresh seeds, and how many runs all of them take."""
     found = run("run", "scaling", "--plan")
     assert 0 == found.exit_code and PLAN["question"] in found.output
     for name, claim in PLAN["claims"].items():
         assert f"{name} ({claim['source']}) {claim['says']}" in found.output
         assert "; ".join(claim["settings"]) in found.output
     assert f"{planned_runs():,} runs" in found.output and "TFLOP" in found.output
+    assert ", ".join(map(str, rnntips.tips["scaling"].parts()["fresh"][1])) in found.output
 
 
 def test_a_plan_as_json_is_the_plan_file_with_its_cost(no_training):
@@ -97,8 +99,8 @@ def test_a_stored_record_as_json_has_what_other_programs_rely_on(no_training):
     for claim in record["claims"]:
         assert claim["verdict"] in {"BETTER", "WORSE", "SAME", "UNCLEAR", "NOT TRAINED"}
         low, high = claim["interval"]
-        assert -1 < low <= claim["effect"] <= high
-        assert len(record["seeds"]) == claim["n"] >= PLAN["seeds"]
+        assert -1 < low <= claim["typical"] <= high and -1 < claim["effect"]
+        assert len(set(record["seeds"])) == claim["n"] == PLAN["seeds"]["first"] + PLAN["seeds"]["fresh"]
 
 
 def test_a_stored_record_in_words_has_every_claim_and_its_seeds(no_training):
@@ -151,6 +153,48 @@ def test_an_unknown_tip_gets_the_nearest(no_training, options):
     """A misspelt tip is named with a suggestion and an exit status that is not 0."""
     found = run("run", "scalling", *options)
     assert 0 != found.exit_code and "'scalling'" in found.output and "Did you mean 'scaling'?" in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "version", "words"),
+    [(["--seeds", "0:20"], 2, "leave out --seeds"), ([], None, "rnntips freeze scaling")],
+)
+def test_nothing_is_stored_that_was_not_frozen_before(monkeypatch, no_training, arguments, version, words):
+    """Other seeds than the plan's, or a plan that is not in the ledger, are refused before anything is trained."""
+    monkeypatch.setattr(import_module("rnntips.tips").Tip, "version", version)
+    monkeypatch.setattr("rnntips.cli._write", lambda *_: pytest.fail("something was written"))
+    found = run("run", "scaling", "--write", *arguments)
+    assert 0 != found.exit_code and words in found.output
+
+
+def test_freezing_a_frozen_plan_says_its_version():
+    """The ledger is left as it is."""
+    tip = rnntips.tips["scaling"]
+    before = resources.files("rnntips").joinpath("data/ledger/scaling.jsonl").read_bytes()
+    assert f"plan version {tip.version} ({tip.plan_hash})" in run("freeze", "scaling").output
+    assert before == resources.files("rnntips").joinpath("data/ledger/scaling.jsonl").read_bytes()
+    assert "Did you mean 'scaling'" in run("freeze", "scalling").output
+
+
+def test_findings_and_simulation_are_shown_and_stored(monkeypatch, tmp_path, no_training):
+    """Without --write nothing is touched; with it the pages are made, and of rule.md only the table."""
+    from rnntips import commands, simulation
+
+    page = "before\n<!-- rnntips simulate -->\nmade before\n<!-- end -->\nafter\n"
+    (tmp_path / "rule.md").write_text(page, encoding="utf-8")
+    monkeypatch.setattr(commands, "DOCS", tmp_path)
+    monkeypatch.setattr(simulation, "TRUTHS", simulation.TRUTHS[1:2])
+    assert "# Findings" in run("findings").output and not (tmp_path / "findings.md").exists()
+    assert simulation.TRUTHS[0].says in run("simulate", "--rounds", "2").output
+    assert page == (tmp_path / "rule.md").read_text(encoding="utf-8")
+    run("findings", "--write")
+    assert (tmp_path / "findings.md").read_text(encoding="utf-8").startswith("# Findings")
+    run("simulate", "--rounds", "2", "--write")
+    text = (tmp_path / "rule.md").read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- rnntips simulate -->\nIn % of 2 records") and text.endswith(
+        "<!-- end -->\nafter\n"
+    )
+    assert "made before" not in text and simulation.TRUTHS[0].says in text
 
 
 # --- check
@@ -285,4 +329,4 @@ def test_the_command_is_there_for_every_way_of_installing():
     """The script that pip makes is this module's `main`."""
     project = tomllib.loads((Path(rnntips.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     assert {"rnntips": "rnntips.cli:main"} == project["project"]["scripts"]
-    assert {"lab", "check", "tips", "run"} <= set(main.commands)
+    assert {"lab", "check", "tips", "run", "freeze", "findings", "simulate"} <= set(main.commands)

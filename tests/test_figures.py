@@ -39,7 +39,9 @@ def test_paired_marks_are_the_effects_and_point_by_direction(study):
     effects = 100 * np.expm1(study.effects("sines"))
     np.testing.assert_allclose(sorted([*marks["o"], *marks["^"]]), np.sort(effects))
     assert (np.array(marks["o"]) <= 0).all() and (np.array(marks["^"]) > 0).all()
-    np.testing.assert_allclose(marks["D"], [100 * study.effect])
+    np.testing.assert_allclose(marks["D"], [100 * study.typical])
+    bar = next(line.get_xdata() for line in ax.get_lines() if line.get_linewidth() == 2 and len(line.get_xdata()) == 2)
+    np.testing.assert_allclose(bar, 100 * np.array(study.interval))
     png(ax)
 
 
@@ -50,7 +52,7 @@ def test_forest_has_a_row_for_every_claim_and_setting():
     assert len(labels) == sum(1 + len(claim["settings"]) for claim in tip.record["claims"])
     assert labels[-1] == tip.texts["C1"]["short"]
     diamonds = [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "D"]
-    np.testing.assert_allclose(diamonds[::-1], [100 * claim["effect"] for claim in tip.record["claims"]])
+    np.testing.assert_allclose(diamonds[::-1], [100 * claim["typical"] for claim in tip.record["claims"]])
     png(ax)
 
 

@@ -99,7 +99,7 @@ def test_study_without_a_run_is_the_comparison_as_it_stands(panel):
 def test_each_side_gets_its_stored_learning_rate():
     made = rt.panels.Panel("scaling", setting="demand, spiked", input_scaling="symmetric")
     baseline, variant, setting = made._sides()
-    stored = {side["input_scaling"]: side["lr"] for side in made.tip.record["settings"][setting]}
+    stored = {side["input_scaling"]: side["lr"] for side in made.tip.record["parts"][0]["settings"][setting]}
     assert (baseline.lr, variant.lr) == (stored["standard"], stored["symmetric"])
 
 
@@ -114,14 +114,14 @@ def test_unknown_names_are_answered_with_the_nearest(arguments, words):
 
 
 @pytest.mark.parametrize(
-    ("expected", "effect", "verdict"),
+    ("expected", "typical", "verdict"),
     [("lower", -0.3, "BETTER"), ("same", -0.03, "BETTER"), ("higher", 0.06, "WORSE"), ("same", 0.01, "SAME")],
 )
-def test_the_right_guess_is_the_one_whose_range_holds_the_effect(expected, effect, verdict):
+def test_the_right_guess_is_the_one_whose_range_holds_what_is_typical(expected, typical, verdict):
     class Decided:
         smallest = 0.05
 
-    Decided.effect, Decided.verdict = effect, verdict
+    Decided.typical, Decided.verdict = typical, verdict
     assert module.outcome(Decided) == expected
 
 

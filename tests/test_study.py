@@ -1,5 +1,6 @@
 """`compare` and `sweep`: one change, the same seeds, an honest budget."""
 
+import re
 import threading
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import pytest
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
 from rnntips.evidence import Finding, Verdict, sentence
+from rnntips.records import stored_runs
+from rnntips.study import Study
 from rnntips.tuning import TUNING_SEEDS, half_decades, tune_sides
 
 BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
@@ -26,9 +29,9 @@ def study(sines):
 
 def test_a_rate_that_cannot_move_the_weights_is_worse(study):
     assert study.verdict == "WORSE" and study.n == 10 and study.win_rate == 0
-    assert study.interval[0] < study.effect < study.interval[1]
+    assert study.interval[0] < study.typical < study.interval[1]
     assert study.label == "lr: 0.03 → 1e-05"
-    assert study.sentence.startswith("Higher error in 10 of 10 runs: +")
+    assert re.match(r"Higher error in (9|10) of 10 runs: \+", study.sentence)  # where both sides are naive, neither is
 
 
 def test_both_sides_are_what_training_them_alone_gives(study, sines):
@@ -36,10 +39,12 @@ def test_both_sides_are_what_training_them_alone_gives(study, sines):
         np.testing.assert_array_equal(side.test_score, rt.train(recipe, sines, range(10)).test_score)
 
 
-def test_the_effect_is_the_geometric_mean_of_capped_ratios(study):
+def test_the_effect_is_the_geometric_mean_of_capped_ratios_and_typical_their_median(study):
     baseline, variant = study.runs["sines"]
     ratio = np.minimum(variant.test_score, variant.trivial) / np.minimum(baseline.test_score, baseline.trivial)
     assert study.effect == pytest.approx(np.exp(np.log(ratio).mean()) - 1)
+    assert study.typical == pytest.approx(np.exp(np.median(np.log(ratio))) - 1)
+    assert study.interval[0] <= study.typical <= study.interval[1]
 
 
 def test_swapping_the_sides_mirrors_the_finding(study, sines):
@@ -69,8 +74,30 @@ def test_two_changes_are_refused_and_allowed_by_name(sines):
 def test_settings_are_trained_apart_and_pooled_with_equal_weight(sines):
     both = {"short": sines, "shorter": rt.series.sines(steps=1200)}
     study = rt.compare(BASE, BASE.but(lr=1e-5), on=both, seeds=range(10))
-    alone = [study.finding_in(name).effect for name in both]
-    assert np.log1p(study.effect) == pytest.approx(np.log1p(alone).mean())
+    alone = [study.finding_in(name) for name in both]
+    assert np.log1p(study.effect) == pytest.approx(np.mean([np.log1p(one.effect) for one in alone]))
+    assert np.log1p(study.typical) == pytest.approx(np.mean([np.log1p(one.typical) for one in alone]))
+    assert (study.n, study.finding.runs) == (10, 20)
+
+
+def kept(scores):
+    return stored_runs(BASE, {"test_score": scores, "trivial": [1.0] * len(scores), "floor": [0.0] * len(scores)})
+
+
+def test_settings_in_which_neither_side_trained_are_left_out_and_named():
+    """Runs at the naive error would pull the pooled effect towards none."""
+    lively, dead = kept([0.4 + 0.001 * i for i in range(10)]), kept([0.99] * 10)
+    worse = kept([0.5 + 0.001 * i for i in range(10)])
+    alone = Study(BASE, BASE.but(lr=1), {"a": (lively, worse)})
+    both = Study(BASE, BASE.but(lr=1), {"a": (lively, worse), "b, c": (dead, dead)})
+    assert both.finding == alone.finding and both.untrained == ["b, c"]
+    assert both.sentence == alone.sentence + " Left out, since neither side learned there: b, c."
+    assert both.finding_in("b, c").verdict == "NOT TRAINED"
+    assert both.finding_of(["a", "b, c"]).verdict == "NOT TRAINED"
+    nowhere = Study(BASE, BASE.but(lr=1), {"a": (dead, dead), "b": (dead, dead)})
+    assert nowhere.sentence == "Neither side learned enough to be compared."
+    one_side = Study(BASE, BASE.but(lr=1), {"a": (dead, worse)})
+    assert one_side.untrained == [] and one_side.verdict == "BETTER"
 
 
 def test_a_sweep_trains_its_baseline_once_and_equals_single_comparisons(sines):
@@ -119,7 +146,7 @@ def test_half_decades_have_two_digits():
 
 
 def test_sentences_say_direction_count_size_and_rule():
-    finding = Finding(Verdict.BETTER, -0.41, (-0.52, -0.28), 9, 1, 10, 0.05, 0.2)
+    finding = Finding(Verdict.BETTER, -0.41, -0.41, (-0.52, -0.28), 9, 1, 10, 10, 0.05, 0.2)
     assert sentence(finding) == "Lower error in 9 of 10 runs: −41 % (−52 to −28)."
     assert sentence(replace(finding, verdict=Verdict.WORSE)).startswith("Higher error in 1 of 10 runs")
     assert sentence(replace(finding, verdict=Verdict.SAME)).endswith("within ± 5 %.")
@@ -138,6 +165,23 @@ def test_what_is_tuned_cannot_be_under_test_and_tuning_seeds_are_nobody_elses(si
 def test_a_grid_of_the_callers_own_is_not_widened(sines):
     study = rt.compare(BASE, BASE.but(width=4), on=sines, seeds=range(2), tune={"lr": [0.0005, 0.001]})
     assert {pick["lr"] for picks in study.tuned.values() for pick in picks} <= {0.0005, 0.001}
+
+
+def test_tuning_a_side_that_overflows_is_no_error(sines):
+    """Errors beyond what a float holds count as infinite, and infinite ones lose to finite ones."""
+
+    def train(sides, task, seeds, *_):
+        found = []
+        for side in sides:
+            error = {0.1: np.inf, 0.01: 1e308, 0.001: 0.5}[side.lr]
+            runs = kept([1.0] * len(seeds))
+            runs.valid_score, runs.valid_trivial = np.full((len(seeds), 3), error), np.ones(len(seeds))
+            found.append(runs)
+        return found
+
+    with np.errstate(over="ignore"):
+        (pick,) = tune_sides([BASE], None, {"lr": [0.1, 0.01, 0.001]}, train=train)
+    assert pick.values == {"lr": 0.001}
 
 
 def test_tuning_never_looks_at_the_test_part(sines, monkeypatch):

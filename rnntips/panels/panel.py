@@ -219,6 +219,6 @@ class Panel(widgets.VBox):
 
 def outcome(study: Study) -> str:
     """Which guess a decided study makes right."""
-    if abs(study.effect) < study.smallest or study.verdict == "SAME":
+    if abs(study.typical) < study.smallest or study.verdict == "SAME":
         return "same"
-    return "lower" if study.effect < 0 else "higher"
+    return "lower" if study.typical < 0 else "higher"

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from rnntips.evidence import effects, interval
+from rnntips.evidence import effects, interval, middle
 from rnntips.figures import COLORS, GREY, log_ticks
 from rnntips.runs import Runs
 
@@ -98,7 +98,7 @@ def _curves(record: Runs, n: int, sides: Sequence[str]) -> list[str]:
 
 
 def _differences(record: Runs, n: int, sides: Sequence[str], smallest: float) -> list[str]:
-    """Variant against baseline, one mark a seed, around zero; mean and interval once training has ended."""
+    """Variant against baseline, one mark a seed, around zero; median and interval once training has ended."""
     x0, y0, x1, y1 = RIGHT
 
     def across(percent):
@@ -128,7 +128,7 @@ def _differences(record: Runs, n: int, sides: Sequence[str], smallest: float) ->
         )
         parts.append(f'<path d="{shape}" fill="{COLORS["variant"]}" opacity="0.75"/>')
     if record.reached == record.updates:
-        ends, middle = (across(100 * np.expm1(value)) for value in (np.array(interval(d)), d.mean()))
+        ends, center = (across(100 * np.expm1(value)) for value in (np.array(interval(d)), middle(d)))
         parts.append(_line(*(ends[0], y1 - 18, ends[1], y1 - 18), "black", 3))
-        parts.append(f'<path d="M{middle - 6:.0f} {y1 - 18}l6-7 6 7-6 7z"/>')
+        parts.append(f'<path d="M{center - 6:.0f} {y1 - 18}l6-7 6 7-6 7z"/>')
     return parts

@@ -1,0 +1,55 @@
+"""The commands that make the evidence: `rnntips freeze · findings · simulate`."""
+
+from pathlib import Path
+
+import click
+
+__all__ = ["findings", "freeze", "simulate"]
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+TABLE = "<!-- rnntips simulate -->", "<!-- end -->"  # what stands between them in docs/rule.md is generated
+
+
+@click.command()
+@click.argument("tip")
+def freeze(tip: str) -> None:
+    """Write a tip's plan into the ledger, before its record is computed."""
+    from rnntips.errors import RnntipsError
+    from rnntips.tips import Tips
+
+    try:
+        line = Tips()[tip].freeze()
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{tip}: plan version {line['version']} ({line['plan']}), frozen {line['frozen']}")
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Store it as docs/findings.md.")
+def findings(write: bool) -> None:
+    """Show every claim with its word and numbers, as a page. It gives the answers away."""
+    from rnntips.findings import page
+    from rnntips.tips import Tips
+
+    text = page(Tips())
+    if write:
+        (DOCS / "findings.md").write_text(text, encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+@click.command()
+@click.option("--rounds", default=400, show_default=True, type=click.IntRange(1), help="Records of every truth.")
+@click.option(
+    "--seeds", default=20, show_default=True, type=click.IntRange(10), help="First, and as many fresh, seeds."
+)
+@click.option("--write", is_flag=True, help="Put the table into docs/rule.md.")
+def simulate(rounds: int, seeds: int, write: bool) -> None:
+    """Try the rule on made-up runs whose truth is known; takes minutes."""
+    from rnntips import simulation
+
+    text = simulation.table(simulation.simulate(rounds, seeds, say=click.echo), rounds, seeds)
+    if write:
+        before, rest = (DOCS / "rule.md").read_text(encoding="utf-8").split(TABLE[0])
+        page = f"{before}{TABLE[0]}\n{text}\n{TABLE[1]}{rest.split(TABLE[1])[1]}"
+        (DOCS / "rule.md").write_text(page, encoding="utf-8")
