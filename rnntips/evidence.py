@@ -160,10 +160,12 @@ def find(d: np.ndarray, any_trained: bool, smallest: float = SMALLEST, failed: n
     n, center, ends, more = np.shape(d)[-1], middle(d), interval(d), float(np.mean(failed))
     verdict = decide(center, *ends, np.log1p(smallest), n, any_trained)
     leads_but_fails = more * center < 0 and apart(failed)
-    if (verdict == Verdict.SAME and abs(more) >= MANY) or (
-        verdict in (Verdict.BETTER, Verdict.WORSE) and leads_but_fails
-    ):
-        verdict = Verdict.UNCLEAR
+    taken_back = {
+        Verdict.SAME: abs(more) >= MANY,
+        Verdict.BETTER: leads_but_fails,
+        Verdict.WORSE: leads_but_fails,
+    }
+    verdict = Verdict.UNCLEAR if taken_back.get(verdict) else verdict
     low, high = (float(end) for end in np.expm1(ends))
     return Finding(
         verdict, float(np.expm1(np.mean(d))), float(np.expm1(center)), (low, high), int(np.sum(d < 0)),

@@ -11,8 +11,8 @@ from rnntips import figures
 
 @pytest.fixture(scope="module")
 def study():
-    baseline = rt.Recipe(updates=30, past=8, width=4, batch_size=4)
-    return rt.compare(baseline, baseline.but(lr=1e-4), on=rt.series.sines(steps=400), seeds=range(10))
+    baseline = rt.Recipe(updates=60, past=16, width=8, batch_size=8, lr=0.03)
+    return rt.compare(baseline, baseline.but(lr=0.003), on=rt.series.sines(steps=800), seeds=range(10))
 
 
 def png(ax):
@@ -27,7 +27,7 @@ def test_loss_bands_show_every_run_and_both_medians(study):
     lines = ax.get_lines()
     assert len(lines) == 2 * (10 + 1) + 2
     np.testing.assert_allclose(np.median(baseline.valid_score[:, 1:], 0), lines[10].get_ydata())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.01", "0.0001"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.03", "0.003"]
     assert "units" in ax.get_ylabel() and ax.get_xlabel() == "updates"
     assert lines[10].get_linestyle() != lines[21].get_linestyle()
     png(ax)
@@ -73,7 +73,7 @@ def test_showing_a_study_gives_a_sentence_and_a_picture(study, monkeypatch):
     shown = []
     monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
     study._ipython_display_()
-    assert shown[0]["text/plain"] == "Study(lr: 0.01 → 0.0001; on sines)"
+    assert shown[0]["text/plain"] == "Study(lr: 0.03 → 0.003; on sines)"
     assert study.sentence in shown[0]["text/html"] and "seeds 0 to 9" in shown[0]["text/html"]
     assert shown[1]["image/png"].startswith(b"\x89PNG")
 

@@ -11,7 +11,8 @@ BOOKS = books.books()
 CORE = {"cells": 35, "words": 900, "lines": 120}
 TAGS = {"exercise"}
 SABOTAGE = {
-    "nothing learns": "rt.optimizers.Adam.step = lambda self, state, gradient, *_: 0 * gradient",
+    "nothing learns": "columns = rt.update._columns\n"
+    "rt.update._columns = lambda record: (columns(record) * [0, 1, 1, 1]).astype('float32')",  # the learning rate first
     "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
     "rt.windows.SCALINGS['standard']))",
 }
