@@ -182,10 +182,13 @@ def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
 @click.option("--retune", is_flag=True, help="Choose learning rates anew instead of taking the stored ones.")
 @click.option("--write", is_flag=True, help="Make the result the stored record.")
 @click.option("--device", default="auto", show_default=True)
+@click.option("--executor", metavar="WHERE", help="dask:ADDRESS of a scheduler, or processes:N on this machine.")
+@click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, as_json) -> None:
+def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, executor, store, as_json) -> None:
     """Compute a tip's findings (`all`: every tip's), or show its plan or stored record."""
     from rnntips.errors import RnntipsError
+    from rnntips.executors import opened
     from rnntips.tips import Tips
 
     registry = Tips()
@@ -197,9 +200,16 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, as_
             elif only_liveness:
                 _show_liveness(one, write, as_json)
             else:
-                _show_record(one, seeds, stored, retune, write, device, as_json)
+                with opened(None if stored else executor) as workers:
+                    how = {"executor": workers, "store": store}
+                    _show_record(one, seeds, stored, retune, write, device, as_json, how)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        kept = f"Finished runs are in {store}; the same command goes on from them." if store else (
+            "Nothing was kept. With --store DIR the same command would go on from here.")  # fmt: skip
+        click.echo(f"\nStopped. {kept}", err=True)
+        sys.exit(130)
 
 
 def _show_plan(tip, as_json: bool) -> None:
@@ -223,8 +233,9 @@ def _show_liveness(tip, write: bool, as_json: bool) -> None:
         _write(f"liveness/{tip.name}.json", rows)
 
 
-def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool) -> None:
+def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool, how: dict) -> None:
     from rnntips.findings import lines
+    from rnntips.progress import Progress, expected
     from rnntips.records import compute
 
     if write and seeds is not None:
@@ -234,7 +245,8 @@ def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: st
     if stored:
         record = tip.record
     else:
-        record = compute(tip, seeds, retune, device, say=lambda line: click.echo(line, err=True))
+        progress = Progress(expected(tip, seeds, retune))
+        record = compute(tip, seeds, retune, device, say=progress.say, done=progress.done, **how)
     if write:
         _write(f"records/{tip.name}.json", record)
     click.echo(json.dumps(record) if as_json else "\n".join(lines(record)))

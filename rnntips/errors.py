@@ -24,6 +24,10 @@ class NoDevice(BadArgument):
     """A device that was asked for and is not there."""
 
 
+class NotReached(BadArgument):
+    """A cluster that does not answer, or the package that would speak to it."""
+
+
 class Busy(RnntipsError):
     """A second training asked for while one is running in this kernel."""
 

@@ -46,12 +46,14 @@ def compute(
     retune: bool = False,
     device: str = "auto",
     say: Callable[[str], None] = print,
+    **how: Any,
 ) -> dict[str, Any]:
     """A tip's record: every claim's finding, with the scores it rests on.
 
     Args:
         seeds: The plan's first and fresh seeds if None; others make a provisional record.
         retune: Choose learning rates anew, in each part on its own tuning seeds, instead of taking the stored ones.
+        how: `executor`, `store` and `done`, as in `rnntips.tuning.train_sides`.
     """
     planned = tip.parts()
     if seeds is not None:
@@ -63,12 +65,12 @@ def compute(
         for setting, sides in tip.work().items():
             task = SETTINGS[setting]()
             if retune:
-                chosen = tune_sides(sides, task, tuning_grids("lr", *sides), device, seeds=tuning)
+                chosen = tune_sides(sides, task, tuning_grids("lr", *sides), device, seeds=tuning, **how)
             else:
                 chosen = [tip.pick(setting, side, number) for side in sides]
             picks[setting] = dict(zip(sides, chosen, strict=True))
             tuned = [side.but(**pick.values) for side, pick in picks[setting].items()]
-            results[setting] = dict(zip(sides, train_sides(tuned, task, these, device), strict=True))
+            results[setting] = dict(zip(sides, train_sides(tuned, task, these, device, **how), strict=True))
             say(f"{name} seeds, {setting}: {len(sides)} sides, {time.perf_counter() - began:.0f} s so far")
         parts.append((results, picks))
         stored.append({"name": name, "seeds": these, "tuning_seeds": tuning, "settings": _sides(results, picks)})

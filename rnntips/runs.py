@@ -2,8 +2,9 @@
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 
-__all__ = ["Outcome", "Runs", "evaluation_points", "last_points"]
+__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points"]
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
@@ -30,6 +31,7 @@ class Outcome(Enum):
     RUNNING = "Still training."
     FINISHED = "Trained to the end of its budget."
     DIVERGED = "The loss became infinite at update {at}. Try a smaller lr, or set clip_norm=1."
+    FAILED = "Failed: {why}"
     STOPPED = "Stopped at update {at}; what was recorded until then is kept."
 
 
@@ -62,6 +64,10 @@ class Runs:
     optimizer_state: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     updates_before: int = 0  # of the record that training went on from
     versions: dict[str, str] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()  # R messages of the exceptions that ended runs, "" where there was none
+
+    def __post_init__(self):
+        self.failures = self.failures or ("",) * len(self)
 
     def begin(self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str) -> None:
         """Make room for runs that have so many training windows."""
@@ -73,7 +79,7 @@ class Runs:
         self.seeds = np.array(seeds, dtype=int)
         self.evaluations = evaluation_points(updates)
         self.trivial, self.floor, self.valid_trivial = np.array(bounds).T
-        self.diverged_at = np.zeros(len(recipes), dtype=int)
+        self.diverged_at, self.failures = np.zeros(len(recipes), dtype=int), ("",) * len(recipes)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
         for name, count in columns.items():
@@ -107,11 +113,12 @@ class Runs:
             rest = Outcome.STOPPED
         else:
             rest = Outcome.FINISHED if self.reached == self.updates else Outcome.RUNNING
-        return [Outcome.DIVERGED if at else rest for at in self.diverged_at]
+        ends = [Outcome.DIVERGED if at else rest for at in self.diverged_at]
+        return [Outcome.FAILED if why else end for end, why in zip(ends, self.failures, strict=True)]
 
     def message(self, run: int) -> str:
         """One run's outcome as a sentence."""
-        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached))
+        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached), why=self.failures[run])
 
     def advance(self, updates: int) -> None:
         """Training calls this after every update; a view that is a record may redraw itself here."""
@@ -123,7 +130,8 @@ class Runs:
         state = {name: value[rows] for name, value in self.optimizer_state.items()}
         rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)
-        return Runs(**rest | picked | {"recipes": recipes, "optimizer_state": state})
+        failures = tuple(self.failures[r] for r in rows)
+        return Runs(**rest | picked | {"recipes": recipes, "failures": failures, "optimizer_state": state})
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -135,6 +143,56 @@ class Runs:
             + ", ".join(f"{ended.count(n)} {n}" for n in sorted(set(ended)))
             + ")"
         )
+
+
+def failed(recipe: Recipe, task, seed: int, why: str) -> Runs:
+    """The record of a run that an exception ended. It counts as naive; bounds are NaN if the task cannot give them."""
+
+    def bounds(*_) -> tuple[float, float, float]:
+        try:
+            return task.bounds(recipe, seed)
+        except Exception:
+            return (np.nan,) * 3
+
+    record = Runs(weights=np.empty((1, 0), np.float32))
+    record.begin([recipe], SimpleNamespace(name=task.name, unit=task.unit, bounds=bounds), [seed], 1, "cpu")
+    record.failures = (why,)
+    record.advance(record.updates)
+    return record
+
+
+def joined(parts: Sequence[Runs]) -> Runs:
+    """One record of several of one shape, in their order. Runs that failed may have fewer columns: the rest is NaN."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(parts, key=lambda part: (not any(part.failures), part.updates))
+    rows = {name: _stacked([getattr(part, name) for part in parts], getattr(longest, name)) for name in ROWS}
+    state = {
+        name: _stacked([part.optimizer_state.get(name, np.empty((len(part), 0))) for part in parts], value)
+        for name, value in longest.optimizer_state.items()
+    }
+    return replace(
+        longest,
+        **rows,
+        optimizer_state=state,
+        recipes=tuple(recipe for part in parts for recipe in part.recipes),
+        failures=tuple(why for part in parts for why in part.failures),
+        reached=min((part.reached for part in parts if part.reached < part.updates), default=longest.reached),
+        stopped=any(part.stopped for part in parts),
+        seconds=sum(part.seconds for part in parts),
+    )
+
+
+def _stacked(parts: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:
+    """Rows under each other, narrower ones filled up with NaN, in the type and width of `like`."""
+    if like.ndim == 1:
+        return np.concatenate(parts)
+    out = np.full((sum(map(len, parts)), like.shape[1]), np.nan, like.dtype)
+    first = 0
+    for part in parts:
+        out[first : first + len(part), : part.shape[1]] = part
+        first += len(part)
+    return out
 
 
 def evaluation_points(updates: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = ["Series", "co2", "demand", "from_array", "from_csv", "sines", "sines_
 
 MAX_CSV_BYTES = 100_000_000
 SHORTEST = 32  # below this no split leaves a usable training part
+INNOVATION, PERSISTENCE = 250.0, 0.96  # of the weather in simulated demand, in MW and per half-hour
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +200,11 @@ def demand(weeks: int = 12) -> Series:
     The season is exact, so the floor is what the weather does in between.
     """
     need_whole("weeks", weeks, 1)
-    innovation, persistence = 250.0, 0.96
+    return _simulated("demand", "MW", partial(_demand, weeks), period=48, floor=_demand_floor)
+
+
+# Simulators stand alone, so that a Series can be sent to other processes.
+def _demand(weeks: int, rng: np.random.Generator) -> np.ndarray:
     half_hours = np.arange(48)
     hour = 2 * np.pi * half_hours / 48
     working = -0.9 * np.cos(hour - 0.5) - 0.42 * np.cos(2 * hour - 0.9) + 0.16 * np.cos(3 * hour)
@@ -207,20 +213,18 @@ def demand(weeks: int = 12) -> Series:
     hours = np.hanning(11)  # days pass into each other over a few hours, not at the stroke of midnight
     week = np.convolve(np.pad(week, 5, mode="wrap"), hours / hours.sum(), mode="valid")
 
-    def simulate(rng: np.random.Generator) -> np.ndarray:
-        steps = weeks * 336
-        season = np.tile(week, weeks + 1)[(start := 48 * int(rng.integers(7))) : start + steps]
-        shocks = rng.normal(0, innovation, steps)
-        weather = np.empty(steps)
-        weather[0] = shocks[0] / np.sqrt(1 - persistence**2)
-        for t in range(1, steps):
-            weather[t] = persistence * weather[t - 1] + shocks[t]
-        return (30_000 + 5_000 * season + weather)[:, None]
+    steps = weeks * 336
+    season = np.tile(week, weeks + 1)[(start := 48 * int(rng.integers(7))) : start + steps]
+    shocks = rng.normal(0, INNOVATION, steps)
+    weather = np.empty(steps)
+    weather[0] = shocks[0] / np.sqrt(1 - PERSISTENCE**2)
+    for t in range(1, steps):
+        weather[t] = PERSISTENCE * weather[t - 1] + shocks[t]
+    return (30_000 + 5_000 * season + weather)[:, None]
 
-    def floor(horizon: int) -> float:
-        return innovation * float(np.sqrt(np.sum(persistence ** (2 * np.arange(horizon)))))
 
-    return _simulated("demand", "MW", simulate, period=48, floor=floor)
+def _demand_floor(horizon: int) -> float:
+    return INNOVATION * float(np.sqrt(np.sum(PERSISTENCE ** (2 * np.arange(horizon)))))
 
 
 def sines(steps: int = 4_000, offset: float = 0.0, noise: float = 0.1) -> Series:
@@ -228,16 +232,20 @@ def sines(steps: int = 4_000, offset: float = 0.0, noise: float = 0.1) -> Series
 
     Our repair of source S2's generator, in which both waves have the same frequency.
     """
+    return _simulated("sines", "units", partial(_sines, steps, offset, noise), period=50, floor=partial(_same, noise))
 
-    def simulate(rng: np.random.Generator) -> np.ndarray:
-        angle = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.uniform(-0.01, 0.01, steps))
-        phases = rng.uniform(0, 2 * np.pi, 2)
-        t = np.arange(steps)
-        waves = np.abs(np.cos(angle)) * np.sin(2 * np.pi * t / 50 + phases[0])
-        waves += np.abs(np.sin(angle)) * np.sin(2 * np.pi * t / 17 + phases[1])
-        return (offset + waves + rng.normal(0, noise, steps))[:, None]
 
-    return _simulated("sines", "units", simulate, period=50, floor=lambda horizon: noise)
+def _sines(steps: int, offset: float, noise: float, rng: np.random.Generator) -> np.ndarray:
+    angle = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.uniform(-0.01, 0.01, steps))
+    phases = rng.uniform(0, 2 * np.pi, 2)
+    t = np.arange(steps)
+    waves = np.abs(np.cos(angle)) * np.sin(2 * np.pi * t / 50 + phases[0])
+    waves += np.abs(np.sin(angle)) * np.sin(2 * np.pi * t / 17 + phases[1])
+    return (offset + waves + rng.normal(0, noise, steps))[:, None]
+
+
+def _same(noise: float, horizon: int) -> float:
+    return noise
 
 
 def sines_as_printed(steps: int = 4_000) -> Series:
@@ -245,14 +253,14 @@ def sines_as_printed(steps: int = 4_000) -> Series:
 
     One cycle takes 31,416 steps, so a few thousand steps hold a slow curve and rounding noise.
     """
+    return _simulated("sines as printed", "price", partial(_sines_as_printed, steps))
 
-    def simulate(rng: np.random.Generator) -> np.ndarray:
-        angle = rng.uniform(-np.pi, np.pi) + np.cumsum(0.01 * rng.uniform(-1, 1, steps))
-        wave = np.sin(0.0002 * np.arange(steps))
-        price = 100 + (np.abs(np.sin(angle)) - np.abs(np.cos(angle))) * wave + rng.normal(0, 0.01, steps)
-        return np.round(price, 2)[:, None]
 
-    return _simulated("sines as printed", "price", simulate)
+def _sines_as_printed(steps: int, rng: np.random.Generator) -> np.ndarray:
+    angle = rng.uniform(-np.pi, np.pi) + np.cumsum(0.01 * rng.uniform(-1, 1, steps))
+    wave = np.sin(0.0002 * np.arange(steps))
+    price = 100 + (np.abs(np.sin(angle)) - np.abs(np.cos(angle))) * wave + rng.normal(0, 0.01, steps)
+    return np.round(price, 2)[:, None]
 
 
 def co2() -> Series:

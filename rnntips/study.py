@@ -1,8 +1,10 @@
 """`compare` and `sweep`: the same seeds on every side, tuned alike, judged by the same rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
 
@@ -97,7 +99,7 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding) + self._capped() + self._left_out()
+        return sentence(self.finding) + self._capped() + self._left_out() + _failed(self)
 
     def _left_out(self) -> str:
         """Names settings that were not pooled, where others were."""
@@ -120,10 +122,17 @@ class Study:
         return str(getattr(self.baseline, self.field)), str(getattr(self.variant, self.field))
 
     def __repr__(self) -> str:
-        return f"Study({self.label}; on {', '.join(self.runs)})"
+        return f"Study({self.label}; on {', '.join(self.runs)}){_failed(self)}"
 
     def _ipython_display_(self) -> None:
         type(self).draw(self)
+
+
+def _failed(study: Study) -> str:
+    """How many runs ended in an exception, and the first one's message; nothing if none did."""
+    sides = [side for pair in study.runs.values() for side in pair]
+    why = [words for side in sides for words in side.failures if words]
+    return f" {len(why)} of {sum(map(len, sides))} runs failed and count as naive ({why[0]})." if why else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +160,8 @@ def compare(
     tune: str | Mapping[str, Sequence] | None = None,
     allow: Sequence[str] = (),
     device: str = "auto",
+    executor: Executor | None = None,
+    store: str | Path | None = None,
     stop: Event | None = None,
     record: Runs | None = None,
 ) -> Study:
@@ -163,7 +174,12 @@ def compare(
         tune: A nuisance field (`"lr"`, over half-decades) or `{field: values}`, chosen per side and setting on
             tuning seeds of its own; such fields may differ between the sides.
         allow: Further fields that may differ.
-        stop: Set it from another thread to end early; what was recorded is kept.
+        executor: Any of `concurrent.futures`, a Dask cluster's `client.get_executor()` among them. Its workers train
+            groups of 10 runs, each group in one thread unless RNNTIPS_THREADS says otherwise; none: this process.
+        store: A folder to keep finished runs in and to take them from, which all workers and machines may share;
+            none: nothing is read or written.
+        stop: Set it from another thread to end early; what was recorded is kept. Groups that workers have begun end
+            on their own, and are kept in the store.
         record: An empty `Runs()` to watch; both sides of one setting must then fit in one stack.
 
     Raises:
@@ -173,7 +189,8 @@ def compare(
     grids, stop = tuning_grids(tune, baseline, variant), stop or Event()
     _one_change(baseline, variant, grids, allow)
     sides = (baseline, variant)
-    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, record)
+    how = {"executor": executor, "store": store}
+    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, record, **how)
     pairs = {name: (found[0], found[1]) for name, found in runs.items()}
     picks = {name: (pick[0], pick[1]) for name, pick in tuned.items()}
     return Study(baseline, variant, pairs, picks, tuple(allow))
@@ -185,34 +202,45 @@ def sweep(
     seeds: Sequence[int],
     *,
     tune: str | Mapping[str, Sequence] | None = None,
+    allow: Sequence[str] = (),
     device: str = "auto",
+    executor: Executor | None = None,
+    store: str | Path | None = None,
     stop: Event | None = None,
     **values: Sequence,
 ) -> Sweep:
-    """Compare every value of one field with the baseline, which is trained once.
+    """Compare every value of one field with the baseline, which is trained once. Arguments are those of `compare`.
+
+    Args:
+        allow: Fields that change along with the one under test, value by value: `width=[8, 16], lr=[0.1, 0.03]`.
 
     Raises:
-        TwoChanges: More than one field is varied.
+        TwoChanges: More than one field is varied, and `allow` does not name the others.
     """
-    if len(values) != 1:
-        raise TwoChanges(f"A sweep varies one field; {len(values)} came ({', '.join(values) or 'none'}).")
-    ((name, tried),) = values.items()
-    if name not in Recipe.__dataclass_fields__:
-        raise unknown_name("field", name, Recipe.__dataclass_fields__)
-    if isinstance(tried, str) or not isinstance(tried, Iterable):
-        raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
-    asked = [value for value in tried if value != getattr(baseline, name)]
-    variants = [baseline.but(**{name: value}) for value in asked]
+    under_test = [name for name in values if name not in allow]
+    if len(under_test) != 1:
+        raise TwoChanges(f"A sweep varies one field; {len(under_test)} came ({', '.join(under_test) or 'none'}).")
+    for name, tried in values.items():
+        if name not in Recipe.__dataclass_fields__:
+            raise unknown_name("field", name, Recipe.__dataclass_fields__)
+        if isinstance(tried, str) or not isinstance(tried, Iterable):
+            raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
+    values = {name: list(tried) for name, tried in values.items()}
+    if len({len(tried) for tried in values.values()}) > 1:
+        raise BadArgument(f"{' and '.join(values)} change together, so each needs as many values as the others.")
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    rows = [row for row in rows if row[under_test[0]] != getattr(baseline, under_test[0])]
+    asked, variants = [row[under_test[0]] for row in rows], [baseline.but(**row) for row in rows]
     for variant in variants:
-        _one_change(baseline, variant, tuning_grids(tune, baseline), ())
+        _one_change(baseline, variant, tuning_grids(tune, baseline), allow)
     grids, stop = tuning_grids(tune, baseline, *variants), stop or Event()
-    sides = (baseline, *variants)
-    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None)
+    sides, how = (baseline, *variants), {"executor": executor, "store": store}
+    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None, **how)
     studies = {}
     for i, (value, variant) in enumerate(zip(asked, variants, strict=True), 1):
         pairs = {setting: (found[0], found[i]) for setting, found in runs.items()}
         picked = {setting: (t[0], t[i]) for setting, t in tuned.items()}
-        studies[value] = Study(baseline, variant, pairs, picked)
+        studies[value] = Study(baseline, variant, pairs, picked, tuple(allow))
     return Sweep(studies)
 
 
@@ -241,7 +269,7 @@ def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequen
         raise BadArgument("The two recipes are equal. Change one field with baseline.but(...).")
 
 
-def _experiment(sides, settings, seeds, grids, device, stop, record):
+def _experiment(sides, settings, seeds, grids, device, stop, record, **how):
     """Tune, then train every side on every setting. Returns setting → Runs per side, and setting → picks per side."""
     if grids and set(seeds) & set(TUNING_SEEDS):
         raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
@@ -251,7 +279,7 @@ def _experiment(sides, settings, seeds, grids, device, stop, record):
     for setting, task in settings.items():
         chosen = sides
         if grids:
-            tuned[setting] = [pick.values for pick in tune_sides(sides, task, grids, device, stop)]
+            tuned[setting] = [pick.values for pick in tune_sides(sides, task, grids, device, stop, **how)]
             chosen = [side.but(**pick) for side, pick in zip(sides, tuned[setting], strict=True)]
-        runs[setting] = train_sides(chosen, task, seeds, device, stop, record)
+        runs[setting] = train_sides(chosen, task, seeds, device, stop, record, **how)
     return runs, tuned

@@ -6,6 +6,7 @@ which every score is read: `trivial` (100 %) and `floor` (0 %).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from numbers import Real
 from zlib import crc32
 
@@ -55,6 +56,13 @@ class Forecast:
     def record(self, seed: int) -> np.ndarray:
         """The record one seed sees, shape (N, C)."""
         return self.series.draw(stream("data", self.series.name, seed))
+
+    def meaning(self, recipe, seed: int) -> list:
+        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
+        floor = self.series.floor and self.series.floor(recipe.horizon)
+        data = sha256(np.ascontiguousarray(self.record(seed)).tobytes()).hexdigest()
+        return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
+                self.series.name, self.series.period, self.series.trending, floor, data]  # fmt: skip
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
@@ -130,9 +138,20 @@ def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int
     spread = design[train].std(0)
     spread[-1] = 1.0
     design /= np.where(spread > 0, spread, 1.0)
-    gram = design[train].T @ design[train] + 1e-4 * len(train) * np.eye(lags)
-    weights = np.linalg.solve(gram, design[train].T @ change[train])
-    return float(np.sqrt(np.mean((design[test] @ weights - change[test]) ** 2)))
+    # Without BLAS: the last bits would depend on its threads, and those take a hundred times as long while runs train.
+    gram = np.einsum("ni,nj->ij", design[train], design[train]) + 1e-4 * len(train) * np.eye(lags)
+    weights = _solved(gram, np.einsum("ni,n->i", design[train], change[train]))
+    return float(np.sqrt(np.mean((np.einsum("ni,i->n", design[test], weights) - change[test]) ** 2)))
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """x of matrix · x = right by elimination, for a positive definite matrix."""
+    rows = np.column_stack([matrix, right])
+    for k in range(len(rows)):
+        row = rows[k, k:] / rows[k, k]
+        rows[:, k:] -= rows[:, k, None] * row
+        rows[k, k:] = row
+    return rows[:, -1]
 
 
 def as_settings(on) -> dict[str, Forecast]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Lock
 
 import numpy as np
 import torch
@@ -18,7 +18,10 @@ from rnntips.tasks import as_settings
 from rnntips.update import Happened, updater
 from rnntips.windows import Examples
 
-__all__ = ["check_seeds", "check_trainable", "first_states", "predict", "train", "train_stack"]
+__all__ = ["ENGINE", "check_seeds", "check_trainable", "first_states", "predict", "resolve_device", "train",
+           "train_stack"]  # fmt: skip
+
+ENGINE = 1  # raised by hand when a run's numbers change; runs stored under another number are not read
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -88,7 +91,7 @@ def train_stack(
 
     An interrupt is raised if there is no `stop` that could tell the caller of it.
     """
-    task, device = _one_task(on), _device(device)
+    task, device = _one_task(on), resolve_device(device)
     examples = _draw(recipes, task, seeds)
     if len({recipe.shape() for recipe in recipes}) != 1:
         raise BadArgument("These recipes differ in shape; train them one shape at a time.")
@@ -232,7 +235,12 @@ def _one_task(on):
     return next(iter(settings.values()))
 
 
-def _device(device: str) -> str:
+def resolve_device(device: str) -> str:
+    """`"cpu"` or `"cuda"`: what `"auto"` means on this machine.
+
+    Raises:
+        BadArgument: An unknown device, or one that is not there.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise BadArgument(f'device={device!r}: "auto", "cpu" or "cuda" is needed.')
     if device == "cuda" and not torch.cuda.is_available():
@@ -240,12 +248,23 @@ def _device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
+_threads: list[int] = []  # torch's own number, once for every training in this process
+_lock = Lock()
+
+
 @contextmanager
 def _one_thread():
-    """Small operations lose by being split, and their remainders would depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Small operations lose by being split, and their remainders would depend on the number of threads.
+
+    The number holds for the whole process, so it is given back when the last of several trainings ends.
+    """
+    with _lock:
+        _threads.append(_threads[0] if _threads else torch.get_num_threads())
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _lock:
+            threads = _threads.pop()
+            if not _threads:
+                torch.set_num_threads(threads)

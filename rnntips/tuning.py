@@ -8,15 +8,17 @@ import numpy as np
 
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap
+from rnntips.groups import AWAY, GROUP, train_groups
 from rnntips.recipe import Recipe
-from rnntips.runs import Runs
-from rnntips.training import train_stack
+from rnntips.runs import Runs, joined
+from rnntips.store import Store
+from rnntips.training import resolve_device, train_stack
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_sides", "tune_sides", "tuning_grids"]
 
 LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # decades, stepped through by halves
 TUNING_SEEDS = range(10_000, 10_010)
-MOST_AT_ONCE = 160  # runs in one stack, to bound memory
+MOST_AT_ONCE = 160  # runs in one stack, to bound memory, where nothing can be lost
 
 
 def tuning_grids(tune: str | Mapping[str, Sequence] | None, *sides: Recipe) -> dict[str, list]:
@@ -48,8 +50,10 @@ class Pick:
     score: float
 
 
-def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None) -> list[Pick]:
+def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None, **how) -> list[Pick]:
     """For every side the values with the lowest validation score, geometric mean over tuning seeds.
+
+    `how` goes to `train_sides`: executor, store, done.
 
     A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most.
     """
@@ -59,9 +63,8 @@ def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS,
     scores: list[dict[Any, tuple[float, float]]] = [{} for _ in sides]
     for _ in range(3):
         wanted = [(i, v) for i in range(len(sides)) for v in values if v not in scores[i]]
-        found = (train or train_sides)(
-            [sides[i].but(**{name: v}) for i, v in wanted], task, list(seeds), device, stop, None
-        )
+        asked = [sides[i].but(**{name: v}) for i, v in wanted]
+        found = (train or train_sides)(asked, task, list(seeds), device, stop, **how)
         for (i, v), runs in zip(wanted, found, strict=True):
             errors = runs.valid_score[:, -3:].mean(1)
             capped = float(np.exp(np.log(cap(errors, runs.valid_trivial)).mean()))
@@ -78,19 +81,48 @@ def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS,
     return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
 
 
-def train_sides(sides, task, seeds, device="auto", stop=None, record=None) -> list[Runs]:
-    """Every side on every seed, one record a side. Sides of one shape train in one stack."""
-    found: list[Runs | None] = [None] * len(sides)
-    shapes = [side.shape() for side in sides]
+def train_sides(
+    sides, task, seeds, device="auto", stop=None, record=None, *, executor=None, store=None, done=None
+) -> list[Runs]:
+    """Every side on every seed, one record a side: all training for studies and records goes through here.
+
+    Args:
+        record: An empty `Runs()` to watch; all runs must then fit in one stack, and an exception is raised.
+        executor, store: See `rnntips.study.compare`. With them runs train in small groups, so that little is lost
+            with one; else in stacks of up to 160.
+        done: Called after each group with the number of its runs, and how many of them were not in the store.
+    """
+    store = store if store is None or isinstance(store, Store) else Store(store)
+    if executor is None:
+        resolve_device(device)  # no use to learn of it run after run
+    most = AWAY if executor is not None else GROUP if store is not None else MOST_AT_ONCE
+    groups = _groups(sides, list(seeds), most)
+    work = [([sides[i] for i, _ in group], [seed for _, seed in group]) for group in groups]
+    if record is None:
+        found = train_groups(work, task, device, stop, executor, store, done)
+    elif len(work) == 1 and executor is None and store is None:
+        found = [train_stack(work[0][0], task, work[0][1], device=device, stop=stop, record=record)]
+    else:
+        raise BadArgument("record= can watch one stack trained here, and these sides need more than that.")
+    rows = [[[row for row, (i, _) in enumerate(group) if i == side] for group in groups] for side in range(len(sides))]
+    runs = [joined([f.only(some) for f, some in zip(found, mine, strict=True) if some]) for mine in rows]
+    _bound_failures(runs)
+    return runs
+
+
+def _groups(sides: Sequence[Recipe], seeds: list[int], most: int) -> list[list[tuple[int, int]]]:
+    """(side, seed) of all runs, those of one shape together, at most so many."""
+    shapes, groups = [side.shape() for side in sides], []
     for shape in dict.fromkeys(shapes):
-        alike = [i for i, other in enumerate(shapes) if other == shape]
-        at_once = max(1, MOST_AT_ONCE // len(seeds))
-        for first in range(0, len(alike), at_once):
-            some = alike[first : first + at_once]
-            if record is not None and len(some) < len(sides):
-                raise BadArgument("record= can watch one stack, and these sides need more than one.")
-            recipes = [sides[i] for i in some for _ in seeds]
-            stack = train_stack(recipes, task, list(seeds) * len(some), device=device, stop=stop, record=record)
-            for k, i in enumerate(some):
-                found[i] = stack.only(range(k * len(seeds), (k + 1) * len(seeds)))
-    return found
+        alike = [(i, seed) for i, other in enumerate(shapes) if other == shape for seed in seeds]
+        groups += [alike[first : first + most] for first in range(0, len(alike), most)]
+    return groups
+
+
+def _bound_failures(sides: Sequence[Runs]) -> None:
+    """Give runs whose task failed the bounds of another side on the same seed; if there are none, no bounds matter."""
+    for side in sides:
+        for row in np.flatnonzero(np.isnan(side.trivial)):
+            known = next((other for other in sides if np.isfinite(other.trivial[row])), None)
+            for name, any_other in (("trivial", 1.0), ("floor", 0.0), ("valid_trivial", 1.0)):
+                getattr(side, name)[row] = any_other if known is None else getattr(known, name)[row]

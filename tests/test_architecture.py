@@ -9,14 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks cells kernels models recipe optimizers runs feed update training evidence measures "
-    "tuning study ledger tips records simulation findings figures panels exercises bench commands cli"
+    "errors series windows tasks cells kernels models recipe optimizers runs feed update training store groups "
+    "evidence measures tuning study ledger tips records simulation findings figures panels exercises bench "
+    "executors progress commands cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "cells": {"numpy", "torch"},
     "kernels": {"numpy", "torch", "numba", "llvmlite"},
     "models": {"numpy", "torch"}, "recipe": set(), "optimizers": {"torch"}, "runs": {"numpy", "torch"},
     "feed": {"numpy", "torch"}, "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
+    "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
     "measures": {"numpy"}, "ledger": set(), "simulation": {"numpy"}, "findings": {"numpy"}, "commands": {"click"},
     "tuning": {"numpy"}, "study": {"numpy"},
     "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "IPython"},

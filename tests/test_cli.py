@@ -34,7 +34,7 @@ def run(*arguments: str):
 @pytest.fixture
 def no_training(monkeypatch):
     """Training anything fails the test."""
-    for name in ("training.train_stack", "tuning.train_stack", "records.train_sides", "records.tune_sides"):
+    for name in ("training.train_stack", "groups.train_stack", "records.train_sides", "records.tune_sides"):
         monkeypatch.setattr(f"rnntips.{name}", lambda *_, **__: pytest.fail("something was trained"))
 
 

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from rnntips.errors import BadArgument
 
-__all__ = ["over_runs", "threads"]
+__all__ = ["ALONE", "over_runs", "threads"]
 
 
+# True where an executor's workers share the machine: each then uses one thread.
+ALONE: ContextVar[bool] = ContextVar("ALONE", default=False)
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -44,7 +47,7 @@ def _machine() -> int:
 
 
 def threads() -> int:
-    """How many threads to use: the machine's cores, or fewer if the variable RNNTIPS_THREADS says so.
+    """How many threads to use: what RNNTIPS_THREADS says, else the machine's cores, or one in an executor's worker.
 
     Raises:
         BadArgument: The variable holds no whole number of at least 1.
@@ -52,7 +55,7 @@ def threads() -> int:
     wanted = os.environ.get("RNNTIPS_THREADS", "")
     if wanted and not (wanted.isdecimal() and int(wanted)):
         raise BadArgument(f"RNNTIPS_THREADS={wanted!r}: a whole number of at least 1 is needed.")
-    return min(_machine(), int(wanted)) if wanted else _machine()
+    return min(_machine(), int(wanted)) if wanted else 1 if ALONE.get() else _machine()
 
 
 @cache
