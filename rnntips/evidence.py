@@ -200,7 +200,7 @@ def apart(failed: np.ndarray) -> bool:
 
 def percent(value: float, unit: str = "%") -> str:
     """A change as people write it: −41 %."""
-    return f"{100 * value:+.0f} {unit}".replace("-", "−")
+    return f"{round(100 * value) + 0.0:+.0f} {unit}".replace("-", "−")  # no minus before nothing
 
 
 def sentence(f: Finding) -> str:
