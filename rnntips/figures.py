@@ -4,6 +4,7 @@ Figures are made without pyplot, so that a panel in another thread is never dist
 """
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from io import BytesIO
 
 import numpy as np
@@ -65,7 +66,7 @@ def show(study: Study) -> None:
         f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {runs.updates} updates, {seconds:.1f} s on "
         f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
     )
-    html = f"<b>{study.sentence}</b><br><small>{provenance}</small>"
+    html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
     display({"text/plain": repr(study), "text/html": html}, raw=True)
     for setting in study.runs:
         left, right = _axes(2, 8.6, 3.1, width_ratios=[3, 2])

@@ -125,14 +125,16 @@ def test_a_store_cannot_be_a_file(tmp_path):
 def test_a_name_tells_apart_all_that_makes_a_run_another():
     series = rt.series.sines(steps=400)
     tasks = [
-        TASK, rt.tasks.forecast(series, spikes=0.1), rt.tasks.forecast(series, history=60),
+        TASK, rt.tasks.forecast(series, spikes=0.1), rt.tasks.forecast(series, spikes=0.2),
+        rt.tasks.forecast(series, history=60),
         rt.tasks.forecast(rt.series.sines(steps=400, noise=0.2)), rt.tasks.forecast(rt.series.sines(steps=401)),
         rt.tasks.forecast(rt.series.co2()), rt.tasks.forecast(rt.series.from_array(series.values)),
     ]  # fmt: skip
     recipes = [BASE, BASE.but(lr=0.02), BASE.but(updates=31), BASE.but(dense=(3,)), BASE.but(budget=rt.epochs(2))]
     names = [key(BASE, task, 0, "cpu") for task in tasks] + [key(recipe, TASK, 0, "cpu") for recipe in recipes[1:]]
-    names += [key(BASE, TASK, 1, "cpu"), key(BASE, TASK, 0, "cuda")]
-    assert len(set(names)) == len(names) == 13
+    same_data = rt.tasks.forecast(rt.series.Series("fixed", "", series.values, simulator=lambda rng: series.values))
+    names += [key(BASE, same_data, seed, device) for seed in (0, 1) for device in ("cpu", "cuda")]
+    assert len(set(names)) == len(names) == 16
     again = rt.tasks.forecast(rt.series.sines(steps=400))
     assert key(rt.Recipe(updates=30, past=8, width=np.int64(4), batch_size=4), again, 0, "cpu") == names[0]
 
