@@ -14,11 +14,10 @@ from rnntips import kernels
 from rnntips.feed import Feed, Masks
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
+from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
 
 __all__ = ["Happened", "updater"]
-
-CLIPS = ("global", "tensor", "value")
 
 
 class Happened(NamedTuple):

@@ -15,7 +15,7 @@ __all__ = ["SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_s
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
-SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; more would cost more than a fifth of training
+SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
 
 TARGETS = ("level", "change")
 
