@@ -1,8 +1,13 @@
 """How Numba compiles the engine: for which processor, what it keeps on the disk, and what if it cannot.
 
+What is compiled in a process is linked with what that process compiled before, and so computes other last bits than
+the same code loaded from the disk. Therefore a child process compiles, and this one always loads.
+
 Numba settles the processor with the first `njit` of a process, so the engine's files import `njit` from here.
 """
 
+import os
+import subprocess
 import sys
 from functools import cache
 from hashlib import sha256
@@ -36,12 +41,27 @@ def _fingerprint(folder: Path) -> str:
 
 _choose_processor()
 SOURCES = _fingerprint(Path(__file__).parent)
+CHILD = "RNNTIPS_COMPILES"  # an environment variable that is set in the process that compiles
 
 
 @cache
 def _say_once() -> None:
     print("rnntips compiles for about twenty seconds at every start, because there is no folder to keep the result in: "
           "set NUMBA_CACHE_DIR to one with room that you can write to.", file=sys.stderr)  # fmt: skip
+
+
+def _kept(engine, signature) -> bool:
+    try:
+        return engine._cache.load_overload(signature, engine.targetctx) is not None  # what compile itself does first
+    except Exception:  # of any kind, if a damaged file is unpickled
+        return False
+
+
+def _compile_in_a_child(module: str) -> None:
+    """Import a module in another process; where that fails, this process compiles after all."""
+    if CHILD not in os.environ:
+        command = [sys.executable, "-c", f"import {module}"]
+        subprocess.run(command, env=os.environ | {CHILD: "yes"}, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def compiled(signature, **options):
@@ -53,6 +73,8 @@ def compiled(signature, **options):
         engine = njit(**options)(function)
         try:
             engine.enable_caching()
+            if not _kept(engine, signature):
+                _compile_in_a_child(function.__module__)
             try:
                 engine.compile(signature)
             except Exception:  # of any kind, if a damaged file is unpickled
@@ -61,6 +83,8 @@ def compiled(signature, **options):
                 engine.recompile()  # nothing yet: it only empties the cache
                 engine.compile(signature)
         except Exception:  # no folder to write to, or no room there
+            if CHILD in os.environ:
+                raise  # nobody could load what this process compiles
             if not engine.overloads:
                 engine = njit(**options)(function)
                 engine.compile(signature)
