@@ -1,10 +1,10 @@
-"""The commands that make the evidence: `rnntips freeze · findings · simulate`."""
+"""The commands that make what is stored: `rnntips freeze · findings · simulate · stills`."""
 
 from pathlib import Path
 
 import click
 
-__all__ = ["findings", "freeze", "simulate"]
+__all__ = ["findings", "freeze", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TABLE = "<!-- rnntips simulate -->", "<!-- end -->"  # what stands between them in docs/rule.md is generated
@@ -36,6 +36,26 @@ def findings(write: bool) -> None:
         (DOCS / "findings.md").write_text(text, encoding="utf-8")
     else:
         click.echo(text)
+
+
+@click.command()
+@click.argument("tip")
+def stills(tip: str) -> None:
+    """Run a tip's panel and its case that fails, and store the pictures, which are shown where there is no kernel."""
+    from rnntips.errors import RnntipsError
+    from rnntips.figures import both
+    from rnntips.panels import Panel
+
+    try:
+        panels = [Panel(tip), Panel(tip)]
+        panels[1].where_it_fails()
+        for panel in panels:
+            study = panel.study()
+            panel.still.parent.mkdir(exist_ok=True)
+            both(study, title=study.sentence).savefig(panel.still)
+            click.echo(f"wrote {panel.still.name}", err=True)
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.command()

@@ -6,6 +6,7 @@ Figures are made without pyplot, so that a panel in another thread is never dist
 from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from rnntips.tips import Tip
 from rnntips.training import first_states, predict
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
+__all__ = ["COLORS", "both", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
 # Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
 # the line style says the same as the colour.
@@ -69,12 +70,17 @@ def show(study: Study) -> None:
     html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
     display({"text/plain": repr(study), "text/html": html}, raw=True)
     for setting in study.runs:
-        left, right = _axes(2, 8.6, 3.1, width_ratios=[3, 2])
-        loss_bands(study, setting, left)
-        paired(study, setting, right)
-        display(
-            {"text/plain": f"<figure: {study.label} on {setting}>", "image/png": left.figure._repr_png_()}, raw=True
-        )
+        still = both(study, setting)._repr_png_()
+        display({"text/plain": f"<figure: {study.label} on {setting}>", "image/png": still}, raw=True)
+
+
+def both(study: Study, setting: str | None = None, title: str = "") -> Figure:
+    """Loss bands and paired differences of one setting, side by side."""
+    left, right = _axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
+    loss_bands(study, setting, left)
+    paired(study, setting, right)
+    left.figure.suptitle(fill(title, 100), size=10)
+    return left.figure
 
 
 def _span(seeds: np.ndarray) -> str:

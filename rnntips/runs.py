@@ -84,6 +84,7 @@ class Runs:
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
         for name, count in columns.items():
             setattr(self, name, np.full((len(recipes), count), np.nan))
+        self.weights = np.empty((len(recipes), 0), np.float32)  # until training ends
         self.versions = {
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -154,7 +155,7 @@ def failed(recipe: Recipe, task, seed: int, why: str) -> Runs:
         except Exception:
             return (np.nan,) * 3
 
-    record = Runs(weights=np.empty((1, 0), np.float32))
+    record = Runs()
     record.begin([recipe], SimpleNamespace(name=task.name, unit=task.unit, bounds=bounds), [seed], 1, "cpu")
     record.failures = (why,)
     record.advance(record.updates)

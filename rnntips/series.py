@@ -15,7 +15,7 @@ import numpy as np
 
 from rnntips.errors import BadData, need_whole
 
-__all__ = ["Series", "co2", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
+__all__ = ["Series", "co2", "csv_columns", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
 
 MAX_CSV_BYTES = 100_000_000
 SHORTEST = 32  # below this no split leaves a usable training part
@@ -112,7 +112,7 @@ def from_csv(
     header, lines = _read(path)
     column = {title: i for i, title in enumerate(header)}
     if target is None:
-        numeric = [title for title in header if title != date and _looks_numeric(lines, column[title])]
+        numeric = [title for title in _numeric(header, lines) if title != date]
         if len(numeric) != 1:
             raise BadData(
                 f"{path.name} has {len(numeric)} numeric columns ({', '.join(numeric) or 'none'}); "
@@ -153,9 +153,19 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, [(line, row + [""] * (len(header) - len(row))) for line, row in rows[1:]]
 
 
-def _looks_numeric(lines: list[tuple[int, list[str]]], column: int) -> bool:
-    """Whether the first field that is not empty is a number."""
-    return _is_number(next((row[column] for _, row in lines if row[column].strip()), ""))
+def csv_columns(path: str | Path) -> list[str]:
+    """Titles of a CSV file's columns that hold numbers.
+
+    Raises:
+        BadData: Not a table.
+    """
+    return _numeric(*_read(Path(path)))
+
+
+def _numeric(header: list[str], lines: list[tuple[int, list[str]]]) -> list[str]:
+    """Columns whose first field that is not empty is a number."""
+    first = [next((row[i] for _, row in lines if row[i].strip()), "") for i in range(len(header))]
+    return [title for title, field in zip(header, first, strict=True) if _is_number(field)]
 
 
 def _is_number(text: str) -> bool:

@@ -4,197 +4,249 @@ A press starts one daemon thread that calls the same `compare` a cell would. Bui
 panel trains nothing, starts no thread and reads no stored run.
 """
 
+import sys
 import threading
-import time
 import traceback
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
-
-from rnntips.errors import Busy, unknown_name
-from rnntips.panels.picture import draw
-from rnntips.runs import Runs
+from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
+from rnntips.labbook import new_experiment, own_book, run_entry
+from rnntips.panels.live import Live, after, show
+from rnntips.panels.view import SEATS, View
+from rnntips.panels.words import TUNED, Asked, announced, question, result
+from rnntips.series import csv_columns, from_csv
 from rnntips.study import Study, compare
+from rnntips.tasks import Forecast, forecast
 from rnntips.tips import SETTINGS, Tips
+from rnntips.training import resolve_device
+from rnntips.tuning import tuning_grids
 
-__all__ = ["GUESSES", "Panel"]
+__all__ = ["Panel"]
 
-GUESSES = {"lower": "≥ 5 % lower error", "same": "about the same", "higher": "≥ 5 % higher error"}
-FRAME = 0.2  # seconds between two pictures at least
-SEEDS = range(10)
+SEEDS = 10  # a side and press
+SEAT = 100  # seeds of each seat: below those for tuning
+STILLS = Path(str(resources.files("rnntips"))) / "data" / "stills"
+WAIT = "Another panel is training. Stop it, or wait until it is done."
 _training = threading.Lock()  # one training at a time per kernel
 
 
-class Watched(Runs):
-    """A record that tells its panel how far it has come."""
-
-    panel: "Panel"
-
-    def advance(self, updates: int) -> None:
-        super().advance(updates)
-        self.panel.frame(self)
-
-
-class Panel(widgets.VBox):
+class Panel(View):
     """Guess, train ten runs a side, see what happened.
 
     Args:
         tip: Name of a tip, as in `rnntips tips`.
-        setting: Data to train on, a name in `rnntips.tips.SETTINGS`; the plan's default if None.
+        setting: Data to train on: a name in `rnntips.tips.SETTINGS`, or a CSV file; the plan's default if None.
+        column: Of the CSV file; needed if several hold numbers.
+        lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each.
+        seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
+        device: `"auto"`, `"cpu"` or `"cuda"`.
         fields: The variant's value of the field under test, for example `input_scaling="symmetric"`.
 
     Raises:
-        BadArgument: Unknown tip, setting, field or value.
+        BadArgument: Unknown tip, setting, field, value or device, a seat beyond 99, or a file that cannot be used.
     """
 
-    def __init__(self, tip: str, *, setting: str | None = None, **fields: Any):
+    def __init__(self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
+                 seat: int = 0, device: str = "auto", **fields: Any):  # fmt: skip
         self.tip = Tips()[tip]
         self.baseline, variant, default = self.tip.live()
         (self.field,) = self.baseline.diff(variant)
         if unknown := set(fields) - {self.field}:
-            raise unknown_name("panel field", unknown.pop(), [self.field, "setting"])
-        value = fields.get(self.field, getattr(variant, self.field))
-        offered = next(iter(self.tip.plans.values())).settings
+            raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
+        self._usual = Asked(default, getattr(variant, self.field))
+        asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
+        settings = next(iter(self.tip.plans.values())).settings
         sides = [side for side in self.tip.work()[default] if self.field in self.baseline.but(lr=side.lr).diff(side)]
         choices = [getattr(side, self.field) for side in sides]
-        for what, came, known in (("setting", setting or default, offered), (self.field, value, choices)):
-            if came not in known:
-                raise unknown_name(what, came, known)
-        self._asked = f"Panel({tip!r}" + (f", setting={setting!r}" if setting else "")
-        self._asked += "".join(f", {name}={chosen!r}" for name, chosen in fields.items()) + ")"
+        self._check(asked, settings, choices)
+        self._code = asked.code(tip, self.field, self._usual)
+        self._fails = self.tip.texts.get("fails", {})
         self.state = "idle"
         self.guess: str | None = None
         self._study: Study | None = None
-        self._stop, self._ended = threading.Event(), threading.Event()
+        self._shown: tuple | None = None  # what the study answers
+        self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
         self._ended.set()
-        self._pressed = threading.Lock()
-        self._last_frame = 0.0
-        self._build(choices, value, offered, setting or default)
-
-    def _build(self, choices, value, offered, setting) -> None:
-        def button(label, action, style=""):
-            made = widgets.Button(description=label, button_style=style, layout={"width": "auto"})
-            made.on_click(lambda _: action())
-            return made
-
-        self.variant_choice = widgets.Dropdown(options=choices, value=value, description=self.field,
-                                               style={"description_width": "initial"})  # fmt: skip
-        self.setting_choice = widgets.Dropdown(options=offered, value=setting, description="data")
-        self.guess_buttons = {name: button(label, lambda name=name: self.press(name), "info")
-                              for name, label in GUESSES.items()}  # fmt: skip
-        self.just_run = button("just run", self.press)
-        self.stop_button = button("Stop", self.stop, "warning")
-        self.question, self.picture, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        for choice in (self.variant_choice, self.setting_choice):
-            choice.observe(lambda _: self._ask(), "value")
-        for name, widget in {"picture": self.picture, "status": self.status, "stop": self.stop_button,
-                             "run": self.just_run, **self.guess_buttons}.items():  # fmt: skip
-            widget.add_class(f"rnntips-{name}")
-        controls = widgets.HBox([self.variant_choice, self.setting_choice])
-        run = widgets.HBox(
-            [*self.guess_buttons.values(), self.just_run, self.stop_button], layout={"flex_flow": "row wrap"}
-        )
-        super().__init__([self.question, controls, run, self.picture, self.status])
-        self.add_class("rnntips-panel")
+        rates = tuning_grids("lr", self.baseline)["lr"]
+        gpu = resolve_device("auto") == "cuda"
+        super().__init__(self.field, choices, settings, rates, gpu, bool(self._fails), asked)
+        for control in self.controls.values():
+            control.observe(lambda _: self._ask(), "value")
+        self.upload.observe(lambda _: self._take_file(), "value")
+        self.note.observe(lambda _: self._take_note(), "value")
+        self._first, self._why = asked, ""
         self._ask()
-        self._enable()
+
+    def _check(self, asked: Asked, settings: Sequence[str], choices: Sequence) -> None:
+        need_whole("seat", asked.seat, 0)
+        if asked.seat > SEATS:
+            raise BadArgument(f"seat={asked.seat}: there are seats 0 to {SEATS}, so that no seed is used twice.")
+        resolve_device(asked.device)
+        if asked.lr != TUNED:
+            self.baseline.but(lr=asked.lr)
+        if asked.value not in choices:
+            raise unknown_name(self.field, asked.value, choices)
+        if str(asked.setting).lower().endswith(".csv"):
+            from_csv(asked.setting, target=asked.column)
+        elif asked.setting not in settings:
+            raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
 
     def __repr__(self) -> str:
-        return self._asked
+        return self._code
 
-    def _sides(self):
-        """Baseline and variant as the controls stand, each at its stored learning rate where one is stored."""
-        setting = self.setting_choice.value
-        variant = self.baseline.but(**{self.field: self.variant_choice.value})
-        rates = [self.tip.learning_rate(setting, side) for side in (self.baseline, variant)]
-        return self.baseline.but(lr=rates[0]), variant.but(lr=rates[1]), setting
+    def _repr_mimebundle_(self, **_) -> dict[str, str]:
+        """The widget; the stored run as a picture, for where there is no kernel; words alone where nothing can move."""
+        if "google.colab" in sys.modules:  # its widgets show what a thread did only when the next cell runs
+            words = "Panels do not move on Colab. Guess first, then run this:"
+            code = f"study = rt.panels.{self._code}.study()\nstudy"
+            return {"text/plain": f"{words}\n{code}", "text/html": f"<p>{words}</p><pre>{escape(code)}</pre>"}
+        still = self.still and self.still.is_file() and {"image/png": b64encode(self.still.read_bytes()).decode()}
+        return super()._repr_mimebundle_() | (still or {})
+
+    @property
+    def still(self) -> Path | None:
+        """Where the picture of this panel's run is stored, if it is one of those that are."""
+        cases = {self._failing: f"{self.tip.name}-fails.png", self._usual: f"{self.tip.name}.png"}
+        return STILLS / cases[self.asked] if self.asked in cases else None
+
+    @property
+    def _failing(self) -> Asked:
+        """The case where the advice fails."""
+        return replace(self._usual, **{name: self._fails[name] for name in ("setting", "value") if name in self._fails})
 
     def _ask(self) -> None:
-        before, after = getattr(self.baseline, self.field), self.variant_choice.value
-        self.question.value = (
-            f"<b>{escape(self.tip.question)}</b> Change <code>{self.field}</code> from <b>{before}</b> to "
-            f"<b>{after}</b> on <b>{self.setting_choice.value}</b>. What happens to the error? "
-            f"Your guess starts {len(SEEDS)} runs a side."
-        )
+        asked = self.asked
+        self.question.value = question(self.tip, self.field, getattr(self.baseline, self.field), asked,
+                                       self._seeds(asked, 0), self._why if asked == self._failing else "")  # fmt: skip
+        line = f"rt.panels.{asked.code(self.tip.name, self.field, self._usual)}"
+        self.code.value = f'This panel as code: <code class="rnntips-code">{escape(line)}</code>'
+        self._enable()
 
     def _enable(self) -> None:
-        running = self.state == "running"
-        for widget in (*self.guess_buttons.values(), self.just_run, self.variant_choice, self.setting_choice):
-            widget.disabled = running
-        self.stop_button.disabled = not running
+        answered = self._study is not None and not self._study.stopped and self._shown == (self.asked, self.baseline)
+        self.enable(self.state == "running", answered and self._study.n + SEEDS <= SEAT)
+
+    @staticmethod
+    def _seeds(asked: Asked, done: int) -> range:
+        return range(SEAT * asked.seat + done, SEAT * asked.seat + done + SEEDS)
+
+    def _sides(self, asked: Asked):
+        """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
+        sides = self.baseline, self.baseline.but(**{self.field: asked.value})
+        tuned = asked.lr == TUNED
+        return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
+
+    # ── what buttons do ─────────────────────────────────────────────────────
 
     def press(self, guess: str | None = None) -> None:
         """Start training, with a guess or without; does nothing while this panel is training."""
-        with self._pressed:
-            if self.state == "running":
-                return
-            sides = self._sides()
-            if not _training.acquire(blocking=False):
-                self.status.value = "Another panel is training. Stop it, or wait until it is done."
-                return
-            self.state, self.guess, self._study = "running", guess, None
-            self._stop.clear()
-            self._ended.clear()
-            self._enable()
-            self.status.value = "Training…"
-            threading.Thread(target=self._run, args=sides, daemon=True).start()
+        self._start(guess, None)
+
+    def more_seeds(self) -> None:
+        """Train ten more seeds of the comparison that is shown, and judge all together."""
+        self._enable()
+        if not self.again_button.disabled:
+            self._start(self.guess, self._study)
 
     def stop(self) -> None:
         """End training after the current update; what was recorded stays on the screen."""
         self._stop.set()
 
-    def _run(self, baseline, variant, setting) -> None:
-        record = Watched()
-        record.panel = self
-        self._began, self._last_frame = time.perf_counter(), 0.0
-        ended = "failed"
+    def where_it_fails(self) -> None:
+        """Set the controls to a case where the advice fails, and ask again."""
+        if self._fails:
+            self._why = self._fails["says"]
+            self.ask(self._failing)
+
+    def reset(self) -> None:
+        """Forget the run, and set the controls as they were at first."""
+        with self._pressed:
+            if self.state == "running":
+                return
+            self.state, self.guess, self._study, self._shown, self._why = "idle", None, None, None, ""
+        self.picture.value = self.status.value = ""
+        self.ask(self._first)
+        self._ask()
+
+    def _take_file(self) -> None:
+        """Keep an uploaded CSV beside the notebook, where the line of code finds it again, and choose it."""
+        for file in self.upload.value:
+            path, content = Path(Path(file["name"]).name), bytes(file["content"])
+            try:
+                if path.exists() and path.read_bytes() != content:
+                    raise BadArgument(f"Another {path.name} lies here already. Rename yours.")
+                path.write_bytes(content)
+                columns = csv_columns(path)
+                from_csv(path, target=columns[0] if columns else None)
+                several = columns if len(columns) > 1 else []
+                self.ask(replace(self.asked, setting=path.name, column=next(iter(several), None)), several)
+                self.status.value = f"{escape(path.name)} is chosen."
+            except (RnntipsError, OSError) as error:
+                self.status.value = f"<b>{escape(str(error))}</b>"
+
+    def _take_note(self) -> None:
+        if self.note.value:
+            self.status.value = escape(own_book().add("note", text=self.note.value, tip=self.tip.name)) or "Noted."
+            self.note.value = ""
+
+    # ── training ────────────────────────────────────────────────────────────
+
+    def _start(self, guess: str | None, earlier: Study | None) -> None:
+        with self._pressed:
+            if self.state == "running":
+                return
+            asked = self.asked
+            sides, seeds = self._sides(asked), self._seeds(asked, earlier.n if earlier else 0)
+            if not _training.acquire(blocking=False):
+                self.status.value = WAIT
+                return
+            self.state, self.guess, self._shown = "running", guess, (asked, self.baseline)
+            self._experiment = self._experiment if earlier else new_experiment()
+            self._study = earlier
+            self._stop.clear()
+            self._ended.clear()
+            self._enable()
+            self.status.value, self.said.value = "Training…", announced(0)
+            threading.Thread(target=self._run, args=(asked, sides, seeds, earlier), daemon=True).start()
+
+    def _run(self, asked: Asked, sides, seeds, earlier: Study | None) -> None:
+        smallest, ended = self.tip.plan["smallest"], "failed"
+        record = Live().watched_by(self, self.field, smallest, earlier)
         try:
-            self._study = self._compare(baseline, variant, setting, self._stop, record)
-            ended = "stopped" if self._study.stopped else "done"
-            self.frame(record, last=True)
-            self.status.value = self._result(self._study)
+            study = self._compare(asked, sides, seeds, self._stop, record)
+            ended, words = ("stopped" if study.stopped else "done"), ""
+            if earlier and study.stopped:
+                study, words = earlier, "The ten more were stopped and do not count. "
+            elif earlier:
+                study = replace(study, runs={name: after(earlier, pair) for name, pair in study.runs.items()})
+            self._study = study
+            show(self, *study.runs.values(), self.field, smallest, study.sentence)
+            kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
+                                                     seat=asked.seat, experiment=self._experiment))  # fmt: skip
+            words += result(study, self.guess, asked.lr == TUNED)
+            self.status.value = f"{words}<br>{escape(kept)}" if kept else words
         except Exception as error:  # a thread's exception would be seen by nobody
-            self.status.value = (
-                f"<b>Training failed: {escape(str(error))}</b><details><summary>Details</summary>"
-                f"<pre>{escape(traceback.format_exc())}</pre></details>"
-            )
+            self.said.value = escape(f"Training failed: {error}")
+            self.status.value = f"<b>{self.said.value}</b>"
+            if not isinstance(error, RnntipsError):
+                trace = escape(traceback.format_exc())
+                self.status.value += f"<details><summary>Details</summary><pre>{trace}</pre></details>"
         finally:
             self.state = ended
-            _training.release()
             self._enable()
+            _training.release()
             self._ended.set()
 
     @staticmethod
-    def _compare(baseline, variant, setting, stop=None, record=None) -> Study:
-        return compare(baseline, variant, SETTINGS[setting](), SEEDS, allow=("lr",), stop=stop, record=record)
-
-    def frame(self, record: Runs, last: bool = False) -> None:
-        """Draw the record, at most five times a second. Called by the thread that trains."""
-        now = time.perf_counter()
-        if not last and now - self._last_frame < FRAME:
-            return
-        self._last_frame = now
-        names = [str(getattr(record.recipes[i], self.field)) for i in (0, -1)]
-        self.picture.value = draw(record, names, self.tip.plan["smallest"])
-        if record.reached and not last:
-            left = (now - self._began) * (record.updates / record.reached - 1)
-            self.status.value = f"Training: {record.reached} of {record.updates} updates, about {left:.0f} s left."
-
-    def _result(self, study: Study) -> str:
-        words = f'<span style="font-size:1.4em">{study.sentence}</span>'
-        if self.guess and study.verdict not in ("UNCLEAR", "NOT TRAINED"):
-            right = self.guess == outcome(study)
-            words += f" You guessed: {GUESSES[self.guess]}. " + ("<b>Right.</b>" if right else "<b>Not this time.</b>")
-        elif self.guess:
-            words += f" You guessed: {GUESSES[self.guess]}; not scored."
-        (sides,) = study.runs.values()
-        rates = " and ".join(f"{side.recipes[0].lr:g}" for side in sides)
-        return (
-            f"{words}<br><small>{study.n} runs a side, seeds 0 to {study.n - 1}; learning rates {rates}, each tuned "
-            f"for its side; {sides[0].reached} updates in {sides[0].seconds:.1f} s on {sides[0].device}. "
-            "An error above the naive one counts as the naive one.</small>"
-        )
+    def _compare(asked: Asked, sides, seeds, stop=None, record=None) -> Study:
+        task = SETTINGS[asked.setting]() if asked.setting in SETTINGS else _own(asked)
+        return compare(*sides, task, seeds, allow=("lr",), device=asked.device, stop=stop, record=record)
 
     def study(self) -> Study:
         """What you ran; if nothing was run, the comparison as it stands, now. An interrupt stops the training.
@@ -209,16 +261,15 @@ class Panel(widgets.VBox):
             self._ended.wait()
         if self._study is None:
             if not _training.acquire(blocking=False):
-                raise Busy("Another panel is training. Stop it, or wait until it is done.")
+                raise Busy(WAIT)
             try:
-                self._study = self._compare(*self._sides())
+                asked = self.asked
+                self._study = self._compare(asked, self._sides(asked), self._seeds(asked, 0))
             finally:
                 _training.release()
         return self._study
 
 
-def outcome(study: Study) -> str:
-    """Which guess a decided study makes right."""
-    if abs(study.typical) < study.smallest or study.verdict == "SAME":
-        return "same"
-    return "lower" if study.typical < 0 else "higher"
+def _own(asked: Asked) -> Forecast:
+    """The task of a reader's CSV file."""
+    return forecast(from_csv(asked.setting, target=asked.column))
