@@ -27,7 +27,7 @@ __all__ = ["Budget", "Outcome", "Recipe", "Runs", "Study", "Sweep", "compare", "
 
 tips = Tips()
 
-_LAZY = ("exercises", "figures", "panels")  # they load matplotlib and ipywidgets
+_LAZY = ("exercises", "figures", "labbook", "panels")  # some load matplotlib and ipywidgets
 
 
 def __getattr__(name: str):

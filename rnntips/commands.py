@@ -1,10 +1,15 @@
-"""The commands that make what is stored: `rnntips freeze · findings · simulate · stills`."""
+"""The commands that make what is stored, and those that read lab books:
+`rnntips freeze · findings · simulate · stills · labbook · classbook`."""
 
+import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import click
 
-__all__ = ["findings", "freeze", "simulate", "stills"]
+__all__ = ["classbook", "findings", "freeze", "labbook", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TABLE = "<!-- rnntips simulate -->", "<!-- end -->"  # what stands between them in docs/rule.md is generated
@@ -73,3 +78,54 @@ def simulate(rounds: int, seeds: int, write: bool) -> None:
         before, rest = (DOCS / "rule.md").read_text(encoding="utf-8").split(TABLE[0])
         page = f"{before}{TABLE[0]}\n{text}\n{TABLE[1]}{rest.split(TABLE[1])[1]}"
         (DOCS / "rule.md").write_text(page, encoding="utf-8")
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--html", metavar="OUT", help="Write it as a page that needs nothing beside itself.")
+def labbook(file: str | None, html: str | None) -> None:
+    """Show a lab book: guesses, runs, exercises and notes. It stays on this machine."""
+    from rnntips.errors import RnntipsError
+    from rnntips.labbook import LabBook, page
+    from rnntips.labbook.book import FILE, read
+
+    book = LabBook(file or LabBook().path or FILE)
+    try:
+        read(book.path)  # says what is wrong with a file that cannot be read
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join(page.lines(book)))
+    if html:
+        _write_page(html, page.page(book), [book.path])
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--html", metavar="OUT", help="Write it as a page that needs nothing beside itself, with figures.")
+def classbook(files: Sequence[str], html: str | None) -> None:
+    """Pool a class's lab books: every reader's finding, and that of all their seeds together."""
+    from rnntips.errors import RnntipsError
+    from rnntips.labbook import classbook as pooling
+
+    try:
+        click.echo("\n".join(pooling.lines(files)))
+        if html:
+            _write_page(html, pooling.page(files), files)
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _write_page(name: str, content: str, sources: Sequence[str | Path]) -> None:
+    """The page is there wholly or not at all, and never in place of a book."""
+    target = Path(name)
+    if target.resolve() in [Path(source).resolve() for source in sources]:
+        raise click.ClickException(f"{name} is a lab book itself. Give the page another name.")
+    part = target.with_name(f"{uuid4().hex}.part")
+    try:
+        part.write_text(content, encoding="utf-8", newline="\n")
+        os.replace(part, target)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise click.ClickException(f"{name} cannot be written ({error.strerror}). Name another file.") from None
+    click.echo(f"wrote {name}", err=True)

@@ -22,7 +22,8 @@ from rnntips.tips import Tip
 from rnntips.training import first_states, predict
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "both", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
+__all__ = ["COLORS", "both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series",
+           "show"]  # fmt: skip
 
 # Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
 # the line style says the same as the colour.
@@ -212,17 +213,26 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
     for claim in chosen:
         rows.append((tip.texts[claim["id"]]["short"], claim, True))
         rows += [(name, finding, False) for name, finding in claim["settings"].items()]
-    rows.reverse()
-    ax = ax or _axes(1, 8.6, 0.24 * len(rows) + 0.8)[0]
-    smallest = 100 * chosen[0]["smallest"]
-    ax.axvspan(-smallest, smallest, color="black", alpha=0.07, linewidth=0)
+    smallest = chosen[0]["smallest"]
+    return findings([(name, found["typical"], found["interval"], whole) for name, found, whole in rows], smallest, ax)
+
+
+def findings(rows: Sequence[tuple], smallest: float, ax: Axes | None = None) -> Axes:
+    """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
+
+    Args:
+        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
+        smallest: Change that matters, for the grey band.
+    """
+    ax, rows = ax or _axes(1, 8.6, 0.24 * len(rows) + 0.8)[0], rows[::-1]
+    ax.axvspan(-100 * smallest, 100 * smallest, color="black", alpha=0.07, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    for row, (_, finding, whole) in enumerate(rows):
+    for row, (_, typical, ends, whole) in enumerate(rows):
         color = "black" if whole else COLORS["variant"]
-        ax.plot([100 * value for value in finding["interval"]], [row, row], color=color, linewidth=2 if whole else 1.2)
-        ax.plot(100 * finding["typical"], row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
-    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in rows], ylim=(-0.7, len(rows) - 0.3))
-    for label, (_, _, whole) in zip(ax.get_yticklabels(), rows, strict=True):
-        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
+        ax.plot([100 * value for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
+        ax.plot(100 * typical, row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+    ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(-0.7, len(rows) - 0.3))
+    for label, (*_, whole) in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8, parse_math=False)
     ax.set(xlabel="error of the variant against the baseline (%), median and 95 % interval")
     return ax

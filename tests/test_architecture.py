@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
     "errors series windows tasks cells kernels models recipe optimizers runs feed update training store groups "
-    "evidence measures tuning study ledger tips records simulation findings figures panels exercises bench "
+    "evidence measures tuning study ledger tips records simulation findings figures labbook panels exercises bench "
     "executors progress commands cli"
 ).split()
 OUTSIDE = {
@@ -22,7 +22,7 @@ OUTSIDE = {
     "measures": {"numpy"}, "ledger": set(), "simulation": {"numpy"}, "findings": {"numpy"}, "commands": {"click"},
     "tuning": {"numpy"}, "study": {"numpy"},
     "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "IPython"},
-    "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
+    "labbook": {"numpy", "IPython"}, "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
     "bench": {"numpy", "torch", "jax", "optax"}, "cli": {"click"},
 }  # fmt: skip
 LONGEST = 300

@@ -57,6 +57,7 @@ def _diagnose(train, test, my_train, my_test) -> str | None:
 
 
 no_peeking = Exercise(
+    "no_peeking",
     _judge,
     hints=(
         "Two numbers describe the scaler. Which array may they be computed from?",
@@ -110,6 +111,7 @@ def _diagnose_in_its_unit(predictions, truth, mean, deviation, mine: float) -> s
 
 
 in_its_unit = Exercise(
+    "in_its_unit",
     _judge_in_its_unit,
     hints=(
         "The forecasts are scaled, the truth is not. Which of the two steps of scaling is undone first?",

@@ -1,0 +1,8 @@
+"""The lab book: one reader's guesses, runs, exercises and notes in one small local file, and a class's books pooled."""
+
+from rnntips.labbook.book import LabBook, new_experiment, note, own_book, run_entry, score
+from rnntips.labbook.guesses import GUESSES, Score, outcome, right
+from rnntips.labbook.page import show
+
+__all__ = ["GUESSES", "LabBook", "Score", "new_experiment", "note", "outcome", "own_book", "right", "run_entry",
+           "score", "show"]  # fmt: skip
