@@ -57,7 +57,7 @@ def stills(tip: str) -> None:
         for panel in panels:
             study = panel.study()
             panel.still.parent.mkdir(exist_ok=True)
-            both(study, title=study.sentence).savefig(panel.still)
+            panel.still.write_bytes(both(study, title=study.sentence)._repr_png_())
             click.echo(f"wrote {panel.still.name}", err=True)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None

@@ -21,7 +21,7 @@ OUTSIDE = {
     "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
     "measures": {"numpy"}, "ledger": set(), "simulation": {"numpy"}, "findings": {"numpy"}, "commands": {"click"},
     "tuning": {"numpy"}, "study": {"numpy"},
-    "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "IPython"},
+    "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "PIL", "IPython"},
     "labbook": {"numpy", "IPython"}, "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
     "bench": {"numpy", "torch", "jax", "optax"}, "cli": {"click"},
 }  # fmt: skip

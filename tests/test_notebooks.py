@@ -2,10 +2,14 @@
 
 import json
 import re
+import time
 
 import books
 import nbformat
+import numpy as np
 import pytest
+
+import rnntips as rt
 
 BOOKS = books.books()
 CORE = {"cells": 35, "words": 900, "lines": 120}
@@ -100,6 +104,28 @@ def test_front_matter_names_difficulty_minutes_and_prerequisites_that_exist(book
     assert front["difficulty"] in (1, 2, 3) and front["form"] in ("core", "short", "own")
     assert set(front["prerequisites"]) <= {path.stem for path in BOOKS}
     assert f"about {front['minutes']} minutes" in book.cells[0].source
+
+
+def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(book):
+    cells = [cell.source for cell in code(book) if "Panel(" in cell.source]
+    assert cells
+    for source in cells:
+        names = {"rt": rt}
+        exec(source.rpartition("\n")[0], names)
+        panel = names["panel"]
+        panel.baseline = panel.baseline.but(updates=20_000)  # so that it is stopped, not done
+        panel.guess_buttons["same"].click()
+        seen = {}
+        until = time.monotonic() + 60
+        while len(seen) < 2:
+            assert panel.state == "running" and time.monotonic() < until
+            if (picture := panel.picture.value) and picture not in seen:
+                seen[picture] = panel.record.reached, int(np.isfinite(panel.record.valid_score).sum())
+        panel.stop_button.click()
+        study = panel.study()
+        (first, some), (later, more) = seen.values()
+        assert 0 < first < later < 20_000 and some < more
+        assert panel.state == "stopped" and study.stopped and panel.picture.value not in seen
 
 
 def test_nbval_passes(path):

@@ -217,7 +217,7 @@ class Panel(View):
 
     def _run(self, asked: Asked, sides, seeds, earlier: Study | None) -> None:
         smallest, ended = self.tip.plan["smallest"], "failed"
-        record = Live().watched_by(self, self.field, smallest, earlier)
+        self.record = record = Live().watched_by(self, self.field, smallest, earlier)
         try:
             study = self._compare(asked, sides, seeds, self._stop, record)
             ended, words = ("stopped" if study.stopped else "done"), ""
