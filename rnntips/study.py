@@ -163,7 +163,7 @@ def compare(
     executor: Executor | None = None,
     store: str | Path | None = None,
     stop: Event | None = None,
-    record: Runs | None = None,
+    record: Runs | Sequence[Runs] | None = None,
 ) -> Study:
     """Train both sides on the same seeds and settings, and judge the difference.
 
@@ -180,7 +180,7 @@ def compare(
             none: nothing is read or written.
         stop: Set it from another thread to end early; what was recorded is kept. Groups that workers have begun end
             on their own, and are kept in the store.
-        record: An empty `Runs()` to watch; both sides of one setting must then fit in one stack.
+        record: An empty `Runs()` to watch one setting; two, one a side, if the sides differ in shape.
 
     Raises:
         TwoChanges: The sides differ in more than one field.

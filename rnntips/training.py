@@ -1,7 +1,7 @@
 """`train`: the only training loop. It fills a `Runs` record and knows nothing of figures or notebooks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
 
@@ -19,7 +19,7 @@ from rnntips.update import Happened, updater
 from rnntips.windows import Examples
 
 __all__ = ["ENGINE", "check_seeds", "check_trainable", "first_states", "predict", "resolve_device", "train",
-           "train_stack"]  # fmt: skip
+           "train_stack", "train_stacks"]  # fmt: skip
 
 ENGINE = 1  # raised by hand when a run's numbers change; runs stored under another number are not read
 
@@ -91,27 +91,56 @@ def train_stack(
 
     An interrupt is raised if there is no `stop` that could tell the caller of it.
     """
+    records = [Runs() if record is None else record]
+    return train_stacks([(recipes, seeds)], on, device=device, records=records, stop=stop, start=start)[0]
+
+
+def train_stacks(
+    stacks: Sequence[tuple[Sequence[Recipe], Sequence[int]]],
+    on,
+    *,
+    device: str = "auto",
+    records: Sequence[Runs],
+    stop: Event | None = None,
+    start: Runs | None = None,
+) -> list[Runs]:
+    """Several stacks in turns: the one that is furthest behind in its budget makes the next update.
+
+    Args:
+        stacks: Recipes and seeds of each, as for `train_stack`.
+        records: An empty one for each.
+    """
     task, device = _one_task(on), resolve_device(device)
-    examples = _draw(recipes, task, seeds)
-    if len({recipe.shape() for recipe in recipes}) != 1:
-        raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-    record = Runs() if record is None else record
-    record.begin(recipes, task, seeds, len(examples[0].of(0)), device)
+    going = {}  # what is left to do → its record
+    for (recipes, seeds), record in zip(stacks, records, strict=True):
+        examples = _draw(recipes, task, seeds)
+        if len({recipe.shape() for recipe in recipes}) != 1:
+            raise BadArgument("These recipes differ in shape; train them one shape at a time.")
+        record.begin(recipes, task, seeds, len(examples[0].of(0)), device)
+        going[_train(record, examples, task, stop, start)] = record
     with _one_thread():
-        began = time.perf_counter()
         try:
-            _train(record, examples, task, stop, start)
+            while going:
+                updates = min(going, key=lambda updates: going[updates].reached / going[updates].updates)
+                began = time.perf_counter()
+                ended = next(updates, None) is None
+                going[updates].seconds += time.perf_counter() - began
+                if ended:
+                    del going[updates]
         except KeyboardInterrupt:
             if stop is None:
                 raise
             stop.set()
-            record.stopped = True
+            for record in going.values():
+                record.stopped = True
         finally:
-            record.seconds = time.perf_counter() - began
-    return record
+            for updates in going:
+                updates.close()
+    return list(records)
 
 
-def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> None:
+def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
+    """Updates one by one; yields how many are done."""
     weights, state = _initial(record, examples[0], start)
     network, feed = _network(record.recipes[0], examples[0], weights), Feed(record, examples)
     step, happened = updater(record, network, feed, state), None
@@ -130,6 +159,7 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
             record.gradient_norm[:, update] = happened.gradient_norm
             diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
             record.diverged_at[diverged] = update + 1
+            yield update + 1
     finally:  # an interrupt keeps them too
         record.weights = weights.cpu().numpy()
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}

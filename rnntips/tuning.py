@@ -12,7 +12,7 @@ from rnntips.groups import AWAY, GROUP, train_groups
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
 from rnntips.store import Store
-from rnntips.training import resolve_device, train_stack
+from rnntips.training import resolve_device, train_stacks
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_sides", "tune_sides", "tuning_grids"]
 
@@ -87,7 +87,8 @@ def train_sides(
     """Every side on every seed, one record a side: all training for studies and records goes through here.
 
     Args:
-        record: An empty `Runs()` to watch; all runs must then fit in one stack, and an exception is raised.
+        record: An empty `Runs()` to watch, or one for each side if their shapes differ, which then train in turns;
+            an exception is raised.
         executor, store: See `rnntips.study.compare`. With them runs train in small groups, so that little is lost
             with one; else in stacks of up to 160.
         done: Called after each group with the number of its runs, and how many of them were not in the store.
@@ -98,12 +99,16 @@ def train_sides(
     most = AWAY if executor is not None else GROUP if store is not None else MOST_AT_ONCE
     groups = _groups(sides, list(seeds), most)
     work = [([sides[i] for i, _ in group], [seed for _, seed in group]) for group in groups]
+    records = [record] if isinstance(record, Runs) else list(record or ())
     if record is None:
         found = train_groups(work, task, device, stop, executor, store, done)
-    elif len(work) == 1 and executor is None and store is None:
-        found = [train_stack(work[0][0], task, work[0][1], device=device, stop=stop, record=record)]
+    elif executor is None and store is None and len(work) == len(records):
+        found = train_stacks(work, task, device=device, records=records, stop=stop)
     else:
-        raise BadArgument("record= can watch one stack trained here, and these sides need more than that.")
+        raise BadArgument(
+            "record= is for training in this process, without executor= and store=, and with one record a shape: "
+            f"{len(records)} came, and {len(work)} would be needed here."
+        )
     rows = [[[row for row, (i, _) in enumerate(group) if i == side] for group in groups] for side in range(len(sides))]
     runs = [joined([f.only(some) for f, some in zip(found, mine, strict=True) if some]) for mine in rows]
     _bound_failures(runs)

@@ -296,7 +296,7 @@ def test_what_can_be_known_beforehand_is_an_error():
         rt.compare(BASE, BASE.but(lr=1e-5), TASK, range(2), device="tpu")
     with pytest.raises(BadArgument, match="largest window"):
         rt.compare(BASE, BASE.but(lr=1e-5), rt.series.sines(steps=40), range(2), executor=Lost())
-    with pytest.raises(BadArgument, match="record= can watch"):
+    with pytest.raises(BadArgument, match="record= is for training in this process"):
         rt.compare(BASE, BASE.but(lr=1e-5), TASK, range(2), executor=Lost(), record=rt.Runs())
 
 

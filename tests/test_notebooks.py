@@ -120,7 +120,7 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(b
         while len(seen) < 2:
             assert panel.state == "running" and time.monotonic() < until
             if (picture := panel.picture.value) and picture not in seen:
-                seen[picture] = panel.record.reached, int(np.isfinite(panel.record.valid_score).sum())
+                seen[picture] = panel.records[0].reached, int(np.isfinite(panel.records[0].valid_score).sum())
         panel.stop_button.click()
         study = panel.study()
         (first, some), (later, more) = seen.values()

@@ -212,6 +212,22 @@ def test_ten_and_ten_more_seeds_are_the_study_of_twenty(panel):
     assert panel.picture.value.count('class="seed"') == 20
 
 
+def test_sides_of_different_shape_train_in_turns_and_are_the_same_study(panel, monkeypatch):
+    """Such as two batch sizes: each side has a record of its own, and the same numbers as without a panel."""
+    sides = panel.baseline, panel.baseline.but(batch_size=4)
+    monkeypatch.setattr(panel, "field", "batch_size")
+    monkeypatch.setattr(panel, "_sides", lambda asked: sides)
+    far = []
+    panel.picture.observe(lambda _: far.append([record.reached for record in panel.records]), "value")
+    pressed(panel, panel.press, panel.more_seeds)
+    study = rt.compare(*sides, rt.series.demand(), range(20))
+    assert panel.state == "done" and len(panel.records) == 2
+    (mine,), (theirs,) = panel.study().runs.values(), study.runs.values()
+    for one, other in zip(mine, theirs, strict=True):
+        assert np.array_equal(one.weights, other.weights)
+    assert all(abs(one - other) <= 1 for one, other in far)
+
+
 def test_ten_more_seeds_wait_for_a_result_to_add_to(panel):
     assert panel.again_button.disabled
     pressed(panel, panel.more_seeds)

@@ -22,7 +22,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; 
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; font-weight: bold; }
 th, td { text-align: left; vertical-align: top; padding: .2em .8em .2em 0; border-top: 1px solid var(--faint); }
 small, .quiet { color: var(--quiet); } .note { white-space: pre-wrap; } .big { font-size: 1.3em; }
-td, dd, p, h2, h3 { overflow-wrap: anywhere; } img { max-width: 100%; background: #fff; }
+td, dd, p, h2, h3 { overflow-wrap: break-word; } img { max-width: 100%; background: #fff; }
 """
 ALONE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # what a browser may load for the page: nothing
 

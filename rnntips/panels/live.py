@@ -1,4 +1,4 @@
-"""A record that shows itself in a panel while it is filled."""
+"""Records that show themselves in a panel while they are filled."""
 
 import time
 from collections.abc import Sequence
@@ -12,43 +12,67 @@ from rnntips.panels.words import announced, labelled, progress
 from rnntips.runs import Runs, joined
 from rnntips.study import Study
 
-__all__ = ["Live", "show"]
+__all__ = ["Screen", "after"]
 
 FRAME = 0.2  # seconds between two messages at least
 
 
 class Live(Runs):
-    """Both sides of a comparison; a panel's picture, time left and announcements follow it.
+    """A record that tells a screen how far it has come."""
 
-    A picture is sent only when there is a new evaluation to see, so that a long run sends no more than a short one.
-    """
-
-    view: View
-    field: str  # under test
-    smallest: float
-    earlier: Study | None  # whose seeds are shown too
-
-    def watched_by(self, view: View, field: str, smallest: float, earlier: Study | None) -> "Live":
-        """This record, shown in a view."""
-        self.view, self.field, self.smallest, self.earlier = view, field, smallest, earlier
-        self.began, self.sent, self.seen, self.quarter = time.perf_counter(), 0.0, 0, 0
-        return self
+    screen: "Screen"
 
     def advance(self, updates: int) -> None:
-        """Called by the thread that trains, after every update."""
         super().advance(updates)
-        now = time.perf_counter()
-        if not updates or now - self.sent < FRAME:
+        self.screen.refresh()
+
+
+class Screen:
+    """Picture, time left and announcements of a comparison, in a panel's view.
+
+    A picture is sent only when there is a new evaluation to see, so that a long run sends no more than a short one.
+
+    Args:
+        field: The one under test.
+        smallest: Relative difference that matters.
+        stacks: How many records the comparison fills: one of both sides, or one each if their shapes differ.
+        earlier: A study whose seeds are shown in front of these.
+    """
+
+    def __init__(self, view: View, field: str, smallest: float, stacks: int, earlier: Study | None):
+        self.view, self.field, self.smallest, self.earlier = view, field, smallest, earlier
+        self.records = [Live() for _ in range(stacks)]
+        for record in self.records:
+            record.screen = self
+        self.began, self.sent, self.seen, self.quarter = time.perf_counter(), 0.0, 0, 0
+
+    def refresh(self) -> None:
+        """Called by the thread that trains, after every update."""
+        now, record = time.perf_counter(), max(self.records, key=lambda record: record.updates)
+        if not record.reached or now - self.sent < FRAME:
             return
         self.sent = now
-        self.view.status.value = progress(updates, self.updates, now - self.began)
-        if (seen := int(np.sum(self.evaluations <= updates))) > self.seen:
-            self.seen, n = seen, len(self) // 2
-            sides = self.only(range(n)), self.only(range(n, 2 * n))
-            show(self.view, after(self.earlier, sides), self.field, self.smallest)
-        if (quarter := 4 * updates // self.updates) > self.quarter:
+        self.view.status.value = progress(record.reached, record.updates, now - self.began)
+        if (seen := sum(int(np.sum(each.evaluations <= each.reached)) for each in self.records)) > self.seen:
+            self.seen = seen
+            self.show(after(self.earlier, self._sides()))
+        if (quarter := 4 * record.reached // record.updates) > self.quarter:
             self.quarter = quarter
             self.view.said.value = announced(quarter)
+
+    def _sides(self) -> Sequence[Runs]:
+        if len(self.records) > 1:
+            return self.records
+        (both,), n = self.records, len(self.records[0]) // 2
+        return both.only(range(n)), both.only(range(n, 2 * n))
+
+    def show(self, sides: Sequence[Runs], sentence: str = "") -> None:
+        """Draw both sides; the sentence, if there is one, is read out and becomes part of the picture's label."""
+        names = [str(getattr(side.recipes[0], self.field)) for side in sides]
+        words = f"{labelled(sides, names)}. {sentence}".strip()
+        self.view.picture.value = draw(*sides, names, self.smallest, words)
+        if sentence:
+            self.view.said.value = escape(sentence)
 
 
 def after(earlier: Study | None, sides: Sequence[Runs]) -> tuple[Runs, ...]:
@@ -57,11 +81,3 @@ def after(earlier: Study | None, sides: Sequence[Runs]) -> tuple[Runs, ...]:
         return tuple(sides)
     (before,) = earlier.runs.values()
     return tuple(joined(side) for side in zip(before, sides, strict=True))
-
-
-def show(view: View, sides: Sequence[Runs], field: str, smallest: float, sentence: str = "") -> None:
-    """Draw both sides; the sentence, if there is one, is read out and becomes part of the picture's label."""
-    names = [str(getattr(side.recipes[0], field)) for side in sides]
-    view.picture.value = draw(*sides, names, smallest, f"{labelled(sides, names)}. {sentence}".strip())
-    if sentence:
-        view.said.value = escape(sentence)

@@ -17,7 +17,7 @@ from typing import Any
 
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.labbook import new_experiment, own_book, run_entry
-from rnntips.panels.live import Live, after, show
+from rnntips.panels.live import Screen, after
 from rnntips.panels.view import SEATS, View
 from rnntips.panels.words import TUNED, Asked, announced, question, result
 from rnntips.series import csv_columns, from_csv
@@ -216,17 +216,18 @@ class Panel(View):
             threading.Thread(target=self._run, args=(asked, sides, seeds, earlier), daemon=True).start()
 
     def _run(self, asked: Asked, sides, seeds, earlier: Study | None) -> None:
-        smallest, ended = self.tip.plan["smallest"], "failed"
-        self.record = record = Live().watched_by(self, self.field, smallest, earlier)
+        ended, stacks = "failed", len({side.shape() for side in sides})
+        screen = Screen(self, self.field, self.tip.plan["smallest"], stacks, earlier)
+        self.records = screen.records
         try:
-            study = self._compare(asked, sides, seeds, self._stop, record)
+            study = self._compare(asked, sides, seeds, self._stop, screen.records)
             ended, words = ("stopped" if study.stopped else "done"), ""
             if earlier and study.stopped:
                 study, words = earlier, "The ten more were stopped and do not count. "
             elif earlier:
                 study = replace(study, runs={name: after(earlier, pair) for name, pair in study.runs.items()})
             self._study = study
-            show(self, *study.runs.values(), self.field, smallest, study.sentence)
+            screen.show(*study.runs.values(), study.sentence)
             kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
                                                      seat=asked.seat, experiment=self._experiment))  # fmt: skip
             words += result(study, self.guess, asked.lr == TUNED)
