@@ -278,6 +278,6 @@ def bench(rows, rounds, device, write, as_json) -> None:
         text = benchmark.table(found)
         click.echo(json.dumps(found) if as_json else text)
         if write:
-            benchmark.write(ENGINE, text, found["device"])
+            benchmark.write(ENGINE, text, f"bench {found['device']}")
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None

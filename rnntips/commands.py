@@ -12,7 +12,6 @@ import click
 __all__ = ["classbook", "findings", "freeze", "labbook", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-TABLE = "<!-- rnntips simulate -->", "<!-- end -->"  # what stands between them in docs/rule.md is generated
 
 
 @click.command()
@@ -72,12 +71,11 @@ def stills(tip: str) -> None:
 def simulate(rounds: int, seeds: int, write: bool) -> None:
     """Try the rule on made-up runs whose truth is known; takes minutes."""
     from rnntips import simulation
+    from rnntips.bench.table import write as write_between
 
     text = simulation.table(simulation.simulate(rounds, seeds, say=click.echo), rounds, seeds)
     if write:
-        before, rest = (DOCS / "rule.md").read_text(encoding="utf-8").split(TABLE[0])
-        page = f"{before}{TABLE[0]}\n{text}\n{TABLE[1]}{rest.split(TABLE[1])[1]}"
-        (DOCS / "rule.md").write_text(page, encoding="utf-8")
+        write_between(DOCS / "rule.md", text, "rnntips simulate")
 
 
 @click.command()

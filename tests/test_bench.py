@@ -230,7 +230,7 @@ def test_a_page_without_its_markers_stays_as_it_is(tmp_path, content):
     page = tmp_path / "engine.md"
     page.write_text(content, encoding="utf-8")
     with pytest.raises(BadData, match="each once"):
-        bench.write(page, "text", "cpu")
+        bench.write(page, "text", "bench cpu")
     assert content == page.read_text(encoding="utf-8")
 
 

@@ -180,7 +180,7 @@ def test_findings_and_simulation_are_shown_and_stored(monkeypatch, tmp_path, no_
     """Without --write nothing is touched; with it the pages are made, and of rule.md only the table."""
     from rnntips import commands, simulation
 
-    page = "before\n<!-- rnntips simulate -->\nmade before\n<!-- end -->\nafter\n"
+    page = "before\n<!-- rnntips simulate -->\nmade before\n<!-- end of rnntips simulate -->\nafter\n"
     (tmp_path / "rule.md").write_text(page, encoding="utf-8")
     monkeypatch.setattr(commands, "DOCS", tmp_path)
     monkeypatch.setattr(simulation, "TRUTHS", simulation.TRUTHS[1:2])
@@ -192,7 +192,7 @@ def test_findings_and_simulation_are_shown_and_stored(monkeypatch, tmp_path, no_
     run("simulate", "--rounds", "2", "--write")
     text = (tmp_path / "rule.md").read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- rnntips simulate -->\nIn % of 2 records") and text.endswith(
-        "<!-- end -->\nafter\n"
+        "<!-- end of rnntips simulate -->\nafter\n"
     )
     assert "made before" not in text and simulation.TRUTHS[0].says in text
 

@@ -22,7 +22,7 @@ def quiet(*_):
 def stored():
     """Truth → its cells on the page."""
     text = PAGE.read_text(encoding="utf-8")
-    lines = text.split("<!-- rnntips simulate -->")[1].split("<!-- end -->")[0].splitlines()
+    lines = text.split("<!-- rnntips simulate -->")[1].split("<!-- end of rnntips simulate -->")[0].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     return {first: rest for first, *rest in cells if first not in ("what is true", "---")}
 

@@ -36,7 +36,7 @@ def write(page: Path, text: str, name: str) -> None:
     Raises:
         BadData: The page is missing or does not have both markers once, in order.
     """
-    begin, end = f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     content = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, found, rest = content.partition(begin)
     _, closed, after = rest.partition(end)
