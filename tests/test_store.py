@@ -328,10 +328,10 @@ cli.main()
 @pytest.mark.skipif(sys.platform == "win32", reason="sends an interrupt")
 def test_an_interrupted_command_goes_on_where_it_stood(tmp_path):
     """Ctrl-C: exit 130, what is done is said to be kept and is; the same command then trains the rest alone."""
-    command = [sys.executable, "-c", SHORTER, "run", "scaling", "--seeds", "0:2", "--store", tmp_path / "runs"]
     # a shell's background jobs are deaf to Ctrl-C, and so would be what they start
-    hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **hears) as process:
+    hears = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", hears + SHORTER, "run", "scaling", "--seeds", "0:2", "--store", tmp_path / "runs"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not list(tmp_path.glob("runs/*.npz")) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
