@@ -15,7 +15,7 @@ from rnntips.runs import Runs
 __all__ = ["draw"]
 
 HEIGHT, TOP, BOTTOM = 300, 18, 250  # of a drawing, and of its frame
-CURVES = (540, 70, 522)  # width of the drawing, left and right of the frame
+CURVES = (540, 84, 522)  # width of the drawing, left and right of the frame
 DIFFERENCES = (320, 30, 300)
 REACH = 100  # per cent shown on either side of zero
 SIDES = ("baseline", "variant")
@@ -76,8 +76,8 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
         parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
     middle_height = (TOP + BOTTOM) / 2
     parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
-    parts.append(_text(16, middle_height, f"validation error ({first.unit})",
-                       more=f'transform="rotate(-90 16 {middle_height:.0f})"'))  # fmt: skip
+    parts.append(_text(14, middle_height, f"validation error ({first.unit})",
+                       more=f'class="title" transform="rotate(-90 14 {middle_height:.0f})"'))  # fmt: skip
     for i, (kind, runs, name) in enumerate(zip(SIDES, sides, names, strict=True)):
         parts += _band(kind, runs, across, down)
         start = left + i * (0.025 * CURVES[0] * len(names[0]) + 50)  # as wide as the first name at most, in any size

@@ -12,8 +12,12 @@ __all__ = ["SEATS", "View"]
 
 SEATS = 99
 # A stylesheet is the one part of an HTML widget that runs something when it has arrived. Keys pressed inside a panel
-# then no longer insert, cut or move the notebook's cells, and announcements are read out.
-SET_UP = "this.closest('.rnntips-panel').setAttribute('data-lm-suppress-shortcuts', 'true')"
+# then no longer insert, cut or move the notebook's cells (Ctrl-S still saves), and announcements are read out.
+SET_UP = (
+    "for (const kind of ['focusin', 'keydown', 'keyup']) this.closest('.rnntips-panel').addEventListener(kind, event =>"
+    " event.target.toggleAttribute('data-lm-suppress-shortcuts',"
+    " event.shiftKey || event.altKey || !(event.ctrlKey || event.metaKey)))"
+)
 READ_OUT = "<style onload=\"this.closest('.rnntips-said').setAttribute('role', 'status')\"></style>"
 WRAP = {"flex_flow": "row wrap"}
 

@@ -1,79 +1,87 @@
-"""A JupyterLab server on loopback and a real browser."""
+"""A JupyterLab server on loopback, a real browser, and a reader in front of it on each ipykernel."""
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from reader import Reader
+from serving import BROWSERS, FLAGS, OLDER, chromium, serving
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-PATIENCE = 120  # seconds
-CONFIGURATION = """
-c.ServerApp.open_browser = False
-c.ServerApp.port_retries = 0
-c.ServerApp.disable_check_xsrf = True
-c.IdentityProvider.token = ""
-c.PasswordIdentityProvider.hashed_password = ""
-c.LabApp.expose_app_in_browser = True
-c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-"""
+KERNELS = [pytest.param("python3", id="ipykernel7"), pytest.param("ipykernel6", marks=pytest.mark.slow)]
+
+
+def missing(reason: str) -> None:
+    """Skip, or fail where nothing of this may be skipped."""
+    if os.environ.get("RNNTIPS_REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Address and folder of a test server without a token, on a copy of the notebooks."""
-    home = tmp_path_factory.mktemp("jupyter")
-    folder = home / "work"
-    shutil.copytree(NOTEBOOKS, folder)
-    (home / "config.py").write_text(CONFIGURATION)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
-              "JUPYTERLAB_WORKSPACES_DIR")  # fmt: skip
-    settings = Path(__file__).resolve().parents[2] / "rnntips" / "data" / "lab"
-    log = (home / "log.txt").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", f"--config={home / 'config.py'}", f"--ServerApp.root_dir={folder}",
-         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--LabApp.app_settings_dir={settings}",
-         "--allow-root"],
-        env=os.environ | {place: str(home / place.lower()) for place in places},
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None and time.monotonic() < until, (home / "log.txt").read_text()
-            time.sleep(0.2)
-    yield address, folder
-    process.terminate()
-    process.wait()
-    log.close()
+    # One arena, so that a kernel's size tells what it holds: glibc keeps about 25 MB for each of up to 16 threads.
+    with serving(tmp_path_factory.mktemp("jupyter"), MALLOC_ARENA_MAX="1") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = chromium()
     if found is None:
-        reason = f"no browser here (looked for {', '.join(BROWSERS)})"
-        if os.environ.get("RNNTIPS_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no browser here (looked for {', '.join(BROWSERS)})")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield chromium
-        chromium.close()
+        chromium_ = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium_
+        chromium_.close()
+
+
+@pytest.fixture
+def errors():
+    """What the page's console called an error. A journey may name those of the front end itself."""
+    return Errors()
+
+
+class Errors(list):
+    known: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def page(browser, server, errors):
+    """A fresh page whose console errors fail the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: dialog.accept())  # that the notebook has changed
+    yield page
+    context.close()
+    assert [each for each in errors if each not in errors.known] == []
+
+
+@pytest.fixture(params=KERNELS)
+def reader(page, server, request):
+    """Somebody in front of that page, whose notebooks run on each of the ipykernels in turn."""
+    if request.param == "ipykernel6" and not OLDER.is_dir():
+        missing(f"no ipykernel 6 in {OLDER}: `make test-all` puts it there")
+    reader = Reader(page, server, request.param)
+    yield reader
+    reader.shut_down()
+
+
+@pytest.fixture
+def name(request):
+    """Of the test's notebook."""
+    return "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
+
+
+@pytest.fixture
+def screenshot():
+    """Takes one of a page or an element where RNNTIPS_SCREENSHOTS names a folder, to be looked at."""
+
+    def take(seen, name):
+        if folder := os.environ.get("RNNTIPS_SCREENSHOTS"):
+            seen.screenshot(path=Path(folder) / f"{name}.png")
+
+    return take

@@ -1,109 +1,94 @@
-"""The panel as a reader meets it: JupyterLab in a real browser."""
+"""The panel as a reader meets it: JupyterLab in a real browser, on ipykernel 7 and 6."""
 
-import os
-from pathlib import Path
-
-import nbformat
 import pytest
 
-expect = pytest.importorskip("playwright.sync_api").expect
+pytest.importorskip("playwright")
+
+from playwright.sync_api import expect
+from reader import ENDLESS, LONG
+
 pytestmark = pytest.mark.browser
 
-READY = """() => {
-    const panel = window.jupyterapp?.shell?.currentWidget;
-    const session = panel?.sessionContext;
-    return session?.isReady && session.session?.kernel?.connectionStatus === 'connected'
-        && session.session.kernel.status === 'idle' && panel.content.widgets.length > 0;
-}"""
-COUNT = """() => {
-    const place = document.querySelector('.rnntips-picture .widget-html-content');
-    window.pictures = new Set();
-    new MutationObserver(() => window.pictures.add(place.innerHTML)).observe(place, {childList: true, subtree: true});
-}"""
-SECONDS = 1000  # Playwright counts milliseconds
-LONG = 60 * SECONDS
+RUNNING = "Training: "
+# They insert, cut, delete, merge, move and retype cells, or let them be edited, when a cell is selected.
+SHORTCUTS = ("a", "b", "d", "d", "x", "v", "m", "y", "ArrowUp", "ArrowDown", "Shift+M", "Control+Shift+ArrowDown")
+SHOWN = "window.jupyterapp.shell.currentWidget.content.widgets"
 
 
-@pytest.fixture
-def page(browser, server):
-    """A fresh page whose console errors fail the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    page = context.new_page()
-    errors = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("dialog", lambda dialog: dialog.accept())
-    yield page
-    context.close()
-    assert errors == []
+def test_a_run_to_the_end_says_what_happened(reader, name, screenshot):
+    panel = reader.panel(name)
+    major = reader.ask("import ipykernel; print(ipykernel.__version__)").split(".")[0]
+    assert major == {"python3": "7", "ipykernel6": "6"}[reader.kernel]
+    panel.run("same")
+    said = panel.part("status").inner_text()
+    assert "Higher error in 10 of 10 runs" in said and "You guessed: about the same" in said
+    assert "300 of 300 updates" in panel.label()
+    heard = panel.seen()["heard"]
+    assert heard[0] == "Training has begun." and heard[-1] in said
+    assert panel.part("said").get_attribute("role") == "status"
+    screenshot(reader.page, "panel-finished")
+    screenshot(panel.place, "panel")  # the README's picture
+    assert panel.place.bounding_box()["height"] <= 560, "the panel should fit on one screen"
 
 
-def opened(page, server, name, sources):
-    """A notebook of these cells, open and ready."""
-    address, folder = server
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    nbformat.write(book, folder / f"{name}.ipynb")
-    page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?reset")
-    page.wait_for_function(READY, timeout=LONG)
+def test_stop_leaves_the_last_picture(reader, name, screenshot):
+    panel = reader.panel(name, ENDLESS)
+    panel.part("higher").click()
+    panel.wait_for_pictures()
+    screenshot(reader.page, "panel-running")
+    panel.stop()
+    assert panel.picture.locator("path").count() > 10
+    expect(panel.part("stop")).to_be_disabled()
+    expect(panel.part("run")).to_be_enabled()
+    screenshot(reader.page, "panel-stopped")
 
 
-def run_all(page):
-    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+def test_reloading_the_page_in_mid_run_brings_the_picture_back_and_it_goes_on(reader, name):
+    panel = reader.panel(name, ENDLESS)
+    panel.part("higher").click()
+    panel.wait_for_pictures()
+    reader.do("docmanager:save")
+    reader.page.reload()
+    reader.page.locator(".rnntips-picture").get_by_role("img").wait_for(timeout=LONG)
+    (panel,) = reader.shown()
+    panel.wait_for_progress()
+    panel.wait_for_pictures(1)
+    panel.stop()
 
 
-def screenshot(seen, name):
-    """Of a page or an element; kept where RNNTIPS_SCREENSHOTS says, to be looked at."""
-    if folder := os.environ.get("RNNTIPS_SCREENSHOTS"):
-        seen.screenshot(path=Path(folder) / f"{name}.png")
+def test_the_keyboard_alone_guesses_and_stops(reader, name):
+    panel = reader.panel(name, ENDLESS)
+    reader.select_cell(0)
+    panel.reach("higher")
+    reader.page.keyboard.press("Space")
+    panel.wait_until_it_says(RUNNING)
+    panel.reach("stop")
+    reader.page.keyboard.press("Enter")
+    panel.wait_until_it_says("Stopped at update")
+    assert "Stopped at update" in panel.seen()["heard"][-1]
+    panel.reach("reset")
 
 
-def test_a_guess_trains_and_stop_leaves_the_last_picture(page, server):
-    opened(page, server, "stopped", ["import rnntips as rt\npanel = rt.panels.Panel('scaling')\npanel",
-                                     "panel.baseline = panel.baseline.but(updates=20_000)"])  # fmt: skip
-    run_all(page)
-    page.locator(".rnntips-higher").wait_for(timeout=LONG)
-    page.wait_for_function(READY, timeout=LONG)
-    page.evaluate(COUNT)
-    page.locator(".rnntips-higher").click()
-    page.wait_for_function("window.pictures.size >= 3", timeout=LONG)
-    screenshot(page, "panel-running")
-    page.locator(".rnntips-stop").click()
-    page.locator(".rnntips-status", has_text="Stopped at update").wait_for(timeout=LONG)
-    last = page.locator(".rnntips-picture svg").inner_html()
-    assert "path" in last
-    expect(page.locator(".rnntips-stop")).to_be_disabled()
-    expect(page.locator(".rnntips-run")).to_be_enabled()
-    screenshot(page, "panel-stopped")
+def test_keys_pressed_in_the_panel_change_no_cell(reader, name):
+    panel = reader.panel(name, "1", ENDLESS, "2")
+    before = reader.cells()
+    reader.select_cell(0)
+    for part in ("lower", "run"):
+        panel.reach(part)
+        for key in SHORTCUTS:
+            reader.page.keyboard.press(key)
+            assert reader.cells() == before, f"{key} on {part}"
+    reader.page.keyboard.press("Control+s")
+    reader.page.wait_for_function("!window.jupyterapp.shell.currentWidget.model.dirty", timeout=LONG)
 
 
-def test_a_run_to_the_end_says_what_happened(page, server):
-    opened(page, server, "finished", ["import rnntips as rt\npanel = rt.panels.Panel('scaling')\npanel"])
-    run_all(page)
-    page.locator(".rnntips-same").wait_for(timeout=LONG)
-    page.wait_for_function(READY, timeout=LONG)
-    page.locator(".rnntips-same").click()
-    status = page.locator(".rnntips-status", has_text="You guessed: about the same")
-    status.wait_for(timeout=2 * LONG)
-    assert "Higher error in 10 of 10 runs" in status.inner_text()
-    picture = page.locator(".rnntips-picture svg")
-    assert picture.get_attribute("role") == "img"
-    assert "300 of 300 updates" in picture.get_attribute("aria-label")
-    screenshot(page, "panel-finished")
-    panel = page.locator(".rnntips-panel")
-    screenshot(panel, "panel")  # the README's picture
-    assert panel.bounding_box()["height"] <= 560, "the panel should fit on one screen"
-
-
-def test_the_stored_lesson_opens_with_its_results_folded_and_shows_them_when_run(page, server):
-    address, _ = server
-    page.goto(f"{address}/lab/workspaces/lesson/tree/01_scaling.ipynb?reset")
-    page.wait_for_function(READY, timeout=LONG)
-    cells = "window.jupyterapp.shell.currentWidget.content.widgets"
-    folded = f"() => {cells}.map(cell => cell.model.type === 'code' && cell.outputHidden)"
-    before = page.evaluate(folded)
-    assert sum(before) >= 6
-    screenshot(page, "lesson-opened")
-    run_all(page)
-    page.locator(".rnntips-same").first.wait_for(timeout=LONG)
-    page.wait_for_function(READY, timeout=2 * LONG)
-    assert sum(page.evaluate(folded)) == 0
+@pytest.mark.parametrize("reader", ["python3"], indirect=True)
+def test_the_stored_lesson_opens_with_its_results_folded_and_shows_them_when_run(reader, screenshot):
+    reader.open("01_scaling")
+    folded = f"() => {SHOWN}.map(cell => cell.model.type === 'code' && cell.outputHidden)"
+    assert sum(reader.page.evaluate(folded)) >= 6
+    screenshot(reader.page, "lesson-opened")
+    reader.do("notebook:run-all-cells")
+    reader.page.locator(".rnntips-same").first.wait_for(timeout=LONG)
+    reader.wait_for_kernel()
+    assert sum(reader.page.evaluate(folded)) == 0
