@@ -21,7 +21,7 @@ from rnntips.commands import classbook, findings, freeze, labbook, simulate, sti
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, ENGINE = ROOT / "notebooks", ROOT / "docs" / "engine.md"
-START = "01_scaling.ipynb"
+START = "00_start_here.ipynb"
 NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
 FIRST_PORT, PORTS = 8888, 50
 PATIENCE = 120  # seconds for the server to answer

@@ -96,7 +96,8 @@ def check(paths: list[Path], *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "pytest", "-p", "books", "--nbval" if reference else "--nbval-lax",
                "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider",
                "-c", str(ROOT / "tests" / "nbval.ini"), "-q", *options, *map(str, paths)]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    search = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks import CondaBuildPack
 
+from rnntips.cli import NOTEBOOKS, START
+
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Binder is Linux: bash, and files that may be executed")
 
 
 @pytest.fixture
@@ -65,3 +69,9 @@ def test_post_build_installs_the_package_and_quietens_jupyterlab(tmp_path):
 
 def test_post_build_stops_at_the_first_error(tmp_path):
     assert run_post_build(tmp_path, "exit 3").returncode == 3
+
+
+def test_binder_s_address_in_the_readme_opens_where_rnntips_lab_does():
+    assert (NOTEBOOKS / START).is_file()
+    opened = {word for word in re.findall(r"urlpath=([^\s`)]+)", (ROOT / "README.md").read_text(encoding="utf-8"))}
+    assert opened == {f"lab/tree/notebooks/{START}"}

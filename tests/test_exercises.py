@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-from rnntips.exercises import scaling
+import rnntips as rt
+from rnntips.exercises import scaling, start
 
 
 def by_training_part(train, test):
@@ -215,3 +216,45 @@ def test_its_printed_solution_passes(capsys):
     exec(says(capsys, exercise.solution), {"np": np}, namespace)
     (solution,) = namespace.values()
     assert "Right." in says(capsys, exercise.check, solution)
+
+
+# --- the first page
+
+
+def test_the_two_networks_of_the_first_page_are_one_recipe_on_other_seeds():
+    assert start.A == start.B and start.A.diff(start.B) == {}
+    assert not set(start.SEEDS["A"]) & set(start.SEEDS["B"])
+
+
+def test_the_two_curves_are_the_lowest_end_of_one_and_the_highest_of_the_other():
+    """As the lesson confesses; and they are apart by more than the difference that matters."""
+    task = rt.tasks.forecast(rt.series.co2())
+    chosen = start.two_curves(task)
+    for pick, recipe, seeds, choose in zip(chosen, (start.A, start.B), start.SEEDS.values(), (min, max), strict=True):
+        ten = rt.train(recipe, task, seeds)
+        ends = dict(zip(seeds, ten.valid_score[:, -1] / ten.valid_trivial, strict=True))
+        assert pick.seeds.tolist() == [choose(ends, key=ends.get)]
+    low, high = (run.valid_score[0, -1] / run.valid_trivial[0] for run in chosen)
+    assert high > 1.05 * low
+
+
+@pytest.mark.parametrize("answer", start.ANSWERS)
+def test_an_answer_is_kept_before_the_reader_knows_better(answer, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("RNNTIPS_LABBOOK", str(tmp_path / "book.jsonl"))
+    start.commit(answer)
+    assert capsys.readouterr().out == f"You said: {answer}. Now let us see.\n"
+    (kept,) = rt.labbook.LabBook().entries()
+    assert kept["kind"] == "note" and answer in kept["text"]
+
+
+def test_no_answer_yet_is_told_what_to_do_and_keeps_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("RNNTIPS_LABBOOK", str(tmp_path / "book.jsonl"))
+    start.commit("?")
+    assert "cannot tell" in capsys.readouterr().out
+    assert rt.labbook.LabBook().entries() == []
+
+
+@pytest.mark.parametrize("answer", ["a", "C", "", None, 1])
+def test_another_answer_is_refused_with_those_that_are_taken(answer):
+    with pytest.raises(rt.errors.BadArgument, match="'A', 'B', 'cannot tell'"):
+        start.commit(answer)

@@ -100,3 +100,62 @@ def test_log_ticks_lie_between_their_ends():
     assert figures.log_ticks(3, 600) == [5, 10, 20, 50, 100, 200, 500]
     assert figures.log_ticks(1, 20_000) == [1, 10, 100, 1000, 10_000]
     assert len(figures.log_ticks(0.35, 0.75)) >= 3
+
+
+@pytest.fixture(scope="module")
+def ten():
+    """Ten short runs on the record that the first page shows."""
+    task = rt.tasks.forecast(rt.series.co2())
+    return task, rt.train(rt.exercises.start.A.but(updates=30), task, seeds=range(10))
+
+
+def test_curves_are_shares_of_each_run_s_own_naive_error(ten):
+    _, runs = ten
+    ax = figures.curves({"A": runs, "B": runs.only([3])})
+    lines = ax.get_lines()
+    assert len(lines) == 10 + 1 + 1 + 1  # ten faint runs and their median, a single run, the naive line
+    share = 100 * runs.valid_score[:, 1:] / runs.valid_trivial[:, None]
+    np.testing.assert_allclose(lines[10].get_ydata(), np.median(share, 0))
+    np.testing.assert_allclose(lines[11].get_ydata(), share[3])
+    assert lines[10].get_linestyle() != lines[11].get_linestyle()
+    assert set(lines[12].get_ydata()) == {100}
+    png(ax)
+
+
+def test_the_pipeline_is_drawn_from_what_the_first_run_really_saw(ten):
+    task, runs = ten
+    ax = figures.pipeline(task, runs)
+    record, window, updates, seeds = ax.figure.axes
+    examples = task.examples(runs.recipes[0], 0)
+    np.testing.assert_array_equal(record.get_lines()[0].get_ydata(), task.record(0)[:, 0])
+    marked = {line.get_marker(): line for line in window.get_lines() if line.get_label()[0] != "_"}
+    shown = examples.inputs(examples.of(2)[:1])[0, -10:, 0]
+    read = next(line for line in window.get_lines() if line.get_label() == "changes read")
+    np.testing.assert_array_equal(read.get_ydata(), shown)
+    came = next(line for line in window.get_lines() if line.get_label() == "what came")
+    np.testing.assert_allclose(came.get_ydata(), examples.targets[examples.of(2)[0]], atol=1e-4)
+    assert marked["D"].get_label() == "forecast"
+    dots = updates.get_lines()[0].get_xydata()
+    first_epoch = dots[: len(examples.of(0)), 1]  # every training window, once
+    np.testing.assert_array_equal(np.sort(first_epoch), examples.times[examples.of(0)])
+    assert (np.unique(dots[:, 0], return_counts=True)[1] == runs.recipes[0].batch_size).all()
+    shares = 100 * (runs.test_score - runs.floor) / (runs.trivial - runs.floor)
+    np.testing.assert_allclose(seeds.get_lines()[2].get_xdata(), np.minimum(shares, 100))
+    png(ax)
+
+
+def test_no_text_of_the_pipeline_is_cut_off_or_in_the_way_of_another(ten):
+    ax = figures.pipeline(*ten)
+    ax.figure.canvas.draw()
+    whole = ax.figure.bbox
+    assert [len(each.get_title("left")) > 5 for each in ax.figure.axes] == [True] * 4
+    for each in ax.figure.axes:
+        legend = each.get_legend().get_texts() if each.get_legend() else []
+        titles = [title for title in (each.xaxis.label, each.yaxis.label) if title.get_text()]
+        texts = [*each.texts, *legend, *titles]
+        boxes = [text.get_window_extent() for text in texts]
+        for text, box in zip(texts, boxes, strict=True):
+            assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, text
+        for i, box in enumerate(boxes):
+            for j in range(i):
+                assert not box.overlaps(boxes[j]), (texts[i], texts[j])

@@ -12,14 +12,27 @@ import pytest
 import rnntips as rt
 
 BOOKS = books.books()
+PANELS = [path for path in BOOKS if "Panel(" in path.read_text(encoding="utf-8")]
 CORE = {"cells": 35, "words": 900, "lines": 120}
+SIZES = {"core": CORE, "own": CORE, "short": {"cells": 20, "words": 450, "lines": 120}}
 TAGS = {"exercise"}
+NOTHING_LEARNS = (
+    "columns = rt.update._columns\n"
+    "rt.update._columns = lambda record: (columns(record) * [0, 1, 1, 1]).astype('float32')"  # the learning rate first
+)
 SABOTAGE = {
-    "nothing learns": "columns = rt.update._columns\n"
-    "rt.update._columns = lambda record: (columns(record) * [0, 1, 1, 1]).astype('float32')",  # the learning rate first
-    "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
-    "rt.windows.SCALINGS['standard']))",
+    "00_start_here": {
+        "nothing learns": NOTHING_LEARNS,
+        "the seed is ignored": "from numpy import random\nmake = random.default_rng\n"
+        "random.default_rng = lambda key=None: make([0, *key[1:]] if isinstance(key, list) else key)",
+    },
+    "01_scaling": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
+        "rt.windows.SCALINGS['standard']))",
+    },
 }
+CASES = [(path, name) for path in BOOKS for name in SABOTAGE.get(path.stem, {})]
 
 
 @pytest.fixture(params=BOOKS, ids=lambda path: path.stem)
@@ -54,9 +67,10 @@ def test_every_cell_was_executed_without_errors_or_warnings(book):
 
 
 def test_a_lesson_keeps_its_size(book):
-    assert len(book.cells) <= CORE["cells"]
-    assert len(words(book)) <= CORE["words"]
-    assert sum(cell.source.count("\n") + 1 for cell in code(book)) <= CORE["lines"]
+    size = SIZES[book.metadata["rnntips"]["form"]]
+    assert len(book.cells) <= size["cells"]
+    assert len(words(book)) <= size["words"]
+    assert sum(cell.source.count("\n") + 1 for cell in code(book)) <= size["lines"]
     assert max(cell.source.count("\n") + 1 for cell in code(book)) <= 12
 
 
@@ -69,11 +83,12 @@ def test_cells_hide_nothing_and_ignore_nothing(book):
         assert not cell.source.rstrip().endswith(";")
 
 
-def test_nothing_above_the_panel_shows_a_result_and_results_below_start_folded(book):
+def test_nothing_above_the_question_shows_a_result_and_results_below_start_folded(book):
+    """The question is the panel, or on the first page the cell that takes an answer."""
     cells = code(book)
-    first = next(i for i, cell in enumerate(cells) if "Panel(" in cell.source)
+    first = next(i for i, cell in enumerate(cells) if "Panel(" in cell.source or "commit(" in cell.source)
     for cell in cells[:first]:
-        assert "compare(" not in cell.source and "study" not in cell.source and "record" not in cell.source
+        assert not any(word in cell.source for word in ("compare(", "study", "record", "seed", "assert"))
     for cell in cells[first:]:
         if any(word in cell.source for word in ("Panel(", "study", "compare(", "tip.", "figures.")):
             assert cell.metadata.get("jupyter", {}).get("outputs_hidden"), cell.source
@@ -87,7 +102,7 @@ def test_the_first_check_stands_in_the_first_third(book):
 def test_every_figure_and_every_printed_check_was_stored(book):
     for cell in code(book):
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
-        if cell.source.endswith((".figure", "study")):
+        if cell.source.endswith((".figure", "study", "both(study)")):
             assert "image/png" in kinds, cell.source
         if "print(" in cell.source:
             assert any(output.get("text", "").strip() for output in cell.outputs)
@@ -101,15 +116,29 @@ def test_no_claim_codes_on_the_readers_page(book):
 
 def test_front_matter_names_difficulty_minutes_and_prerequisites_that_exist(book):
     front = book.metadata["rnntips"]
-    assert front["difficulty"] in (1, 2, 3) and front["form"] in ("core", "short", "own")
+    assert front["difficulty"] in (1, 2, 3) and front["form"] in SIZES
     assert set(front["prerequisites"]) <= {path.stem for path in BOOKS}
     assert f"about {front['minutes']} minutes" in book.cells[0].source
 
 
-def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(book):
-    cells = [cell.source for cell in code(book) if "Panel(" in cell.source]
-    assert cells
-    for source in cells:
+def test_every_lesson_but_those_of_their_own_form_has_a_panel():
+    without = [path for path in BOOKS if path not in PANELS]
+    assert all(nbformat.read(path, as_version=4).metadata["rnntips"]["form"] == "own" for path in without)
+
+
+def test_the_first_page_asks_before_anything_gives_its_answer_away():
+    """Until the reader has committed, no word says that the two networks have anything in common."""
+    cells = nbformat.read(books.FOLDER / "00_start_here.ipynb", as_version=4).cells
+    asked = next(i for i, cell in enumerate(cells) if "commit(" in cell.source)
+    above = " ".join(cell.source for cell in cells[1:asked]).lower()
+    assert "cannot tell" in above and not re.search(r"\b(seeds?|same|equal|recipes?|chance)\b", above)
+    assert not cells[asked - 2].metadata.get("jupyter")  # the two curves are to be seen
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: path.stem)
+def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(path):
+    cells = code(nbformat.read(path, as_version=4))
+    for source in [cell.source for cell in cells if "Panel(" in cell.source]:
         names = {"rt": rt}
         exec(source.rpartition("\n")[0], names)
         panel = names["panel"]
@@ -134,12 +163,17 @@ def test_nbval_passes(path):
     assert re.search(rf"{len(code(nbformat.read(path, as_version=4)))} passed", result.stdout)
 
 
-@pytest.mark.parametrize("name", SABOTAGE)
+def test_every_notebook_has_its_sabotages(path):
+    """That nothing learns, and one more: that what it compares makes no difference to the engine."""
+    assert "nothing learns" in SABOTAGE[path.stem] and len(SABOTAGE[path.stem]) >= 2
+
+
+@pytest.mark.parametrize(("path", "name"), CASES, ids=[f"{path.stem}: {name}" for path, name in CASES])
 def test_sabotage_is_seen_by_the_first_check(path, tmp_path, name):
     """The unharmed notebook passes by the same command (`test_nbval_passes`)."""
     cells = code(nbformat.read(path, as_version=4))
     first = next(i for i, cell in enumerate(cells) if "\nassert " in cell.source)
-    copied = books.sabotaged(path, SABOTAGE[name], tmp_path)
+    copied = books.sabotaged(path, SABOTAGE[path.stem][name], tmp_path)
     result = books.check([copied], "-x")
     assert result.returncode == 1, result.stdout
     assert re.search(rf"::Cell {first}\b", result.stdout), result.stdout

@@ -1,5 +1,5 @@
-"""One module per lesson: a check that says what is off, staged hints, and the solution."""
+"""One module per lesson: what it asks, checks that say what is off, staged hints, and solutions."""
 
-from rnntips.exercises import scaling
+from rnntips.exercises import scaling, start
 
-__all__ = ["scaling"]
+__all__ = ["scaling", "start"]

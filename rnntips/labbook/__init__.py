@@ -2,7 +2,8 @@
 
 from rnntips.labbook.book import LabBook, new_experiment, note, own_book, run_entry, score
 from rnntips.labbook.guesses import GUESSES, Score, outcome, right
+from rnntips.labbook.lessons import lesson_map
 from rnntips.labbook.page import show
 
-__all__ = ["GUESSES", "LabBook", "Score", "new_experiment", "note", "outcome", "own_book", "right", "run_entry",
-           "score", "show"]  # fmt: skip
+__all__ = ["GUESSES", "LabBook", "Score", "lesson_map", "new_experiment", "note", "outcome", "own_book", "right",
+           "run_entry", "score", "show"]  # fmt: skip

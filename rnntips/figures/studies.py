@@ -1,21 +1,15 @@
-"""One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here.
-
-Figures are made without pyplot, so that a panel in another thread is never disturbed.
-"""
+"""Figures of studies and of a tip's record, and of what goes into them."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from io import BytesIO
 from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
-from PIL import Image
 
 from rnntips.evidence import interval, middle
+from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, log_ticks, plain
 from rnntips.runs import Runs
 from rnntips.study import Study
 from rnntips.tasks import Forecast
@@ -23,42 +17,7 @@ from rnntips.tips import Tip
 from rnntips.training import first_states, predict
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series",
-           "show"]  # fmt: skip
-
-# Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
-# the line style says the same as the colour.
-COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
-DASHES = {"baseline": "-", "variant": (0, (5, 2))}
-GREY = "#595959"
-DPI = 90
-PALETTE = 64  # colours of a stored figure: a third of the size, and no difference to see
-
-
-class Still(Figure):
-    """A figure that notebooks show without pyplot."""
-
-    def _repr_png_(self) -> bytes:
-        drawn, small = BytesIO(), BytesIO()
-        self.savefig(drawn, format="png")
-        few = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
-        few.save(small, format="png", optimize=True)
-        return small.getvalue()
-
-
-def _axes(count: int, width: float, height: float, **grid) -> list[Axes]:
-    figure = Still(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, count, squeeze=False, gridspec_kw=grid)[0]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return list(axes)
-
-
-def _plain(axis) -> None:
-    """Numbers as people write them; the default labels of log axes are mathtext, which is not thread-safe."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
-    axis.set_minor_formatter(NullFormatter())
+__all__ = ["both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
 
 def show(study: Study) -> None:
@@ -81,7 +40,7 @@ def show(study: Study) -> None:
 
 def both(study: Study, setting: str | None = None, title: str = "") -> Figure:
     """Loss bands and paired differences of one setting, side by side."""
-    left, right = _axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
+    left, right = axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
     loss_bands(study, setting, left)
     paired(study, setting, right)
     left.figure.suptitle(fill(title, 100), size=10)
@@ -95,29 +54,26 @@ def _span(seeds: np.ndarray) -> str:
 
 def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
     """The last steps before the validation part, of the record that one seed sees."""
-    ax = ax or _axes(1, 8.6, 2.2)[0]
+    ax = ax or axes(1, 8.6, 2.2)[0]
     values = task.record(seed)[:, 0]
     values = values[: int(TRAIN * len(values))][-steps:]
     ax.plot(np.arange(len(values)), values, color=COLORS["baseline"])
     ax.set(xlabel="step", ylabel=f"{task.series.name} ({task.unit})")
-    _plain(ax.yaxis)
+    plain(ax.yaxis)
     return ax
 
 
 def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
     """Validation error over updates: median, the middle 80 %, and every run faintly behind; log axes."""
-    ax = ax or _axes(1, 5.2, 3.1)[0]
+    ax = ax or axes(1, 5.2, 3.1)[0]
     setting = setting or next(iter(study.runs))
     for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
         scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
-        low, middle, high = np.percentile(scores, [10, 50, 90], axis=0)
-        ax.plot(x, scores.T, color=COLORS[side], alpha=0.15, linewidth=0.7)
-        ax.fill_between(x, low, high, color=COLORS[side], alpha=0.15, linewidth=0)
-        ax.plot(x, middle, color=COLORS[side], linestyle=DASHES[side], linewidth=2, label=name)
+        band(ax, side, x, scores, name)
     _bounds(ax, study.runs[setting][0])
     ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
-    _plain(ax.xaxis), _plain(ax.yaxis)
+    plain(ax.xaxis), plain(ax.yaxis)
     ax.set_yticks(log_ticks(*ax.get_ylim()))
     ax.legend(frameon=False, title=study.field)
     return ax
@@ -131,23 +87,16 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
         on: The Task or Series it was run on.
         steps: How many targets to show.
     """
-    ax = ax or _axes(1, 8.6, 2.4)[0]
+    ax = ax or axes(1, 8.6, 2.4)[0]
     for side, name, runs in zip(COLORS, study.names, next(iter(study.runs.values())), strict=True):
         predicted, truth = predict(runs.only([0]), on, steps)
         if side == "baseline":
             ax.plot(truth[0], color="#BFBFBF", linewidth=5, label="what came")
         ax.plot(predicted[0], color=COLORS[side], linestyle=DASHES[side], linewidth=1.5, label=name)
     ax.set(xlabel="steps of the test part", ylabel=f"{runs.setting} ({runs.unit})")
-    _plain(ax.yaxis)
+    plain(ax.yaxis)
     ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.2))
     return ax
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers; fewer over many decades, more within one."""
-    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    factors = [1, 1.5, 2, 3, 4, 5, 7] if high / low < 8 else [1, 2, 5] if high / low < 3000 else [1]
-    return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
 
 
 def _bounds(ax: Axes, runs: Runs) -> None:
@@ -160,7 +109,7 @@ def _bounds(ax: Axes, runs: Runs) -> None:
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
     """One dot a seed: how much higher or lower the variant's test error is; diamond, bar: median, 95 % interval."""
-    ax = ax or _axes(1, 3.4, 3.1)[0]
+    ax = ax or axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
     ax.axvspan(
         100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color="#000000", alpha=0.07, linewidth=0
@@ -191,7 +140,7 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     Returns:
         The right-hand axes; `ax.figure` holds both.
     """
-    left, right = _axes(2, 8.6, 0.55 * len(sides) + 1.2, width_ratios=[3, 2], wspace=0.05)
+    left, right = axes(2, 8.6, 0.55 * len(sides) + 1.2, width_ratios=[3, 2], wspace=0.05)
     for row, (_label, (recipe, task)) in enumerate(reversed(sides.items())):
         examples = task.examples(recipe, seeds[0])
         fed = examples.signal[: examples.starts[examples.of(0)[-1]], 0]
@@ -204,7 +153,7 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     left.set(yticks=range(len(sides)), yticklabels=[*reversed(sides)], xlabel="values fed to the network")
     left.set_xticks([-10, -1, 0, 1, 10, 1000, 30000])
     right.set(xscale="log", yticks=[], xlabel="spread of states between windows", xlim=(6e-5, 1))
-    _plain(left.xaxis), _plain(right.xaxis)
+    plain(left.xaxis), plain(right.xaxis)
     right.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["≤ 0.0001", "0.001", "0.01", "0.1", "1"])
     for ax in (left, right):
         ax.set_ylim(-0.6, len(sides) - 0.4)
@@ -229,7 +178,7 @@ def findings(rows: Sequence[tuple], smallest: float, ax: Axes | None = None) -> 
         rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
         smallest: Change that matters, for the grey band.
     """
-    ax, rows = ax or _axes(1, 8.6, 0.24 * len(rows) + 0.8)[0], rows[::-1]
+    ax, rows = ax or axes(1, 8.6, 0.24 * len(rows) + 0.8)[0], rows[::-1]
     ax.axvspan(-100 * smallest, 100 * smallest, color="black", alpha=0.07, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
     for row, (_, typical, ends, whole) in enumerate(rows):
