@@ -12,6 +12,7 @@ from rnntips.windows import Examples, batches
 
 __all__ = ["Feed", "Masks"]
 
+LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
 
 
@@ -21,10 +22,11 @@ class Feed:
     def __init__(self, record: Runs, examples: list[Examples]):
         recipe, device = record.recipes[0], record.device
         self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
+        self.steps, self.head = examples[0].steps, examples[0].head
         lengths = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
-        self.time = torch.arange(examples[0].steps, device=device)[:, None]
+        self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
         self._scored: dict[int, tuple] = {}
@@ -55,13 +57,16 @@ class Feed:
         return self._windows(self._fill(self.begins[:, columns], width)), self._fill(self.targets[:, columns], width)
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
+        """Predictions and truth of a part's fixed subset, in the task's unit (logits of classes), each (R, n, K)."""
         if part not in self._scored:
             self._scored[part] = self._score(part)
         passes, spread, offset, truth = self._scored[part]
         with torch.no_grad():
             scaled = torch.cat([network(self._windows(begins)) for begins in passes], 1)
-        return scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64) * spread + offset, truth
+        outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
+        if self.examples[0].classes and self.head == "linear+mse":
+            return logits(outputs), truth
+        return outputs * spread + offset, truth
 
     def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
         """Places of a part's fixed subset, pass by pass; what its predictions are times and plus; and the truth."""
@@ -95,6 +100,11 @@ class Masks:
         shape = (self.layers, windows, 1, self.width)
         rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
         return list(torch.tensor(np.stack(rows), dtype=torch.float32, device=self.device).unbind(1))
+
+
+def logits(outputs: np.ndarray) -> np.ndarray:
+    """Least squares on one-hot rows estimates the classes' shares, (…, K); these are their logarithms."""
+    return np.log(np.clip(outputs, LEAST, 1))
 
 
 def aligned(batch: int, width: int) -> int:

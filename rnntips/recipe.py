@@ -5,7 +5,7 @@ from typing import Any
 
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
+from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
 
@@ -74,6 +74,8 @@ class Recipe:
         input_scaling, target_scaling: See `rnntips.windows.fit_scaler`.
         target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
             None: `"change"` if the series is trending, else `"level"`.
+        head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
+            `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
         batch_size: Windows per update (B).
         order: `"shuffled"` every epoch, `"once"`, or by `"time"`.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
@@ -100,6 +102,7 @@ class Recipe:
     input_scaling: str = "standard"
     target_scaling: str = "standard"
     target: str | None = None
+    head: str | None = None
     batch_size: int = 16
     order: str = "shuffled"
     optimizer: str = "adam"
@@ -123,7 +126,7 @@ class Recipe:
         self._resolve_budget()
         for name, known in _NAMES.items():
             value = getattr(self, name)
-            if not (isinstance(value, str) and value in known) and not (name == "target" and value is None):
+            if not (isinstance(value, str) and value in known) and not (name in _ASKED and value is None):
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
@@ -185,7 +188,8 @@ class Recipe:
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
-          "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
+          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
+_ASKED = ("target", "head")  # None leaves these to the task
 _RANGES = {
     "lr": (0, False, float("inf")),
     "momentum": (0, True, 1),

@@ -66,6 +66,7 @@ class Forecast:
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
+        need_values(recipe, self.name, self.unit)
         values = self.record(seed)
         trending = self.series.trending
         return cut(
@@ -111,6 +112,23 @@ class Forecast:
             return trivial, self.series.floor(recipe.horizon), naive(1)
         lags = min(2 * (self.series.period or 16), int(examples.times[0]) - recipe.horizon + 1)
         return trivial, min(linear_error(values, examples, lags, recipe.horizon), 0.9 * trivial), naive(1)
+
+
+def need_values(recipe, name: str, unit: str) -> None:
+    """Raise if the recipe's readout gives classes where values are asked for."""
+    if recipe.head == "softmax+nll":
+        raise BadArgument(
+            f'head="softmax+nll" names classes, and {name} asks for values in {unit or "units"}. '
+            'Use head="linear+mse", or leave it out.'
+        )
+
+
+def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean negative log likelihood of each run in nats; one-hot truth, both of shape (R, n, K); returns (R,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverged scores infinity or NaN
+        relative = logits - logits.max(2, keepdims=True)
+        likely = relative - np.log(np.exp(relative).sum(2, keepdims=True))
+        return -np.where(truth > 0, likely, 0).sum(2).mean(1)
 
 
 def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = None) -> Forecast:

@@ -16,6 +16,7 @@ from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
+from rnntips.windows import HEADS
 
 __all__ = ["Happened", "updater"]
 
@@ -32,11 +33,18 @@ def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
     usual = not network.dense and not any(recipe.dropout for recipe in record.recipes)
-    small = 4 * recipe.batch_size * recipe.past * network.kept_values < KEPT
+    small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
         return InTorch(record, network, feed, state)
     return Compiled(fused, record, network, feed, state)
+
+
+def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of every window (R, B), from outputs and targets (R, B, K)."""
+    if head == "softmax+nll":
+        return -(targets * outputs.log_softmax(2)).sum(2)
+    return (outputs - targets).square().mean(2)
 
 
 def _columns(record: Runs) -> np.ndarray:
@@ -56,9 +64,9 @@ class InTorch:
 
     def __call__(self, update: int) -> Happened:
         inputs, targets = self.feed.batch(update)
-        errors = self.network(inputs, self.masks.draw(inputs.shape[1])) - targets
-        losses = (errors.square().mean(2) * self.feed.share).sum(1)
-        gradient = self.network.gradient(losses.sum())
+        outputs = self.network(inputs, self.masks.draw(inputs.shape[1]))
+        loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
+        gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
@@ -66,7 +74,7 @@ class InTorch:
             rule, count = RULES[self.recipe.optimizer], self.before + update + 1
             step = rule.step(self.state, gradient, self.lr, self.momentum, count)
             weights += step
-            happened = torch.stack([losses, norm, step.norm(dim=1) / weights.norm(dim=1)])
+            happened = torch.stack([loss, norm, step.norm(dim=1) / weights.norm(dim=1)])
         return Happened(*happened.cpu().numpy())
 
 
@@ -77,7 +85,7 @@ class Compiled:
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
         self.update = fused(
-            network.cell, network.layers, network.width, recipe.past, recipe.batch_size,
+            HEADS.index(feed.head), network.cell, network.layers, network.width, feed.steps, recipe.batch_size,
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
 
-__all__ = ["SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
@@ -18,6 +18,7 @@ HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
 
 TARGETS = ("level", "change")
+HEADS = ("linear+mse", "softmax+nll")  # what the readout gives, and the training loss of it
 
 
 def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,12 +79,13 @@ def lagged_differences(target: np.ndarray, lags: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs.
+    """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs or classes.
 
     Windows overlap, so they are kept as one signal and the place where each begins:
     window i is `signal[starts[i] : starts[i] + steps]`.
 
-    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against.
+    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. Of classes,
+    targets and truth are one-hot rows, and predictions are logits.
     """
 
     signal: np.ndarray  # (L, C) float32, scaled
@@ -95,6 +97,8 @@ class Examples:
     truth: np.ndarray  # (N, K) unit
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test
+    head: str = "linear+mse"  # one of HEADS
+    classes: bool = False  # whether the task is to name one of K classes
 
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
         """Indices of one part's windows; at most so many, evenly spread over time."""

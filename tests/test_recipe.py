@@ -13,6 +13,7 @@ RECIPE = rt.Recipe()
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "past": 9, "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
+    "head": "softmax+nll",
     "optimizer": "sgd", "lr": 0.5, "momentum": 0.9, "clip": "value", "clip_norm": 2.0, "weight_decay": 0.1,
     "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
@@ -68,8 +69,8 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "past", "features", "batch_size", "optimizer", "clip", "dropout",
-             "updates"}  # fmt: skip
+    alone = {"cell", "layers", "width", "dense", "past", "features", "head", "batch_size", "optimizer", "clip",
+             "dropout", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
