@@ -35,7 +35,8 @@ class Feed:
             train = example.of(0)
             done, needed = record.updates_before * recipe.batch_size, record.updates * recipe.batch_size
             rng = stream("order", record.setting, seed)
-            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng)[done:]]
+            labels = example.labels(train)
+            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng, labels)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets[chosen])
         self.begins = torch.tensor(np.stack(begins), device=device)  # (R, U·B)

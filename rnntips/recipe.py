@@ -35,11 +35,11 @@ class Budget:
     def __repr__(self) -> str:
         return f"{self.amount} {self.of}"
 
-    def in_updates(self, batch_size: int, past: int, windows: int) -> int:
+    def in_updates(self, batch_size: int, steps: int, windows: int) -> int:
         """Updates for batches of this size, windows of this length and so many training windows."""
         if self.of == "updates":
             return self.amount
-        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / past
+        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / steps
         return max(1, round(windows_seen / batch_size))
 
 
@@ -67,7 +67,7 @@ class Recipe:
         layers: Recurrent layers on top of each other.
         width: Units of each layer (H).
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
-        past: Steps a window looks back (T).
+        past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
             series asks for, `"differences:1"` if it is trending, else `"levels"`.
@@ -77,7 +77,7 @@ class Recipe:
         head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
             `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
         batch_size: Windows per update (B).
-        order: `"shuffled"` every epoch, `"once"`, or by `"time"`.
+        order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
@@ -162,9 +162,9 @@ class Recipe:
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
 
-    def updates_for(self, windows: int) -> int:
-        """Updates of a run that has so many training windows."""
-        return self.updates or self.budget.in_updates(self.batch_size, self.past, windows)
+    def updates_for(self, windows: int, steps: int | None = None) -> int:
+        """Updates of a run that has so many training windows, of `past` steps if the task has no other length."""
+        return self.updates or self.budget.in_updates(self.batch_size, steps or self.past, windows)
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""

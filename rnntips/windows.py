@@ -115,6 +115,10 @@ class Examples:
         """Windows as the network gets them, shape (n, T, C)."""
         return self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
 
+    def labels(self, indices: np.ndarray) -> np.ndarray | None:
+        """Classes by number, (n,); None if the task is not to name any."""
+        return self.targets[indices].argmax(1) if self.classes else None
+
 
 def cut(
     values: np.ndarray,
@@ -199,14 +203,20 @@ def difference_lags(features: str) -> int:
     raise BadArgument(f'features={features!r} is neither "levels" nor "differences:K" with K of at least 1.')
 
 
-def batches(order: str, count: int, needed: int, rng: np.random.Generator) -> np.ndarray:
+def batches(
+    order: str, count: int, needed: int, rng: np.random.Generator, labels: np.ndarray | None = None
+) -> np.ndarray:
     """`needed` window numbers below `count`, epoch after epoch, as one stream that any batch size cuts.
 
-    `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order.
+    `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order, and
+    `"class"` sorts what `"shuffled"` gives by the windows' `labels` (count,): in every epoch class after class.
     """
     epochs = -(-needed // count)
     if order == "shuffled":
         stream = [rng.permutation(count) for _ in range(epochs)]
+    elif order == "class":
+        need_labels(labels)
+        stream = [mixed[labels[mixed].argsort(kind="stable")] for mixed in map(rng.permutation, [count] * epochs)]
     elif order == "once":
         stream = [rng.permutation(count)] * epochs
     elif order == "time":
@@ -216,4 +226,12 @@ def batches(order: str, count: int, needed: int, rng: np.random.Generator) -> np
     return np.concatenate(stream)[:needed]
 
 
-ORDERS = ("once", "shuffled", "time")
+def need_labels(labels: np.ndarray | None) -> None:
+    """Raise if there are no classes to sort by."""
+    if labels is None:
+        raise BadArgument(
+            'order="class" sorts windows by their class, and this task has none. Use order="time" or "shuffled".'
+        )
+
+
+ORDERS = ("class", "once", "shuffled", "time")

@@ -13,7 +13,9 @@ import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.feed import LEAST, logits
 from rnntips.models import initial_weights
-from rnntips.tasks import SPIKE_SIZE, Forecast, as_settings, forecast, nats, stream
+from rnntips.tasks import Forecast, as_settings, forecast, stream
+from rnntips.tasks.forecasts import SPIKE_SIZE
+from rnntips.tasks.task import nats
 from rnntips.windows import SCORED
 
 RAW = rt.Recipe(past=9, horizon=2, input_scaling="none", updates=2, width=4, batch_size=4)

@@ -1,0 +1,217 @@
+"""Tasks that are no forecasts: their data, the naive score, the floor, and that networks learn them."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import rnntips as rt
+from rnntips.errors import BadArgument
+from rnntips.store import key
+from rnntips.tasks import Digits, as_settings
+from rnntips.training import train_stack
+
+SHORT = rt.Recipe(updates=6, width=6, batch_size=5, past=9)
+ARRAYS = ("train_loss", "valid_score", "test_scores", "gradient_norm", "weights", "trivial", "floor")
+TASKS = {
+    "digits": rt.tasks.digits(),
+    "digits by rows": rt.tasks.digits(rows=True),
+}
+CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
+every_task = pytest.mark.parametrize("name", TASKS)
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in ARRAYS)
+
+
+# --- what holds for all of them
+
+
+@every_task
+def test_a_task_is_named_by_its_settings_and_travels(name):
+    """As `on=` it is a setting of its own name, and a pickled copy is equal."""
+    assert [name] == list(as_settings(TASKS[name]))
+    assert pickle.loads(pickle.dumps(TASKS[name])) == TASKS[name]
+
+
+@every_task
+def test_data_belong_to_the_seed_and_not_to_the_recipe(name):
+    """Both sides see the same windows and targets; another seed sees others."""
+    otherwise = SHORT.but(cell="lstm", width=9, lr=0.5, horizon=4)
+    first, again, other = (TASKS[name].examples(r, seed) for r, seed in [(SHORT, 3), (otherwise, 3), (SHORT, 4)])
+    for part in ("signal", "starts", "targets", "truth", "part"):
+        np.testing.assert_array_equal(getattr(first, part), getattr(again, part))
+    assert not np.array_equal(first.signal, other.signal) or not np.array_equal(first.targets, other.targets)
+
+
+@every_task
+def test_no_window_is_in_two_parts(name):
+    """All windows are drawn for one part, the parts follow each other, and none reaches into the next."""
+    found = TASKS[name].examples(SHORT, 0)
+    assert np.array_equal(found.part, np.sort(found.part)) and {0, 1, 2} == set(found.part.tolist())
+    ends = [found.starts[found.of(part)].max() + found.steps for part in (0, 1)]
+    begins = [found.starts[found.of(part)].min() for part in (1, 2)]
+    assert ends[0] <= begins[0] and ends[1] <= begins[1]
+    assert np.isfinite(found.signal).all() and np.abs(found.signal).max() < 6
+
+
+@every_task
+@pytest.mark.parametrize("change", [{}, {"dropout": 0.3}, {"cell": "tanh", "layers": 2}], ids=str)
+def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(name, change):
+    recipe = SHORT.but(**change)
+    company = rt.train(recipe, TASKS[name], range(12))
+    for seeds in ([7], [7, 3], [1, 7, 11]):
+        found = rt.train(recipe, TASKS[name], seeds)
+        for row, seed in enumerate(seeds):
+            assert same(found.only([row]), company.only([seed]))
+
+
+@every_task
+def test_sides_start_alike_and_read_alike(name):
+    """Sides that differ in the learning rate have the same first loss, and each is what it is alone."""
+    sides = [SHORT.but(lr=1e-6), SHORT.but(lr=0.1)]
+    stack = train_stack([side for side in sides for _ in range(2)], TASKS[name], [0, 1, 0, 1])
+    np.testing.assert_array_equal(stack.train_loss[:2, 0], stack.train_loss[2:, 0])
+    assert stack.train_loss[0, 0] != stack.train_loss[1, 0]
+    assert same(stack.only([2, 3]), rt.train(sides[1], TASKS[name], [0, 1]))
+
+
+@every_task
+def test_runs_are_stored_under_names_of_their_own(name):
+    """Tasks, seeds, heads and lengths are told apart; the same run has the same name."""
+    head = "softmax+nll" if name in CLASSES else "linear+mse"
+    keys = [key(SHORT, task, 0, "cpu") for task in TASKS.values()]
+    keys += [key(SHORT, TASKS[name], 1, "cpu"), key(SHORT.but(head=head), TASKS[name], 0, "cpu")]
+    assert len(keys) == len(set(keys))
+    assert key(SHORT, TASKS[name], 0, "cpu") in keys
+
+
+@every_task
+def test_the_floor_lies_below_trivial_and_a_network_between(name):
+    """Before training nobody is at the floor; the bounds do not depend on the network."""
+    task = TASKS[name]
+    trivial, floor, valid = task.bounds(SHORT, 2)
+    assert 0 <= floor < trivial and floor < valid
+    assert (trivial, floor, valid) == task.bounds(SHORT.but(cell="tanh", width=3, head=None), 2)
+    runs = rt.train(SHORT.but(lr=1e-6), task, [2])
+    assert runs.test_score[0] > floor and np.isfinite(runs.valid_score).all()
+    assert (runs.trivial, runs.floor, runs.valid_trivial) == ([trivial], [floor], [valid])
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_trivial_is_the_best_that_one_answer_to_all_windows_can_do(name):
+    """Trained without inputs, on many windows, a readout bias comes to the trivial score of the scored windows."""
+    found = TASKS[name].examples(SHORT, 0)
+    guess = TASKS[name].guess(found)
+    truth = found.truth[found.scored(2)].reshape(-1, found.truth.shape[-1])
+    share = np.exp(guess) / np.exp(guess).sum()
+    assert TASKS[name].bounds(SHORT, 0)[0] == pytest.approx(-np.mean(np.log(share[truth.argmax(1)])))
+    learned = found.targets[found.of(0)].reshape(-1, found.truth.shape[-1]).mean(0)
+    np.testing.assert_allclose(share, learned, atol=0.02)
+
+
+@every_task
+@pytest.mark.parametrize(("field", "value"), [("features", "differences:1"), ("target", "change")])
+def test_what_only_forecasts_have_is_refused(name, field, value):
+    """The message names the field, the task and what to do."""
+    with pytest.raises(BadArgument, match=rf"{field}='.*' is for forecasts, and {name} is none. Leave {field} out"):
+        rt.train(SHORT.but(**{field: value}), TASKS[name], [0])
+
+
+@every_task
+@pytest.mark.parametrize("change", [{"input_scaling": "none"}, {"target_scaling": "none"}])
+def test_a_field_that_changes_nothing_cannot_be_compared(name, change):
+    with pytest.raises(BadArgument, match=rf"{next(iter(change))} changes nothing on {name}"):
+        rt.compare(SHORT, SHORT.but(**change), TASKS[name], range(2))
+
+
+# --- digits
+
+
+def test_a_digit_by_pixels_and_by_rows_is_the_same_image():
+    """64 steps of one value or 8 of eight, between 0 and 1, in reading order."""
+    pixels, rows = (rt.tasks.digits(rows=r).draw(9, np.random.default_rng(5)) for r in (False, True))
+    assert (pixels.steps, pixels.signal.shape[1], rows.steps, rows.signal.shape[1]) == (64, 1, 8, 8)
+    images = rows.inputs(np.arange(1797))
+    np.testing.assert_array_equal(pixels.inputs(np.arange(1797)).reshape(1797, 8, 8), images)
+    np.testing.assert_array_equal(pixels.targets, rows.targets)
+    assert (images.min(), images.max()) == (0, 1)
+    counts = [len(rows.of(part)) for part in range(3)]
+    assert counts == [1078, 359, 360] and rows.targets.sum() == 1797
+
+
+def test_the_nearest_other_digit_is_right_as_often_as_the_floor_supposes():
+    images = rt.tasks.digits().draw(9, np.random.default_rng(0))
+    flat, labels = images.signal.reshape(1797, 64).astype(float), images.labels(np.arange(1797))
+    squares = np.sum(flat**2, axis=1)
+    distances = squares[:, None] + squares - 2 * np.einsum("ik,jk->ij", flat, flat)
+    np.fill_diagonal(distances, np.inf)
+    right = np.mean(labels == labels[distances.argmin(1)])
+    assert right == pytest.approx(0.988, abs=0.0005)
+    assert Digits().floor(images) == pytest.approx(
+        -(right * np.log(right) + (1 - right) * np.log((1 - right) / 9)), rel=0.03
+    )
+
+
+def test_class_frequencies_of_digits_cost_about_ln_10():
+    for seed in range(3):
+        assert rt.tasks.digits().bounds(SHORT, seed)[0] == pytest.approx(np.log(10), abs=0.03)
+
+
+def test_sorting_digits_by_class_feeds_class_after_class():
+    """Every epoch has every window once, in the classes' order, and not twice in the same order within a class."""
+    recipe = rt.Recipe(batch_size=11, updates=196, order="class", past=9)  # 196 · 11 = 2 · 1078
+    task = rt.tasks.digits(rows=True)
+    record, example = rt.Runs(), task.examples(recipe, 0)
+    record.begin([recipe], task, [0], 1078, "cpu")
+    begins = rt.feed.Feed(record, [example]).begins[0].reshape(2, 1078).numpy() // 8
+    for epoch in begins:
+        assert np.array_equal(np.sort(epoch), example.of(0))
+        assert (np.diff(example.labels(epoch)) >= 0).all()
+    assert not np.array_equal(*begins)
+
+
+def test_windows_without_classes_cannot_be_sorted_by_them():
+    with pytest.raises(BadArgument, match=r'order="class" sorts windows by their class, and this task has none'):
+        rt.compare(SHORT, SHORT.but(order="class"), rt.series.sines(600), range(2))
+
+
+def test_sorted_digits_are_learned_worse_than_shuffled_ones():
+    shuffled = rt.Recipe(updates=150, width=16, batch_size=16)
+    study = rt.compare(shuffled, shuffled.but(order="class"), rt.tasks.digits(rows=True), range(10))
+    assert study.verdict == "WORSE"
+
+
+# --- learning
+
+
+@pytest.mark.parametrize("head", [None, "linear+mse"])
+def test_a_small_network_learns_digits_by_rows(head):
+    """A quarter of the naive loss after 300 updates; a linear readout is judged by likelihood as well."""
+    runs = rt.train(rt.Recipe(updates=300, width=24, lr=0.01, head=head), TASKS["digits by rows"], range(4))
+    assert (runs.test_score < 0.27 * runs.trivial).all() and (runs.test_score > runs.floor).all()
+    assert runs.unit == "nats"
+
+
+# --- lengths
+
+
+def test_tokens_count_the_tasks_own_steps():
+    """10,000 steps are 10,000 / (5 · 64) updates on pixels and 10,000 / (5 · 8) on rows, whatever `past` is."""
+    recipe = rt.Recipe(budget=rt.tokens(10_000), width=4, batch_size=5, past=1)
+    for name, steps in (("digits", 64), ("digits by rows", 8)):
+        assert rt.train(recipe, TASKS[name], [0]).updates == round(10_000 / 5 / steps)
+
+
+@pytest.mark.parametrize("name", ["digits"])
+def test_past_changes_nothing_where_the_task_has_its_own_length(name):
+    assert same(*(rt.train(SHORT.but(past=past), TASKS[name], [0]) for past in (1, 50)))
+    with pytest.raises(BadArgument, match=f"past changes nothing on {name}, which makes its own windows"):
+        rt.compare(SHORT, SHORT.but(past=20), TASKS[name], range(2))
+
+
+def test_classes_are_not_shown_as_a_forecast():
+    runs = rt.train(SHORT, TASKS["digits by rows"], [0])
+    with pytest.raises(BadArgument, match="digits by rows does not ask for one value a window"):
+        rt.training.predict(runs, TASKS["digits by rows"], 5)
