@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from PIL import Image
 
-from rnntips.evidence import interval, middle
+from rnntips.evidence import LEAST, interval, middle
 from rnntips.runs import Runs
 from rnntips.study import Study
 from rnntips.tasks import Forecast
@@ -111,6 +111,7 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
         scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
+        scores = np.maximum(scores, LEAST * runs.valid_trivial[:, None])  # the axis has no 0
         low, middle, high = np.percentile(scores, [10, 50, 90], axis=0)
         ax.plot(x, scores.T, color=COLORS[side], alpha=0.15, linewidth=0.7)
         ax.fill_between(x, low, high, color=COLORS[side], alpha=0.15, linewidth=0)
@@ -152,10 +153,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def _bounds(ax: Axes, runs: Runs) -> None:
     for name, value in {"naive = 100 %": runs.valid_trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
-        ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
-        ax.annotate(name, (0.99, value), color=GREY, size=8, bbox=box, **place)
+        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right"}
+        if value > 0:
+            ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
+            ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="center", **place)
+        else:  # a logarithmic axis never gets there
+            ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:

@@ -16,6 +16,8 @@ ARRAYS = ("train_loss", "valid_score", "test_scores", "gradient_norm", "weights"
 TASKS = {
     "digits": rt.tasks.digits(),
     "digits by rows": rt.tasks.digits(rows=True),
+    "adding 2": rt.tasks.adding(2),
+    "adding 11": rt.tasks.adding(11),
 }
 CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -183,7 +185,52 @@ def test_sorted_digits_are_learned_worse_than_shuffled_ones():
     assert study.verdict == "WORSE"
 
 
+# --- adding
+
+
+@pytest.mark.parametrize("length", [2, 3, 10])
+def test_the_two_marked_numbers_of_adding_make_its_target(length):
+    """Two marks, one in each half, and the target is their sum: read off the windows, one by one."""
+    task = rt.tasks.adding(length)
+    found = task.examples(SHORT, 1)
+    windows = found.inputs(np.arange(len(found.starts)))
+    assert windows.shape == (3000 + 64 + 192, length, 2)
+    for window, target in zip(windows[::50], found.truth[::50], strict=True):
+        first, second = np.flatnonzero(window[:, 1])
+        assert 0 <= first < length // 2 <= second < length
+        assert target[0] == pytest.approx(window[first, 0] + window[second, 0], abs=1e-6)
+    where = windows[:, :, 1].sum(0)
+    assert where.sum() == 2 * len(windows) and (where > 0).all()
+    assert 0 <= windows.min() and windows.max() <= 1
+
+
+def test_always_answering_1_errs_by_about_the_root_of_a_sixth():
+    bounds = np.array([rt.tasks.adding(10).bounds(SHORT, seed) for seed in range(20)])
+    np.testing.assert_allclose(bounds[:, [0, 2]].mean(0), np.sqrt(1 / 6), rtol=0.02)
+    assert (bounds[:, 1] == 0).all()
+    found = rt.tasks.adding(10).examples(SHORT, 0)
+    assert bounds[0, 0] == pytest.approx(np.sqrt(np.mean((found.truth[found.scored(2)] - 1) ** 2)))
+
+
+@pytest.mark.parametrize("length", [1, 0, -3, 2.5, True, "10", None])
+def test_a_length_that_has_no_halves_is_refused(length):
+    with pytest.raises(BadArgument, match=r"T=.*a whole number of at least 2"):
+        rt.tasks.adding(length)
+
+
+def test_values_cannot_be_named_by_classes():
+    with pytest.raises(BadArgument, match=r"adding 2 asks for values in units. Use head=\"linear\+mse\""):
+        rt.train(SHORT.but(head="softmax+nll"), TASKS["adding 2"], [0])
+    with pytest.raises(BadArgument, match='order="class"'):
+        rt.train(SHORT.but(order="class"), TASKS["adding 2"], [0])
+
+
 # --- learning
+
+
+def test_a_small_network_solves_adding_of_ten_numbers():
+    runs = rt.train(rt.Recipe(updates=300, width=24, lr=0.01), rt.tasks.adding(10), range(4))
+    assert (runs.test_score < 0.1).all() and runs.unit == "units"
 
 
 @pytest.mark.parametrize("head", [None, "linear+mse"])
@@ -200,11 +247,11 @@ def test_a_small_network_learns_digits_by_rows(head):
 def test_tokens_count_the_tasks_own_steps():
     """10,000 steps are 10,000 / (5 · 64) updates on pixels and 10,000 / (5 · 8) on rows, whatever `past` is."""
     recipe = rt.Recipe(budget=rt.tokens(10_000), width=4, batch_size=5, past=1)
-    for name, steps in (("digits", 64), ("digits by rows", 8)):
+    for name, steps in (("digits", 64), ("digits by rows", 8), ("adding 2", 2)):
         assert rt.train(recipe, TASKS[name], [0]).updates == round(10_000 / 5 / steps)
 
 
-@pytest.mark.parametrize("name", ["digits"])
+@pytest.mark.parametrize("name", ["digits", "adding 11"])
 def test_past_changes_nothing_where_the_task_has_its_own_length(name):
     assert same(*(rt.train(SHORT.but(past=past), TASKS[name], [0]) for past in (1, 50)))
     with pytest.raises(BadArgument, match=f"past changes nothing on {name}, which makes its own windows"):

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from rnntips.errors import BadArgument
 from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
+from rnntips.tasks.memory import Adding, adding
 from rnntips.tasks.task import Probe, stream
 
-__all__ = ["Digits", "Forecast", "Probe", "as_settings", "digits", "forecast", "stream"]
+__all__ = ["Adding", "Digits", "Forecast", "Probe", "adding", "as_settings", "digits", "forecast", "stream"]
 
 
 def as_settings(on) -> dict[str, Forecast | Probe]:
