@@ -18,6 +18,9 @@ TASKS = {
     "digits by rows": rt.tasks.digits(rows=True),
     "adding 2": rt.tasks.adding(2),
     "adding 11": rt.tasks.adding(11),
+    "recall 4": rt.tasks.recall(4),
+    "recall 5": rt.tasks.recall(5),
+    "recall 5 of 3": rt.tasks.recall(5, symbols=3),
 }
 CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -225,7 +228,43 @@ def test_values_cannot_be_named_by_classes():
         rt.train(SHORT.but(order="class"), TASKS["adding 2"], [0])
 
 
+# --- recall
+
+
+@pytest.mark.parametrize(("length", "symbols"), [(1, 2), (5, 8), (12, 3)])
+def test_recall_shows_its_symbol_first_and_nowhere_else(length, symbols):
+    """A symbol, distractors, the signal; the target is the first step; one thing at a time."""
+    found = rt.tasks.recall(length, symbols).examples(SHORT, 2)
+    windows = found.inputs(np.arange(len(found.starts)))
+    assert windows.shape == (3256, length + 2, symbols + 3)
+    assert {0, 1} == set(np.unique(windows)) and (windows.sum(2) == 1).all()
+    np.testing.assert_array_equal(windows[:, 0, :symbols], found.targets)
+    assert (windows[:, -1, -1] == 1).all()
+    distractors = windows[:, 1:-1, symbols : symbols + 2]
+    assert (distractors.sum(2) == 1).all() and abs(distractors[..., 0].mean() - 0.5) < 0.05
+    np.testing.assert_allclose(found.targets.mean(0), 1 / symbols, atol=0.03)
+
+
+def test_a_guess_at_recall_costs_the_logarithm_of_the_symbols():
+    for symbols in (2, 8):
+        trivial, floor, valid = rt.tasks.recall(3, symbols).bounds(SHORT, 0)
+        assert (trivial, valid) == pytest.approx([np.log(symbols)] * 2) and floor == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [((0,), "L=0"), ((2.5,), "L=2.5"), ((5, 1), "symbols=1"), ((5, "a"), "symbols='a'")]
+)
+def test_recall_refuses_what_is_no_length(arguments, words):
+    with pytest.raises(BadArgument, match=f"{words}: a whole number of at least"):
+        rt.tasks.recall(*arguments)
+
+
 # --- learning
+
+
+def test_a_small_network_recalls_a_symbol_over_five_steps():
+    runs = rt.train(rt.Recipe(updates=300, width=24, lr=0.02), rt.tasks.recall(5), range(4))
+    assert (runs.test_score < 0.1 * np.log(8)).all() and runs.unit == "nats"
 
 
 def test_a_small_network_solves_adding_of_ten_numbers():

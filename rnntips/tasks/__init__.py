@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from rnntips.errors import BadArgument
 from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
-from rnntips.tasks.memory import Adding, adding
+from rnntips.tasks.memory import Adding, Recall, adding, recall
 from rnntips.tasks.task import Probe, stream
 
-__all__ = ["Adding", "Digits", "Forecast", "Probe", "adding", "as_settings", "digits", "forecast", "stream"]
+__all__ = ["Adding", "Digits", "Forecast", "Probe", "Recall", "adding", "as_settings", "digits", "forecast", "recall",
+           "stream"]  # fmt: skip
 
 
 def as_settings(on) -> dict[str, Forecast | Probe]:

@@ -8,7 +8,7 @@ from rnntips.errors import need_whole
 from rnntips.tasks.task import Probe, separate
 from rnntips.windows import SCORED, Examples
 
-__all__ = ["Adding", "adding"]
+__all__ = ["Adding", "Recall", "adding", "recall"]
 
 WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; more than are scored would be drawn for nothing
 
@@ -53,3 +53,46 @@ class Adding(Probe):
     def guess(self, examples: Examples) -> np.ndarray:
         """1, the mean of two numbers' sum."""
         return np.ones(1)
+
+
+def recall(L: int, symbols: int = 8) -> "Recall":
+    """Keep one symbol in mind for L steps.
+
+    The first step shows one of so many symbols, then come L steps of two distractors in random order, then the
+    signal to answer: name the symbol. L + 2 steps, one channel for each symbol, distractor and the signal. Scored in
+    nats; trivial is ln(symbols), the price of any guess; the floor is 0. Every seed draws 3,000 windows to train on.
+    `Recipe.past` says nothing here.
+
+    Raises:
+        BadArgument: L below 1, or fewer than 2 symbols.
+
+    Source: after Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 2.
+    """
+    need_whole("L", L, 1)
+    need_whole("symbols", symbols, 2)
+    return Recall(int(L), int(symbols))
+
+
+@dataclass(frozen=True)
+class Recall(Probe):
+    """See `recall`."""
+
+    L: int
+    symbols: int = 8
+
+    @property
+    def name(self) -> str:
+        return f"recall {self.L}" + (f" of {self.symbols}" if self.symbols != 8 else "")
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """One-hot steps (N, L + 2, symbols + 3) and symbols (N, symbols)."""
+        n, K = sum(WINDOWS), self.symbols
+        shown = rng.integers(0, K, n)
+        between = rng.integers(K, K + 2, (n, self.L))
+        steps = np.column_stack([shown, between, np.full(n, K + 2)])
+        one_hot = np.eye(K + 3, dtype=np.float32)
+        return separate(one_hot[steps], np.eye(K)[shown], WINDOWS, head="softmax+nll", classes=True)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """No preference, since all symbols come equally often."""
+        return np.zeros(self.symbols)
