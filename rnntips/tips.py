@@ -226,7 +226,7 @@ class Tip:
                 example = task.examples(recipe, 0)
                 each = 2 * len(tuning_grids("lr", recipe)["lr"]) * counts["tuning"] + counts["first"] + counts["fresh"]
                 gates = GATES[recipe.cell] * recipe.width
-                products = recipe.batch_size * example.steps * gates * (recipe.width + example.signal.shape[1])
+                products = recipe.batch_size * example.steps * gates * (recipe.width + example.channels)
                 runs += each
                 flop += 3 * 2 * products * recipe.updates_for(len(example.of(0)), example.steps) * each
         return runs, flop / 1e12

@@ -176,7 +176,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     """
     task = _one_task(on)
     examples = _draw(runs.recipes, task, runs.seeds.tolist())
-    if examples[0].targets.shape[1] > 1:
+    if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
     chosen = [example.of(2)[:windows] for example in examples]
     network = _network(runs.recipes[0], examples[0], torch.tensor(runs.weights))
@@ -202,12 +202,11 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
 
 
 def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
-    return initial_weights(recipes, setting, seeds, example.signal.shape[1], example.targets.shape[1])
+    return initial_weights(recipes, setting, seeds, example.channels, example.outputs)
 
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
-    channels, outputs = example.signal.shape[1], example.targets.shape[1]
-    return Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights, recipe.dense)
+    return Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, weights, recipe.dense)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:

@@ -32,7 +32,7 @@ class Happened(NamedTuple):
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
-    usual = not network.dense and not any(recipe.dropout for recipe in record.recipes)
+    usual = feed.loss_at == "last" and not network.dense and not any(recipe.dropout for recipe in record.recipes)
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
@@ -41,10 +41,12 @@ def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]
 
 
 def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The loss of every window (R, B), from outputs and targets (R, B, K)."""
+    """The loss of every window (R, B), from outputs and targets (R, B, K); the mean over steps of (R, B, T, K)."""
     if head == "softmax+nll":
-        return -(targets * outputs.log_softmax(2)).sum(2)
-    return (outputs - targets).square().mean(2)
+        each = -(targets * outputs.log_softmax(-1)).sum(-1)
+    else:
+        each = (outputs - targets).square().mean(-1)
+    return each.mean(2) if each.dim() == 3 else each
 
 
 def _columns(record: Runs) -> np.ndarray:
@@ -64,7 +66,7 @@ class InTorch:
 
     def __call__(self, update: int) -> Happened:
         inputs, targets = self.feed.batch(update)
-        outputs = self.network(inputs, self.masks.draw(inputs.shape[1]))
+        outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():

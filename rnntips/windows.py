@@ -17,6 +17,8 @@ HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
 SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
 
+ANSWERS = 32  # at most so many times as many answers are scored where windows have more than one
+
 TARGETS = ("level", "change")
 HEADS = ("linear+mse", "softmax+nll")  # what the readout gives, and the training loss of it
 
@@ -86,6 +88,10 @@ class Examples:
 
     `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. Of classes,
     targets and truth are one-hot rows, and predictions are logits.
+
+    Where a network answers at every step, targets and truth are signals as long as `signal`, windows of which begin
+    at the same `starts`; the first `skip` steps of a window do not count. Text would fill the memory with zeros, so
+    there signal and targets hold the numbers of `symbols`, (L, 1), and windows of them are one-hot.
     """
 
     signal: np.ndarray  # (L, C) float32, scaled
@@ -99,6 +105,9 @@ class Examples:
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test
     head: str = "linear+mse"  # one of HEADS
     classes: bool = False  # whether the task is to name one of K classes
+    loss_at: str = "last"  # the step at which a network answers, or "every"
+    skip: int = 0
+    symbols: int = 0  # if signal and targets hold their numbers
 
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
         """Indices of one part's windows; at most so many, evenly spread over time."""
@@ -109,15 +118,35 @@ class Examples:
 
     def scored(self, part: int) -> np.ndarray:
         """The fixed subset of a part on which every network and the trivial forecast are scored."""
-        return self.of(part, SCORED[part])
+        answers = self.steps - self.skip if self.loss_at == "every" else 1
+        return self.of(part, max(1, min(SCORED[part], SCORED[part] * ANSWERS // answers)))
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.symbols or self.signal.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """K."""
+        return self.symbols or self.targets.shape[1]
 
     def inputs(self, indices: np.ndarray) -> np.ndarray:
         """Windows as the network gets them, shape (n, T, C)."""
-        return self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+        found = self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+        return np.eye(self.symbols, dtype=np.float32)[found[..., 0]] if self.symbols else found
+
+    def answers(self, indices: np.ndarray) -> np.ndarray:
+        """What is scored against: truth of windows (n, K), or of all their steps that count (n·T', K)."""
+        if self.loss_at == "last":
+            return self.truth[indices]
+        found = self.truth[self.starts[indices][:, None] + np.arange(self.skip, self.steps)]
+        found = np.eye(self.symbols)[found[..., 0]] if self.symbols else found
+        return found.reshape(-1, found.shape[2])
 
     def labels(self, indices: np.ndarray) -> np.ndarray | None:
-        """Classes by number, (n,); None if the task is not to name any."""
-        return self.targets[indices].argmax(1) if self.classes else None
+        """Classes by number, (n,); None if the task is not to name one a window."""
+        return self.targets[indices].argmax(1) if self.classes and self.loss_at == "last" else None
 
 
 def cut(

@@ -1,14 +1,20 @@
 """Tasks that are no forecasts: their data, the naive score, the floor, and that networks learn them."""
 
 import pickle
+import re
+import sys
+from collections import Counter
+from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+import torch
 
 import rnntips as rt
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, BadData
 from rnntips.store import key
-from rnntips.tasks import Digits, as_settings
+from rnntips.tasks import Digits, as_settings, text
+from rnntips.tasks.text import ALPHABET
 from rnntips.training import train_stack
 
 SHORT = rt.Recipe(updates=6, width=6, batch_size=5, past=9)
@@ -21,8 +27,14 @@ TASKS = {
     "recall 4": rt.tasks.recall(4),
     "recall 5": rt.tasks.recall(5),
     "recall 5 of 3": rt.tasks.recall(5, symbols=3),
+    "recall stream 3": rt.tasks.recall_stream(3),
+    "recall stream 4": rt.tasks.recall_stream(4),
+    "leaky 2.5": rt.tasks.leaky(2.5),
+    "leaky 8": rt.tasks.leaky(8),
+    "characters": rt.tasks.characters(),
 }
 CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
+STREAMS = {name for name in TASKS if name.startswith(("recall stream", "leaky", "characters"))}  # past is theirs
 every_task = pytest.mark.parametrize("name", TASKS)
 
 
@@ -58,7 +70,8 @@ def test_no_window_is_in_two_parts(name):
     ends = [found.starts[found.of(part)].max() + found.steps for part in (0, 1)]
     begins = [found.starts[found.of(part)].min() for part in (1, 2)]
     assert ends[0] <= begins[0] and ends[1] <= begins[1]
-    assert np.isfinite(found.signal).all() and np.abs(found.signal).max() < 6
+    inputs = found.inputs(found.of(2))
+    assert np.isfinite(inputs).all() and np.abs(inputs).max() < 6
 
 
 @every_task
@@ -88,6 +101,7 @@ def test_runs_are_stored_under_names_of_their_own(name):
     head = "softmax+nll" if name in CLASSES else "linear+mse"
     keys = [key(SHORT, task, 0, "cpu") for task in TASKS.values()]
     keys += [key(SHORT, TASKS[name], 1, "cpu"), key(SHORT.but(head=head), TASKS[name], 0, "cpu")]
+    keys += [key(SHORT.but(past=10), TASKS[name], 0, "cpu")]
     assert len(keys) == len(set(keys))
     assert key(SHORT, TASKS[name], 0, "cpu") in keys
 
@@ -109,11 +123,10 @@ def test_trivial_is_the_best_that_one_answer_to_all_windows_can_do(name):
     """Trained without inputs, on many windows, a readout bias comes to the trivial score of the scored windows."""
     found = TASKS[name].examples(SHORT, 0)
     guess = TASKS[name].guess(found)
-    truth = found.truth[found.scored(2)].reshape(-1, found.truth.shape[-1])
+    truth = found.answers(found.scored(2))
     share = np.exp(guess) / np.exp(guess).sum()
     assert TASKS[name].bounds(SHORT, 0)[0] == pytest.approx(-np.mean(np.log(share[truth.argmax(1)])))
-    learned = found.targets[found.of(0)].reshape(-1, found.truth.shape[-1]).mean(0)
-    np.testing.assert_allclose(share, learned, atol=0.02)
+    np.testing.assert_allclose(share, found.answers(found.of(0)).mean(0), atol=0.02)
 
 
 @every_task
@@ -259,7 +272,167 @@ def test_recall_refuses_what_is_no_length(arguments, words):
         rt.tasks.recall(*arguments)
 
 
+# --- answers at every step
+
+
+@pytest.mark.parametrize(("length", "past"), [(1, 2), (3, 9), (8, 24)])
+def test_a_stream_asks_for_what_came_so_many_steps_ago(length, past):
+    """Windows of −1 and 1; from step L on the answer is the input L steps before, and earlier ones do not count."""
+    found = rt.tasks.recall_stream(length).examples(SHORT.but(past=past), 1)
+    chosen = found.of(2)[:20]
+    windows = found.inputs(chosen)[..., 0]
+    answers = found.answers(chosen).reshape(20, past - length, 2)
+    assert windows.shape == (20, past) and {-1, 1} == set(np.unique(windows))
+    np.testing.assert_array_equal(windows[:, : past - length] > 0, answers.argmax(2) == 1)
+    assert abs(found.signal.mean()) < 4 / np.sqrt(found.signal.size)
+    trivial, floor, _ = rt.tasks.recall_stream(length).bounds(SHORT.but(past=past), 1)
+    assert (trivial, floor) == (pytest.approx(np.log(2)), 0)
+
+
+@pytest.mark.parametrize("tau", [0.5, 2.5, 20])
+def test_a_leaky_sum_fades_by_its_factor(tau):
+    """Every answer from the window's inputs, weighed one by one; late ones have variance 1."""
+    found = rt.tasks.leaky(tau).examples(SHORT.but(past=80), 1)
+    chosen = found.of(2)[:20]
+    windows, answers = found.inputs(chosen)[..., 0], found.answers(chosen).reshape(20, 80)
+    fade = np.exp(-1 / tau)
+    for t in (0, 1, 7, 79):
+        weights = np.sqrt(1 - fade**2) * fade ** np.arange(t, -1, -1)
+        np.testing.assert_allclose(answers[:, t], windows[:, : t + 1] @ weights, atol=1e-4)
+    assert found.answers(found.of(0)).reshape(-1, 80)[:, -1].std() == pytest.approx(1, abs=0.1)
+    trivial = rt.tasks.leaky(tau).bounds(SHORT.but(past=80), 1)[0]
+    assert trivial == pytest.approx(np.sqrt(np.mean(found.answers(found.scored(2)) ** 2)))
+
+
+def test_characters_are_those_of_this_pythons_documentation():
+    """A window reads on in the text, and each answer is the next character; nothing but 32 symbols occurs."""
+    found = rt.tasks.characters().examples(SHORT.but(past=40), 0)
+    window, number = found.inputs(found.of(0)[100:101])[0], np.arange(32)
+    text = "".join((ALPHABET + "?")[int(n)] for n in window @ number)
+    assert window.shape == (40, 32) and (window.sum(1) == 1).all()
+    answers = found.answers(found.of(0)[100:101]) @ number
+    np.testing.assert_array_equal(window[11:] @ number, answers[:-1])  # the first ten do not count
+    pages = re.sub(r"\s+", " ", " ".join(topics[name] for name in sorted(topics)).lower())
+    assert text in re.sub(f"[^{re.escape(ALPHABET)}]", "?", pages)
+    trivial, floor, _ = rt.tasks.characters().bounds(SHORT.but(past=40), 0)
+    assert 2.7 < trivial < 3.1 and 1.2 < floor < 1.8
+
+
+def test_the_floor_of_characters_is_an_n_gram_of_the_training_part():
+    """Counted with a dictionary, one scored character after the other."""
+    found = rt.tasks.characters().examples(SHORT.but(past=12), 3)
+    train = found.signal[: found.starts[found.of(0)[-1]] + 12, 0].tobytes()
+    counts = Counter(train[i : i + 4] for i in range(len(train) - 3))
+    before = Counter(train[i : i + 3] for i in range(len(train) - 3))
+    text, costs = found.signal[:, 0].tobytes() + found.targets[-1].tobytes(), []
+    for start in found.starts[found.scored(2)]:
+        for place in range(start + 4, start + 13):  # a quarter of 12 does not count
+            gram = text[place - 3 : place + 1]
+            costs.append(-np.log((counts[gram] + 1) / (before[gram[:3]] + 32)))
+    assert rt.tasks.characters().floor(found) == pytest.approx(np.mean(costs))
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "change"),
+    [("recall stream 3", None, {}), ("recall stream 3", "linear+mse", {}), ("leaky 2.5", None, {"layers": 2}),
+     ("characters", None, {"past": 12})],
+    ids=str,
+)  # fmt: skip
+def test_updates_with_answers_at_every_step_equal_torch(name, head, change):
+    """Two updates against `torch.nn` and `torch.optim` in float64; the loss is the mean over the steps that count."""
+    recipe = SHORT.but(updates=2, optimizer="sgd", lr=0.1, momentum=0.9, head=head, **change)
+    example = TASKS[name].examples(recipe, 3)
+    order = rt.windows.batches("shuffled", len(example.of(0)), 10, rt.tasks.stream("order", name, 3))
+    rnn = torch.nn.GRU(example.channels, 6, recipe.layers, batch_first=True).double()
+    readout = torch.nn.Linear(6, example.outputs).double()
+    start = torch.tensor(rt.models.initial_weights([recipe], name, [3], example.channels, example.outputs))
+    network = rt.models.Network("gru", recipe.layers, 6, example.channels, example.outputs, start)
+    names = [f"{kind}_l{k}" for k in range(recipe.layers) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    parameters = [*(getattr(rnn, each) for each in names), readout.weight, readout.bias]
+    with torch.no_grad():
+        for theirs, mine in zip(parameters, network.parameters.values(), strict=True):
+            theirs.copy_(mine[0].T if mine.dim() == 3 else mine[0])
+    oracle = torch.optim.SGD(parameters, 0.1, momentum=0.9)
+    runs = rt.train(recipe, TASKS[name], [3])
+    for update in range(2):
+        chosen = example.of(0)[order[5 * update : 5 * update + 5]]
+        states, _ = rnn(torch.tensor(example.inputs(chosen)).double())
+        outputs = readout(states[:, example.skip :]).flatten(0, 1)
+        targets = torch.tensor(example.answers(chosen)).double()
+        if name in CLASSES and head is None:
+            loss = torch.nn.functional.cross_entropy(outputs, targets.argmax(1))
+        else:
+            loss = torch.nn.functional.mse_loss(outputs, targets)
+        oracle.zero_grad()
+        loss.backward()
+        oracle.step()
+        assert runs.train_loss[0, update] == pytest.approx(loss.item(), rel=1e-4)
+    for theirs, where in zip(parameters, network.slices.values(), strict=True):
+        expected = (theirs.T if theirs.dim() == 2 else theirs).detach().numpy().ravel()
+        np.testing.assert_allclose(runs.weights[0, where], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["recall stream 3", "leaky 2.5", "characters"])
+def test_every_answer_that_counts_is_scored(name):
+    """The score of a trained record, computed again from its weights, window by window."""
+    recipe, task = SHORT.but(past=11), TASKS[name]
+    runs, found = rt.train(recipe, task, [2]), task.examples(recipe, 2)
+    network = rt.models.Network("gru", 1, 6, found.channels, found.outputs, torch.tensor(runs.weights))
+    outputs, truth = [], []
+    for window in found.scored(2):
+        with torch.no_grad():
+            states = network.states(torch.tensor(found.inputs(np.array([window]))[None]))[0, 0]
+        weight, bias = (network.parameters[f"readout_{part}"][0].detach() for part in ("weight", "bias"))
+        outputs.append((states @ weight + bias)[found.skip :].numpy())
+        truth.append(found.answers(np.array([window])))
+    score = task.score(np.concatenate(outputs)[None].astype(float), np.concatenate(truth)[None])
+    assert runs.test_scores[0, -1] == pytest.approx(score[0], rel=1e-5)
+
+
+def test_no_more_answers_are_scored_than_there_is_time_for():
+    """Windows of 32 answers or fewer are scored as many as others; of longer ones fewer."""
+
+    def count(past):
+        return len(rt.tasks.leaky(3).examples(SHORT.but(past=past), 0).scored(2))
+
+    assert (count(5), count(32), count(64), count(1000), count(10_000)) == (192, 192, 96, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(lambda: rt.tasks.recall_stream(0), "L=0: a whole number of at least 1"),
+     (lambda: rt.tasks.leaky(0), "tau=0: a positive number"),
+     (lambda: rt.tasks.leaky(float("inf")), "tau=inf: a positive number"),
+     (lambda: rt.tasks.leaky("9"), "tau='9': a positive number"),
+     (lambda: rt.train(SHORT, rt.tasks.recall_stream(9), [0]), "past=9 end before the first answer.*past=10 or"),
+     (lambda: rt.train(SHORT.but(past=200_000), rt.tasks.characters(), [0]), "do not fit.*Use past=[0-9]+ or less"),
+     (lambda: rt.train(SHORT.but(order="class"), rt.tasks.recall_stream(3), [0]), 'order="class"'),
+     (lambda: rt.training.predict(rt.train(SHORT, TASKS["leaky 8"], [0]), TASKS["leaky 8"], 5), "one value a window")],
+    ids=range(8),
+)  # fmt: skip
+def test_streams_refuse_in_words(make, words):
+    with pytest.raises(BadArgument, match=words):
+        make()
+
+
+def test_a_python_without_its_documentation_is_told_so(monkeypatch):
+    text._text.cache_clear()
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(BadData, match=r"comes without its documentation"):
+        rt.train(SHORT, rt.tasks.characters(), [0])
+
+
 # --- learning
+
+
+@pytest.mark.parametrize(
+    ("task", "past", "reach"),
+    [(rt.tasks.recall_stream(4), 12, 0.3), (rt.tasks.leaky(5), 24, 0.2), (rt.tasks.characters(), 24, 0.8)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_small_network_learns_to_answer_at_every_step(task, past, reach):
+    runs = rt.train(rt.Recipe(updates=200, width=24, lr=0.02, past=past), task, range(3))
+    assert (runs.test_score < reach * runs.trivial).all() and (runs.test_score >= runs.floor).all()
 
 
 def test_a_small_network_recalls_a_symbol_over_five_steps():
@@ -286,11 +459,11 @@ def test_a_small_network_learns_digits_by_rows(head):
 def test_tokens_count_the_tasks_own_steps():
     """10,000 steps are 10,000 / (5 · 64) updates on pixels and 10,000 / (5 · 8) on rows, whatever `past` is."""
     recipe = rt.Recipe(budget=rt.tokens(10_000), width=4, batch_size=5, past=1)
-    for name, steps in (("digits", 64), ("digits by rows", 8), ("adding 2", 2)):
+    for name, steps in (("digits", 64), ("digits by rows", 8), ("adding 2", 2), ("leaky 8", 1)):
         assert rt.train(recipe, TASKS[name], [0]).updates == round(10_000 / 5 / steps)
 
 
-@pytest.mark.parametrize("name", ["digits", "adding 11"])
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - STREAMS))
 def test_past_changes_nothing_where_the_task_has_its_own_length(name):
     assert same(*(rt.train(SHORT.but(past=past), TASKS[name], [0]) for past in (1, 50)))
     with pytest.raises(BadArgument, match=f"past changes nothing on {name}, which makes its own windows"):

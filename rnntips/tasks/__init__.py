@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from rnntips.errors import BadArgument
 from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
-from rnntips.tasks.memory import Adding, Recall, adding, recall
+from rnntips.tasks.memory import Adding, Leaky, Recall, RecallStream, adding, leaky, recall, recall_stream
 from rnntips.tasks.task import Probe, stream
+from rnntips.tasks.text import Characters, characters
 
-__all__ = ["Adding", "Digits", "Forecast", "Probe", "Recall", "adding", "as_settings", "digits", "forecast", "recall",
-           "stream"]  # fmt: skip
+__all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Probe", "Recall", "RecallStream", "adding",
+           "as_settings", "characters", "digits", "forecast", "leaky", "recall", "recall_stream", "stream"]  # fmt: skip
 
 
 def as_settings(on) -> dict[str, Forecast | Probe]:

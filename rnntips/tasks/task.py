@@ -85,16 +85,16 @@ class Probe:
             need_values(recipe, self.name, self.unit)
         return replace(examples, head=recipe.head or examples.head)
 
-    def record(self, seed: int, past: int = 32) -> np.ndarray:
-        """All numbers that a seed is given: its inputs, then its targets."""
-        examples = self.draw(past, stream("data", self.name, seed))
+    def record(self, seed: int) -> np.ndarray:
+        """All numbers that a seed is given, inputs and then targets, for a plan's fingerprint."""
+        examples = self.draw(32, stream("data", self.name, seed))
         return np.concatenate([examples.signal.ravel(), examples.targets.ravel()])
 
     def meaning(self, recipe, seed: int) -> list:
         """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
-        past = None if "past" in self.ignores else recipe.past
-        data = sha256(self.record(seed, recipe.past).tobytes()).hexdigest()
-        return [type(self).__name__, self.version, self.name, self.unit, past, data]
+        examples = self.draw(recipe.past, stream("data", self.name, seed))
+        data = sha256(examples.signal.tobytes() + examples.targets.tobytes()).hexdigest()
+        return [type(self).__name__, self.version, self.name, self.unit, examples.steps, data]
 
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Error per run; logits or values and truth (R, n, K); returns (R,)."""
@@ -106,15 +106,20 @@ class Probe:
         guess = self.guess(examples)
 
         def trivial(part: int) -> float:
-            truth = examples.truth[examples.scored(part)]
+            truth = examples.answers(examples.scored(part))
             return float(self.score(np.broadcast_to(guess, truth.shape)[None], truth[None])[0])
 
         return trivial(2), self.floor(examples), trivial(1)
 
 
 def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, int], **more) -> Examples:
-    """Examples of windows that share no step: inputs (N, T, C), targets (N, K), and how many are in each part."""
+    """Examples of windows that share no step: inputs (N, T, C), targets (N, K), and how many are in each part.
+
+    Targets of shape (N, T, K) ask for an answer at every step.
+    """
     n, steps, channels = inputs.shape
+    if targets.ndim == 3:
+        targets, more = targets.reshape(n * steps, -1), more | {"loss_at": "every"}
     return Examples(
         signal=inputs.reshape(n * steps, channels).astype(np.float32),
         starts=steps * np.arange(n),
