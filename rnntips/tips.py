@@ -28,6 +28,7 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "demand, spiked": lambda: forecast(series.demand(), spikes=True),
     "CO2": lambda: forecast(series.co2()),
     "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
+    "weather": lambda: forecast(series.weather()),
     "sines": lambda: forecast(series.sines()),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
 }

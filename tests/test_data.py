@@ -43,3 +43,14 @@ def test_digits_are_as_many_as_the_readme_says():
     digits = [row[64] for row in table]
     counts = ", ".join(str(digits.count(digit)) for digit in range(9)) + f" and {digits.count(9)}"
     assert f"{len(table):,} images: {counts} of the digits 0 to 9" in (DATA / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_day_of_the_weather_has_a_row_and_a_temperature():
+    with (DATA / "weather.csv").open(encoding="ascii", newline="") as file:
+        days = list(csv.DictReader(file))
+    assert [row["date"] for row in days] == [str(date(2012, 1, 1) + timedelta(days=day)) for day in range(1461)]
+    values = [float(row["max_celsius"]) for row in days]
+    assert min(values) == -1.6 and max(values) == 35.6
+    july, january = ([value for row, value in zip(days, values, strict=True) if f"-{month}-" in row["date"]]
+                     for month in ("07", "01"))  # fmt: skip
+    assert sum(july) / len(july) > 15 + sum(january) / len(january)
