@@ -81,6 +81,7 @@ class Recipe:
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
+        nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
         clip_norm: Largest gradient norm (or value), None for no clipping.
         weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
@@ -108,6 +109,7 @@ class Recipe:
     optimizer: str = "adam"
     lr: float = 0.01
     momentum: float = 0.0
+    nesterov: bool = False
     clip: str = "global"
     clip_norm: float | None = None
     weight_decay: float = 0.0
@@ -146,6 +148,14 @@ class Recipe:
                 'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
             )
 
+        if not isinstance(self.nesterov, bool):
+            raise BadArgument(f"nesterov={self.nesterov!r}: True or False is needed.")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise BadArgument(
+                'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
+                'optimizer="sgd", momentum=0.9.'
+            )
+
     def _resolve_budget(self):
         """One of `updates` and `budget` says how long; the other is derived where it can be."""
         if self.budget is not None and not isinstance(self.budget, Budget):
@@ -161,6 +171,11 @@ class Recipe:
             need_whole("updates", self.updates, 1)
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
+
+    @property
+    def rule(self) -> str:
+        """Which of `rnntips.optimizers.RULES` moves the weights."""
+        return "nesterov" if self.nesterov else self.optimizer
 
     def updates_for(self, windows: int, steps: int | None = None) -> int:
         """Updates of a run that has so many training windows, of `past` steps if the task has no other length."""

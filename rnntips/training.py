@@ -214,8 +214,8 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     rows = _fresh(record.recipes, record.setting, record.seeds.tolist(), example)
     if start is None:
         weights = torch.tensor(rows, device=record.device)
-        return weights, initial_state(record.recipes[0].optimizer, weights)
-    shared = ("cell", "layers", "width", "dense", "features", "optimizer")
+        return weights, initial_state(record.recipes[0].rule, weights)
+    shared = ("cell", "layers", "width", "dense", "features", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:

@@ -73,7 +73,7 @@ class InTorch:
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             gradient += self.decay * weights
-            rule, count = RULES[self.recipe.optimizer], self.before + update + 1
+            rule, count = RULES[self.recipe.rule], self.before + update + 1
             step = rule.step(self.state, gradient, self.lr, self.momentum, count)
             weights += step
             happened = torch.stack([loss, norm, step.norm(dim=1) / weights.norm(dim=1)])
@@ -91,7 +91,7 @@ class Compiled:
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            list(RULES).index(recipe.optimizer), CLIPS.index(recipe.clip), _columns(record),
+            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), _columns(record),
         )  # fmt: skip
 
     def __call__(self, update: int) -> Happened:

@@ -45,7 +45,7 @@ def begun(recipes, classes=None):
     channels, outputs, recipe = examples[0].signal.shape[1], examples[0].targets.shape[1], recipes[0]
     flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, channels, outputs))
     network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense)
-    return record, network, Feed(record, examples), initial_state(recipe.optimizer, flat)
+    return record, network, Feed(record, examples), initial_state(recipe.rule, flat)
 
 
 def in_torch(record, network, feed, state):
@@ -64,6 +64,8 @@ RULES = st.one_of(
     st.fixed_dictionaries({"optimizer": st.just("adam"), "lr": st.sampled_from([0.001, 0.03])}),
     st.fixed_dictionaries({"optimizer": st.sampled_from(["sgd", "rmsprop"]), "lr": st.sampled_from([0.001, 0.02]),
                            "momentum": st.sampled_from([0.0, 0.9])}),
+    st.fixed_dictionaries({"optimizer": st.just("sgd"), "lr": st.sampled_from([0.001, 0.02]),
+                           "momentum": st.sampled_from([0.5, 0.95]), "nesterov": st.just(True)}),
 )  # fmt: skip
 CLIPPING = st.one_of(
     st.just({}),

@@ -14,7 +14,7 @@ from rnntips.kernels.tiles import take
 
 __all__ = ["ADAM", "CLIPS", "HEADS", "RULES", "SGD", "update", "workspace"]
 
-RULES = SGD, RMSPROP, ADAM = range(3)
+RULES = SGD, RMSPROP, ADAM, NESTEROV = range(4)
 CLIPS = GLOBAL, TENSOR, VALUE = range(3)
 HEADS = MSE, NLL = range(2)
 EPS = np.float32(1e-8)
@@ -126,6 +126,10 @@ def _step(rule, gradient, weights, one, two, lr, momentum, count):
         for i in range(gradient.size):
             one[i] = momentum * one[i] + gradient[i]
             gradient[i] = -lr * one[i]
+    elif rule == NESTEROV:
+        for i in range(gradient.size):
+            one[i] = momentum * one[i] + gradient[i]
+            gradient[i] = -lr * (gradient[i] + momentum * one[i])
     elif rule == RMSPROP:
         for i in range(gradient.size):
             one[i] = np.float32(0.99) * one[i] + np.float32(0.01) * gradient[i] * gradient[i]
