@@ -47,7 +47,7 @@ class Runs:
     unit: str = ""
     seeds: np.ndarray = field(default_factory=_nothing)  # (R,)
     evaluations: np.ndarray = field(default_factory=_nothing)  # (E,) updates done at each evaluation
-    train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units
+    train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units, or nats
     gradient_norm: np.ndarray = field(default_factory=_nothing)  # (R, U) before clipping
     valid_score: np.ndarray = field(default_factory=_nothing)  # (R, E)
     step_ratio: np.ndarray = field(default_factory=_nothing)  # (R, E) length of the last update over the weights'

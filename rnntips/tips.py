@@ -18,7 +18,7 @@ from rnntips.evidence import percent
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
 from rnntips.measures import MEASURES
 from rnntips.recipe import Recipe
-from rnntips.tasks import Forecast, Probe, forecast
+from rnntips.tasks import Forecast, Probe, characters, digits, forecast
 from rnntips.tuning import TUNING_SEEDS, Pick, tuning_grids
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
@@ -31,6 +31,9 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "weather": lambda: forecast(series.weather()),
     "sines": lambda: forecast(series.sines()),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
+    "digits": digits,
+    "digits by rows": lambda: digits(rows=True),
+    "characters": characters,
 }
 
 

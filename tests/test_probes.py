@@ -453,6 +453,16 @@ def test_a_small_network_learns_digits_by_rows(head):
     assert runs.unit == "nats"
 
 
+def test_two_readouts_of_classes_are_compared_by_one_score():
+    """The losses differ, the nats do not: trivial is the same, and the linear side's score is a likelihood too."""
+    plain = rt.Recipe(updates=100, width=16, lr=0.01, head="softmax+nll")
+    study = rt.compare(plain, plain.but(head="linear+mse"), TASKS["digits by rows"], range(10))
+    ours, theirs = study.runs["digits by rows"]
+    np.testing.assert_array_equal(ours.trivial, theirs.trivial)
+    assert ours.train_loss[:, 0].mean() == pytest.approx(np.log(10), abs=0.2) and theirs.train_loss[0, 0] < 0.5
+    assert study.verdict in ("BETTER", "WORSE", "SAME", "UNCLEAR") and study.label == "head: softmax+nll → linear+mse"
+
+
 # --- lengths
 
 
