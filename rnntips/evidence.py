@@ -14,6 +14,7 @@ import numpy as np
 from rnntips.errors import BadArgument
 
 __all__ = [
+    "LEAST",
     "Condition",
     "Finding",
     "Verdict",
@@ -32,6 +33,7 @@ __all__ = [
     "word",
 ]
 
+LEAST = 1e-3  # of the trivial error: below that a task is solved, and no ratio of errors means anything
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
 FEWEST = 10  # seeds below which nothing is decided
 TRAINED = 0.2  # share of the way from trivial to floor that half of a side's runs must get
@@ -87,7 +89,14 @@ class Finding:
 
 
 def cap(scores: np.ndarray, trivial: np.ndarray) -> np.ndarray:
-    """Scores no worse than the trivial predictor's; a run that diverged counts as trivial, never as missing."""
+    """Scores no worse than the trivial predictor's; a run that diverged counts as trivial, never as missing.
+
+    Where the floor is 0 errors can become as small as rounding; a thousandth of trivial is as good as none.
+    """
+    return np.maximum(_below(scores, trivial), LEAST * trivial)
+
+
+def _below(scores: np.ndarray, trivial: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scores), np.minimum(scores, trivial), trivial)
 
 
@@ -98,7 +107,7 @@ def effects(variant: np.ndarray, baseline: np.ndarray, trivial: np.ndarray) -> n
 
 def progress(scores: np.ndarray, trivial: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """Share of the way from the trivial error to the floor, 0 for a run that failed; above 1 beyond the floor."""
-    return (trivial - cap(scores, trivial)) / (trivial - floor)
+    return (trivial - _below(scores, trivial)) / (trivial - floor)
 
 
 def trained(scores: np.ndarray, trivial: np.ndarray, floor: np.ndarray) -> bool:

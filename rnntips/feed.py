@@ -1,9 +1,11 @@
 """Windows, targets and dropout masks of R runs on the device, cut into batches."""
 
+from collections.abc import Sequence
 from math import gcd
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from rnntips.models import ALIGNMENT, Network
 from rnntips.runs import Runs
@@ -12,6 +14,7 @@ from rnntips.windows import Examples, batches
 
 __all__ = ["Feed", "Masks"]
 
+LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
 
 
@@ -21,10 +24,13 @@ class Feed:
     def __init__(self, record: Runs, examples: list[Examples]):
         recipe, device = record.recipes[0], record.device
         self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
+        first = examples[0]
+        self.steps, self.head, self.loss_at = first.steps, first.head, first.loss_at
+        self.skip, self.symbols = first.skip, first.symbols
         lengths = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
-        self.time = torch.arange(examples[0].steps, device=device)[:, None]
+        self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
         self._scored: dict[int, tuple] = {}
@@ -33,15 +39,21 @@ class Feed:
             train = example.of(0)
             done, needed = record.updates_before * recipe.batch_size, record.updates * recipe.batch_size
             rng = stream("order", record.setting, seed)
-            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng)[done:]]
+            labels = example.labels(train)
+            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng, labels)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
-            targets.append(example.targets[chosen])
+            targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
         self.begins = torch.tensor(np.stack(begins), device=device)  # (R, U·B)
-        self.targets = torch.tensor(np.stack(targets), device=device)  # (R, U·B, K)
+        put = np.concatenate if self.loss_at == "every" else np.stack
+        self.targets = torch.tensor(put(targets), device=device)  # (R, U·B, K), or of all runs' signals (ΣL, K)
 
     def _windows(self, begins: torch.Tensor) -> torch.Tensor:
         """(R, B) places → inputs (R, B, T, C)."""
-        return self.signal[begins[:, None, :] + self.time].transpose(1, 2)
+        return self._cut(self.signal, begins[:, None, :] + self.time).transpose(1, 2)
+
+    def _cut(self, signal: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        found = signal[places]
+        return one_hot(found[..., 0].long(), self.symbols).float() if self.symbols else found
 
     def _fill(self, rows: torch.Tensor, width: int) -> torch.Tensor:
         """Repeat the last window until there are `width`."""
@@ -49,19 +61,37 @@ class Feed:
         return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
 
     def batch(self, update: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs (R, B, T, C) and targets (R, B, K) of one update; B is filled up with windows of no weight."""
+        """Inputs (R, B, T, C) and targets of one update; B is filled up with windows of no weight.
+
+        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count.
+        """
         columns = slice(update * self.batch_size, (update + 1) * self.batch_size)
         width = len(self.share)
-        return self._windows(self._fill(self.begins[:, columns], width)), self._fill(self.targets[:, columns], width)
+        begins = self._fill(self.begins[:, columns], width)
+        if self.loss_at == "last":
+            return self._windows(begins), self._fill(self.targets[:, columns], width)
+        return self._windows(begins), self._cut(self.targets, begins[:, :, None] + self.time[self.skip :, 0])
+
+    def outputs(self, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = ()) -> torch.Tensor:
+        """What a network answers, shaped like the targets."""
+        if self.loss_at == "last":
+            return network(inputs, masks)
+        return network.sequence(inputs, masks)[0][:, :, self.skip :]
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions and truth of a part's fixed subset, in the task's unit, each (R, n, K)."""
+        """Predictions and truth of a part's fixed subset, in the task's unit (logits of classes), each (R, n, K).
+
+        Of windows with answers at many steps, n counts the answers.
+        """
         if part not in self._scored:
             self._scored[part] = self._score(part)
         passes, spread, offset, truth = self._scored[part]
         with torch.no_grad():
-            scaled = torch.cat([network(self._windows(begins)) for begins in passes], 1)
-        return scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64) * spread + offset, truth
+            scaled = torch.cat([self.outputs(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
+        outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
+        if self.examples[0].classes and self.head == "linear+mse":
+            return logits(outputs), truth
+        return outputs * spread + offset, truth
 
     def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
         """Places of a part's fixed subset, pass by pass; what its predictions are times and plus; and the truth."""
@@ -69,8 +99,9 @@ class Feed:
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
         passes = [self._fill(some, PASS) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
         spread = np.array([e.spread for e in self.examples])[:, None, None]
-        offset, truth = (np.stack([getattr(e, name)[i] for e, i in zip(self.examples, indices, strict=True)])
-                         for name in ("offset", "truth"))  # fmt: skip
+        pairs = list(zip(self.examples, indices, strict=True))
+        truth = np.stack([e.answers(i) for e, i in pairs])
+        offset = np.stack([e.offset[i] for e, i in pairs]) if self.loss_at == "last" else np.zeros(())
         return passes, spread, offset, truth
 
 
@@ -95,6 +126,11 @@ class Masks:
         shape = (self.layers, windows, 1, self.width)
         rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
         return list(torch.tensor(np.stack(rows), dtype=torch.float32, device=self.device).unbind(1))
+
+
+def logits(outputs: np.ndarray) -> np.ndarray:
+    """Least squares on one-hot rows estimates the classes' shares, (…, K); these are their logarithms."""
+    return np.log(np.clip(outputs, LEAST, 1))
 
 
 def aligned(batch: int, width: int) -> int:

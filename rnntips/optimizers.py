@@ -43,6 +43,20 @@ class SGD:
         return -lr * velocity
 
 
+class Nesterov:
+    """Momentum that is looked ahead by: the step that heavy-ball momentum would take next, were the gradient to stay.
+
+    Source: Sutskever, Martens, Dahl and Hinton (2013), "On the importance of initialization and momentum in deep
+    learning", in the form of `torch.optim.SGD(nesterov=True)`.
+    """
+
+    states = ("velocity",)
+
+    def step(self, state: dict[str, Tensor], gradient: Tensor, lr: Tensor, momentum: Tensor, count: int) -> Tensor:
+        velocity = state["velocity"].mul_(momentum).add_(gradient)
+        return -lr * (gradient + momentum * velocity)
+
+
 class RMSprop:
     """Gradient over the root of its running mean square (alpha 0.99), with momentum on the result."""
 
@@ -66,9 +80,9 @@ class Adam:
         return (mean / root).mul_(-lr / (1 - 0.9**count))
 
 
-RULES = {"sgd": SGD(), "rmsprop": RMSprop(), "adam": Adam()}
+RULES = {"sgd": SGD(), "rmsprop": RMSprop(), "adam": Adam(), "nesterov": Nesterov()}
 
 
-def initial_state(optimizer: str, flat: Tensor) -> dict[str, Tensor]:
+def initial_state(rule: str, flat: Tensor) -> dict[str, Tensor]:
     """Zeros for every running average of the rule, each (R, P)."""
-    return {name: torch.zeros_like(flat) for name in RULES[optimizer].states}
+    return {name: torch.zeros_like(flat) for name in RULES[rule].states}

@@ -5,7 +5,7 @@ from typing import Any
 
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
+from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
 
@@ -35,11 +35,11 @@ class Budget:
     def __repr__(self) -> str:
         return f"{self.amount} {self.of}"
 
-    def in_updates(self, batch_size: int, past: int, windows: int) -> int:
+    def in_updates(self, batch_size: int, steps: int, windows: int) -> int:
         """Updates for batches of this size, windows of this length and so many training windows."""
         if self.of == "updates":
             return self.amount
-        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / past
+        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / steps
         return max(1, round(windows_seen / batch_size))
 
 
@@ -67,18 +67,21 @@ class Recipe:
         layers: Recurrent layers on top of each other.
         width: Units of each layer (H).
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
-        past: Steps a window looks back (T).
+        past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
             series asks for, `"differences:1"` if it is trending, else `"levels"`.
         input_scaling, target_scaling: See `rnntips.windows.fit_scaler`.
         target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
             None: `"change"` if the series is trending, else `"level"`.
+        head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
+            `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
         batch_size: Windows per update (B).
-        order: `"shuffled"` every epoch, `"once"`, or by `"time"`.
+        order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
+        nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
         clip_norm: Largest gradient norm (or value), None for no clipping.
         weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
@@ -100,11 +103,13 @@ class Recipe:
     input_scaling: str = "standard"
     target_scaling: str = "standard"
     target: str | None = None
+    head: str | None = None
     batch_size: int = 16
     order: str = "shuffled"
     optimizer: str = "adam"
     lr: float = 0.01
     momentum: float = 0.0
+    nesterov: bool = False
     clip: str = "global"
     clip_norm: float | None = None
     weight_decay: float = 0.0
@@ -123,7 +128,7 @@ class Recipe:
         self._resolve_budget()
         for name, known in _NAMES.items():
             value = getattr(self, name)
-            if not (isinstance(value, str) and value in known) and not (name == "target" and value is None):
+            if not (isinstance(value, str) and value in known) and not (name in _ASKED and value is None):
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
@@ -143,6 +148,14 @@ class Recipe:
                 'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
             )
 
+        if not isinstance(self.nesterov, bool):
+            raise BadArgument(f"nesterov={self.nesterov!r}: True or False is needed.")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise BadArgument(
+                'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
+                'optimizer="sgd", momentum=0.9.'
+            )
+
     def _resolve_budget(self):
         """One of `updates` and `budget` says how long; the other is derived where it can be."""
         if self.budget is not None and not isinstance(self.budget, Budget):
@@ -159,9 +172,14 @@ class Recipe:
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
 
-    def updates_for(self, windows: int) -> int:
-        """Updates of a run that has so many training windows."""
-        return self.updates or self.budget.in_updates(self.batch_size, self.past, windows)
+    @property
+    def rule(self) -> str:
+        """Which of `rnntips.optimizers.RULES` moves the weights."""
+        return "nesterov" if self.nesterov else self.optimizer
+
+    def updates_for(self, windows: int, steps: int | None = None) -> int:
+        """Updates of a run that has so many training windows, of `past` steps if the task has no other length."""
+        return self.updates or self.budget.in_updates(self.batch_size, steps or self.past, windows)
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""
@@ -185,7 +203,8 @@ class Recipe:
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
-          "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
+          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
+_ASKED = ("target", "head")  # None leaves these to the task
 _RANGES = {
     "lr": (0, False, float("inf")),
     "momentum": (0, True, 1),

@@ -47,7 +47,7 @@ class Runs:
     unit: str = ""
     seeds: np.ndarray = field(default_factory=_nothing)  # (R,)
     evaluations: np.ndarray = field(default_factory=_nothing)  # (E,) updates done at each evaluation
-    train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units
+    train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units, or nats
     gradient_norm: np.ndarray = field(default_factory=_nothing)  # (R, U) before clipping
     valid_score: np.ndarray = field(default_factory=_nothing)  # (R, E)
     step_ratio: np.ndarray = field(default_factory=_nothing)  # (R, E) length of the last update over the weights'
@@ -69,11 +69,13 @@ class Runs:
     def __post_init__(self):
         self.failures = self.failures or ("",) * len(self)
 
-    def begin(self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str) -> None:
-        """Make room for runs that have so many training windows."""
+    def begin(
+        self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str, steps: int | None = None
+    ) -> None:
+        """Make room for runs that have so many training windows, of `past` steps if the task has no other length."""
         if len(self):
             raise BadArgument("record= needs an empty Runs(); this one has been filled before.")
-        updates = recipes[0].updates_for(windows)
+        updates = recipes[0].updates_for(windows, steps)
         bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
         self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
         self.seeds = np.array(seeds, dtype=int)

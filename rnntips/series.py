@@ -105,10 +105,8 @@ def from_csv(
     if not path.is_file():
         raise BadData(f"No file at {str(path)!r} (looked from {os.getcwd()!r}). Check the spelling and the folder.")
     if (size := path.stat().st_size) > MAX_CSV_BYTES:
-        raise BadData(
-            f"{path.name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. "
-            "Cut it to the rows and columns you need."
-        )
+        allowed = f"up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns you need."
+        raise BadData(f"{path.name} has {size / 1e6:.0f} MB; {allowed}")
     header, lines = _read(path)
     column = {title: i for i, title in enumerate(header)}
     if target is None:
@@ -126,9 +124,8 @@ def from_csv(
     for title in [*wanted, *([date] if date else [])]:
         if title not in column:
             raise BadData(f"{path.name} has no column {title!r}. Its columns are: {', '.join(header)}.")
-    values = np.array(
-        [[_number(row[column[title]], line, title, path.name) for title in wanted] for line, row in lines]
-    )
+    fields = [[(row[column[title]], line, title, path.name) for title in wanted] for line, row in lines]
+    values = np.array([[_number(*field) for field in row] for row in fields])
     _check(values, path.name, wanted)
     return from_array(values, name=name or path.stem, unit=unit)
 
@@ -276,20 +273,26 @@ def _sines_as_printed(steps: int, rng: np.random.Generator) -> np.ndarray:
 def co2() -> Series:
     """Weekly CO2 above Mauna Loa in ppm, 1958 to 2001, 2,284 weeks of which 59 are missing.
 
-    Missing weeks are filled by straight lines between their neighbours. Provenance, licence and
-    checksum stand in `rnntips/data/README.md`.
+    Missing weeks are filled by straight lines. Provenance, licence, checksum: `rnntips/data/README.md`.
     """
-    text = resources.files("rnntips").joinpath("data/co2.csv").read_text(encoding="utf-8")
-    recorded = np.array([float(row["co2_ppm"] or "nan") for row in csv.DictReader(text.splitlines())])
+    recorded = _bundled("co2.csv", "co2_ppm")
     weeks, known = np.arange(len(recorded)), np.isfinite(recorded)
-    return from_array(
-        np.interp(weeks, weeks[known], recorded[known]),
-        name="CO2",
-        unit="ppm",
-        period=52,
-        trending=True,
-        note=f"{(~known).sum()} missing weeks filled by straight lines.",
-    )
+    filled, note = np.interp(weeks, weeks[known], recorded[known]), f"{(~known).sum()} missing weeks filled"
+    return from_array(filled, name="CO2", unit="ppm", period=52, trending=True, note=f"{note} by straight lines.")
+
+
+def weather() -> Series:
+    """Highest temperature of every day in Seattle in °C, 2012 to 2015: 1,461 days, mostly chance from one to the next.
+
+    The level follows the year, so changes are forecast. Provenance, licence, checksum: `rnntips/data/README.md`.
+    """
+    return from_array(_bundled("weather.csv", "max_celsius"), name="weather", unit="°C", period=365, trending=True)
+
+
+def _bundled(file: str, column: str) -> np.ndarray:
+    """A column of numbers from the package's data, NaN where a field is empty."""
+    text = resources.files("rnntips").joinpath("data", file).read_text(encoding="utf-8")
+    return np.array([float(row[column] or "nan") for row in csv.DictReader(text.splitlines())])
 
 
 def _simulated(name: str, unit: str, simulate: Callable, **more) -> Series:

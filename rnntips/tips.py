@@ -18,19 +18,22 @@ from rnntips.evidence import percent
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
 from rnntips.measures import MEASURES
 from rnntips.recipe import Recipe
-from rnntips.tasks import Forecast, forecast
+from rnntips.tasks import Forecast, Probe, characters, digits, forecast
 from rnntips.tuning import TUNING_SEEDS, Pick, tuning_grids
-from rnntips.windows import difference_lags
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
 
-SETTINGS: dict[str, Callable[[], Forecast]] = {
+SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "demand": lambda: forecast(series.demand()),
     "demand, spiked": lambda: forecast(series.demand(), spikes=True),
     "CO2": lambda: forecast(series.co2()),
     "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
+    "weather": lambda: forecast(series.weather()),
     "sines": lambda: forecast(series.sines()),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
+    "digits": digits,
+    "digits by rows": lambda: digits(rows=True),
+    "characters": characters,
 }
 
 
@@ -91,9 +94,13 @@ class Tip:
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What a plan's hash stands for: the plan, the task's version, and the data that its first seed sees."""
-        data = {setting: digest(SETTINGS[setting]().record(0).ravel()) for setting in sorted(self.work())}
-        return {"plan": self.plan, "task": Forecast.version, "data": data}
+        """What a plan's hash stands for: the plan, the tasks' versions, and the data that its first seed sees."""
+        tasks = {setting: SETTINGS[setting]() for setting in sorted(self.work())}
+        data = {setting: digest(task.record(0).ravel()) for setting, task in tasks.items()}
+        kinds: Any = {type(task).__name__: task.version for task in tasks.values()}
+        if kinds.keys() == {Forecast.__name__}:  # as it was written when there were no others
+            kinds = Forecast.version
+        return {"plan": self.plan, "task": kinds, "data": data}
 
     @property
     def plan_hash(self) -> str:
@@ -217,14 +224,15 @@ class Tip:
     def cost(self, claims: Iterable[Claim] | None = None) -> tuple[int, float]:
         """(runs, TFLOP) of the planned record, or of some claims; both parts and their tuning included."""
         runs, flop, counts = 0, 0.0, self.plan["seeds"]
-        for recipes in self.work(claims).values():
+        for setting, recipes in self.work(claims).items():
+            task = SETTINGS[setting]()
             for recipe in recipes:
+                example = task.examples(recipe, 0)
                 each = 2 * len(tuning_grids("lr", recipe)["lr"]) * counts["tuning"] + counts["first"] + counts["fresh"]
-                channels = max(1, difference_lags(recipe.features or "levels"))
                 gates = GATES[recipe.cell] * recipe.width
-                products = recipe.batch_size * recipe.past * gates * (recipe.width + channels)
+                products = recipe.batch_size * example.steps * gates * (recipe.width + example.channels)
                 runs += each
-                flop += 3 * 2 * products * recipe.updates * each
+                flop += 3 * 2 * products * recipe.updates_for(len(example.of(0)), example.steps) * each
         return runs, flop / 1e12
 
 

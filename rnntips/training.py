@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Event
 
 import numpy as np
 import torch
 
 from rnntips.errors import BadArgument, BadData, NoDevice
 from rnntips.feed import Feed
+from rnntips.kernels.pool import one_thread
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.update import Happened, updater
-from rnntips.windows import Examples
+from rnntips.windows import Examples, need_labels
 
 __all__ = ["ENGINE", "check_seeds", "check_trainable", "first_states", "predict", "resolve_device", "train",
            "train_stack", "train_stacks"]  # fmt: skip
@@ -116,9 +116,9 @@ def train_stacks(
         examples = _draw(recipes, task, seeds)
         if len({recipe.shape() for recipe in recipes}) != 1:
             raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-        record.begin(recipes, task, seeds, len(examples[0].of(0)), device)
+        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, examples[0].steps)
         going[_train(record, examples, task, stop, start)] = record
-    with _one_thread():
+    with one_thread():
         try:
             while going:
                 updates = min(going, key=lambda updates: going[updates].reached / going[updates].updates)
@@ -170,12 +170,18 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Two arrays (R, windows).
+
+    Raises:
+        BadArgument: The task does not ask for one value a window.
     """
-    examples = _draw(runs.recipes, _one_task(on), runs.seeds.tolist())
+    task = _one_task(on)
+    examples = _draw(runs.recipes, task, runs.seeds.tolist())
+    if examples[0].outputs > 1 or examples[0].loss_at == "every":
+        raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
     chosen = [example.of(2)[:windows] for example in examples]
     network = _network(runs.recipes[0], examples[0], torch.tensor(runs.weights))
     inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
-    with _one_thread(), torch.no_grad():
+    with one_thread(), torch.no_grad():
         scaled = network(torch.tensor(inputs)).double().numpy()
     pairs = list(zip(examples, chosen, strict=True))
     predictions = [
@@ -191,17 +197,16 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
     examples = _draw(recipes, task, seeds)
     network = _network(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
     inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
-    with _one_thread(), torch.no_grad():
+    with one_thread(), torch.no_grad():
         return network.states(torch.tensor(inputs))[:, :, -1].numpy()
 
 
 def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
-    return initial_weights(recipes, setting, seeds, example.signal.shape[1], example.targets.shape[1])
+    return initial_weights(recipes, setting, seeds, example.channels, example.outputs)
 
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
-    channels, outputs = example.signal.shape[1], example.targets.shape[1]
-    return Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, weights, recipe.dense)
+    return Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, weights, recipe.dense)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
@@ -209,8 +214,8 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     rows = _fresh(record.recipes, record.setting, record.seeds.tolist(), example)
     if start is None:
         weights = torch.tensor(rows, device=record.device)
-        return weights, initial_state(record.recipes[0].optimizer, weights)
-    shared = ("cell", "layers", "width", "dense", "features", "optimizer")
+        return weights, initial_state(record.recipes[0].rule, weights)
+    shared = ("cell", "layers", "width", "dense", "features", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
@@ -234,12 +239,16 @@ def _evaluate(record: Runs, network: Network, feed: Feed, task, update: int, hap
 
 def check_trainable(recipes: Sequence[Recipe], task, seed: int) -> None:
     """Raise what drawing and cutting this task would raise, before anything is trained."""
+    changed = {name for recipe in recipes for name in recipes[0].diff(recipe)}
+    for name in sorted(changed & getattr(task, "ignores", frozenset())):
+        raise BadArgument(
+            f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
+            f"{task.name} out."
+        )
     for recipe in recipes:
         _draw([recipe], task, [seed])
         if not task.bounds(recipe, seed)[0] > 0:
-            raise BadData(
-                f"{task.name}: repeating the last value makes no error in the test part. Nothing is left to learn."
-            )
+            raise BadData(f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn.")
 
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
@@ -247,6 +256,8 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
         if not isinstance(recipe, Recipe):
             raise BadArgument(f"{recipe!r} is not a Recipe. Make one with rt.Recipe(...).")
     examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    if any(recipe.order == "class" for recipe in recipes):
+        need_labels(examples[0].labels(examples[0].of(0)))
     windows = len(examples[0].of(0))
     if recipes[0].batch_size > windows:
         raise BadArgument(
@@ -276,25 +287,3 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise NoDevice('device="cuda": PyTorch sees no GPU here. Use device="cpu"; these networks are small.')
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-_threads: list[int] = []  # torch's own number, once for every training in this process
-_lock = Lock()
-
-
-@contextmanager
-def _one_thread():
-    """Small operations lose by being split, and their remainders would depend on the number of threads.
-
-    The number holds for the whole process, so it is given back when the last of several trainings ends.
-    """
-    with _lock:
-        _threads.append(_threads[0] if _threads else torch.get_num_threads())
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _lock:
-            threads = _threads.pop()
-            if not _threads:
-                torch.set_num_threads(threads)

@@ -16,6 +16,7 @@ from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
+from rnntips.windows import HEADS
 
 __all__ = ["Happened", "updater"]
 
@@ -31,12 +32,21 @@ class Happened(NamedTuple):
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
-    usual = not network.dense and not any(recipe.dropout for recipe in record.recipes)
-    small = 4 * recipe.batch_size * recipe.past * network.kept_values < KEPT
+    usual = feed.loss_at == "last" and not network.dense and not any(recipe.dropout for recipe in record.recipes)
+    small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
         return InTorch(record, network, feed, state)
     return Compiled(fused, record, network, feed, state)
+
+
+def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of every window (R, B), from outputs and targets (R, B, K); the mean over steps of (R, B, T, K)."""
+    if head == "softmax+nll":
+        each = -(targets * outputs.log_softmax(-1)).sum(-1)
+    else:
+        each = (outputs - targets).square().mean(-1)
+    return each.mean(2) if each.dim() == 3 else each
 
 
 def _columns(record: Runs) -> np.ndarray:
@@ -56,17 +66,17 @@ class InTorch:
 
     def __call__(self, update: int) -> Happened:
         inputs, targets = self.feed.batch(update)
-        errors = self.network(inputs, self.masks.draw(inputs.shape[1])) - targets
-        losses = (errors.square().mean(2) * self.feed.share).sum(1)
-        gradient = self.network.gradient(losses.sum())
+        outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
+        loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
+        gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             gradient += self.decay * weights
-            rule, count = RULES[self.recipe.optimizer], self.before + update + 1
+            rule, count = RULES[self.recipe.rule], self.before + update + 1
             step = rule.step(self.state, gradient, self.lr, self.momentum, count)
             weights += step
-            happened = torch.stack([losses, norm, step.norm(dim=1) / weights.norm(dim=1)])
+            happened = torch.stack([loss, norm, step.norm(dim=1) / weights.norm(dim=1)])
         return Happened(*happened.cpu().numpy())
 
 
@@ -77,11 +87,11 @@ class Compiled:
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
         self.update = fused(
-            network.cell, network.layers, network.width, recipe.past, recipe.batch_size,
+            HEADS.index(feed.head), network.cell, network.layers, network.width, feed.steps, recipe.batch_size,
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            list(RULES).index(recipe.optimizer), CLIPS.index(recipe.clip), _columns(record),
+            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), _columns(record),
         )  # fmt: skip
 
     def __call__(self, update: int) -> Happened:

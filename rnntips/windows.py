@@ -10,14 +10,17 @@ import numpy as np
 
 from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
 
-__all__ = ["SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
 SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
 
+ANSWERS = 32  # at most so many times as many answers are scored where windows have more than one
+
 TARGETS = ("level", "change")
+HEADS = ("linear+mse", "softmax+nll")  # what the readout gives, and the training loss of it
 
 
 def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,12 +81,17 @@ def lagged_differences(target: np.ndarray, lags: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs.
+    """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs or classes.
 
     Windows overlap, so they are kept as one signal and the place where each begins:
     window i is `signal[starts[i] : starts[i] + steps]`.
 
-    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against.
+    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. Of classes,
+    targets and truth are one-hot rows, and predictions are logits.
+
+    Where a network answers at every step, targets and truth are signals as long as `signal`, windows of which begin
+    at the same `starts`; the first `skip` steps of a window do not count. Text would fill the memory with zeros, so
+    there signal and targets hold the numbers of `symbols`, (L, 1), and windows of them are one-hot.
     """
 
     signal: np.ndarray  # (L, C) float32, scaled
@@ -95,6 +103,11 @@ class Examples:
     truth: np.ndarray  # (N, K) unit
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test
+    head: str = "linear+mse"  # one of HEADS
+    classes: bool = False  # whether the task is to name one of K classes
+    loss_at: str = "last"  # the step at which a network answers, or "every"
+    skip: int = 0
+    symbols: int = 0  # if signal and targets hold their numbers
 
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
         """Indices of one part's windows; at most so many, evenly spread over time."""
@@ -105,11 +118,35 @@ class Examples:
 
     def scored(self, part: int) -> np.ndarray:
         """The fixed subset of a part on which every network and the trivial forecast are scored."""
-        return self.of(part, SCORED[part])
+        answers = self.steps - self.skip if self.loss_at == "every" else 1
+        return self.of(part, max(1, min(SCORED[part], SCORED[part] * ANSWERS // answers)))
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.symbols or self.signal.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """K."""
+        return self.symbols or self.targets.shape[1]
 
     def inputs(self, indices: np.ndarray) -> np.ndarray:
         """Windows as the network gets them, shape (n, T, C)."""
-        return self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+        found = self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+        return np.eye(self.symbols, dtype=np.float32)[found[..., 0]] if self.symbols else found
+
+    def answers(self, indices: np.ndarray) -> np.ndarray:
+        """What is scored against: truth of windows (n, K), or of all their steps that count (n·T', K)."""
+        if self.loss_at == "last":
+            return self.truth[indices]
+        found = self.truth[self.starts[indices][:, None] + np.arange(self.skip, self.steps)]
+        found = np.eye(self.symbols)[found[..., 0]] if self.symbols else found
+        return found.reshape(-1, found.shape[2])
+
+    def labels(self, indices: np.ndarray) -> np.ndarray | None:
+        """Classes by number, (n,); None if the task is not to name one a window."""
+        return self.targets[indices].argmax(1) if self.classes and self.loss_at == "last" else None
 
 
 def cut(
@@ -195,14 +232,20 @@ def difference_lags(features: str) -> int:
     raise BadArgument(f'features={features!r} is neither "levels" nor "differences:K" with K of at least 1.')
 
 
-def batches(order: str, count: int, needed: int, rng: np.random.Generator) -> np.ndarray:
+def batches(
+    order: str, count: int, needed: int, rng: np.random.Generator, labels: np.ndarray | None = None
+) -> np.ndarray:
     """`needed` window numbers below `count`, epoch after epoch, as one stream that any batch size cuts.
 
-    `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order.
+    `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order, and
+    `"class"` sorts what `"shuffled"` gives by the windows' `labels` (count,): in every epoch class after class.
     """
     epochs = -(-needed // count)
     if order == "shuffled":
         stream = [rng.permutation(count) for _ in range(epochs)]
+    elif order == "class":
+        need_labels(labels)
+        stream = [mixed[labels[mixed].argsort(kind="stable")] for mixed in map(rng.permutation, [count] * epochs)]
     elif order == "once":
         stream = [rng.permutation(count)] * epochs
     elif order == "time":
@@ -212,4 +255,12 @@ def batches(order: str, count: int, needed: int, rng: np.random.Generator) -> np
     return np.concatenate(stream)[:needed]
 
 
-ORDERS = ("once", "shuffled", "time")
+def need_labels(labels: np.ndarray | None) -> None:
+    """Raise if there are no classes to sort by."""
+    if labels is None:
+        raise BadArgument(
+            'order="class" sorts windows by their class, and this task has none. Use order="time" or "shuffled".'
+        )
+
+
+ORDERS = ("class", "once", "shuffled", "time")

@@ -7,6 +7,7 @@ import pytest
 
 from rnntips.errors import BadArgument
 from rnntips.evidence import (
+    LEAST,
     Condition,
     Finding,
     cap,
@@ -28,6 +29,14 @@ from rnntips.evidence import (
 def test_a_failed_run_counts_as_trivial_and_is_never_dropped():
     scores, trivial = np.array([3.0, np.nan, np.inf, 50.0]), np.full(4, 10.0)
     np.testing.assert_array_equal(cap(scores, trivial), [3, 10, 10, 10])
+
+
+def test_runs_without_error_are_equally_good():
+    """Where the floor is 0, a thousandth of trivial is as good as nothing, and ratios stay finite."""
+    scores, trivial = np.array([0.0, 1e-30, LEAST, 0.01]), np.ones(4)
+    np.testing.assert_array_equal(cap(scores, trivial), [LEAST, LEAST, LEAST, 0.01])
+    np.testing.assert_allclose(effects(scores, scores[::-1], trivial), [-np.log(10), 0, 0, np.log(10)], atol=1e-12)
+    np.testing.assert_allclose(progress(scores, trivial, np.zeros(4)), [1, 1, 1 - LEAST, 0.99])
 
 
 def test_effects_are_log_ratios_and_their_mean_a_geometric_one():

@@ -33,6 +33,23 @@ def test_loss_bands_show_every_run_and_both_medians(study):
     png(ax)
 
 
+def test_a_floor_of_0_and_runs_without_error_fit_on_the_axis():
+    """No line can be drawn at 0; a note says where it is, and an error of 0 stands at a thousandth of naive."""
+    baseline = rt.Recipe(updates=30, width=6, batch_size=8, lr=0.03)
+    study = rt.compare(baseline, baseline.but(lr=0.01), on=rt.tasks.adding(3), seeds=range(10))
+    for runs in study.runs["adding 3"]:
+        runs.valid_score[:, -2:] = runs.test_scores[:] = 0
+        runs.valid_score[0, 5] = np.inf
+    ax = figures.loss_bands(study)
+    assert ["naive = 100 %", "↓ floor = 0 %: no error"] == [text.get_text() for text in ax.texts]
+    low, high = ax.get_ylim()
+    least = 1e-3 * study.runs["adding 3"][0].valid_trivial.mean()
+    assert 0 < low < least < high < 10
+    assert ax.get_lines()[10].get_ydata()[-1] == pytest.approx(least, rel=0.1)
+    png(ax), png(figures.paired(study))
+    assert (study.verdict, study.typical) == ("SAME", 0) and "infinity" not in study.sentence
+
+
 def test_paired_marks_are_the_effects_and_point_by_direction(study):
     ax = figures.paired(study)
     marks = {line.get_marker(): line.get_xdata() for line in ax.get_lines()}

@@ -17,9 +17,9 @@ from rnntips.errors import BadArgument
 from rnntips.executors import opened
 from rnntips.groups import AWAY
 from rnntips.kernels import pool
+from rnntips.kernels.pool import one_thread
 from rnntips.progress import Progress
 from rnntips.records import compute
-from rnntips.training import _one_thread
 from rnntips.tuning import train_sides
 
 SMALL = rt.Recipe(updates=60, past=16, width=8, batch_size=8)
@@ -162,7 +162,7 @@ def test_the_last_of_several_trainings_gives_torchs_threads_back():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        first, second = _one_thread(), _one_thread()
+        first, second = one_thread(), one_thread()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)

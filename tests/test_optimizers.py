@@ -9,6 +9,8 @@ R, P, STEPS = 3, 11, 30
 ORACLES = {
     ("sgd", 0.0): lambda p, lr, m, d: torch.optim.SGD(p, lr, weight_decay=d),
     ("sgd", 0.9): lambda p, lr, m, d: torch.optim.SGD(p, lr, momentum=m, weight_decay=d),
+    ("nesterov", 0.5): lambda p, lr, m, d: torch.optim.SGD(p, lr, momentum=m, weight_decay=d, nesterov=True),
+    ("nesterov", 0.95): lambda p, lr, m, d: torch.optim.SGD(p, lr, momentum=m, weight_decay=d, nesterov=True),
     ("rmsprop", 0.0): lambda p, lr, m, d: torch.optim.RMSprop(p, lr, weight_decay=d),
     ("rmsprop", 0.5): lambda p, lr, m, d: torch.optim.RMSprop(p, lr, momentum=m, weight_decay=d),
     ("adam", 0.0): lambda p, lr, m, d: torch.optim.Adam(p, lr, weight_decay=d),

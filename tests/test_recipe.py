@@ -13,8 +13,9 @@ RECIPE = rt.Recipe()
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "past": 9, "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
-    "optimizer": "sgd", "lr": 0.5, "momentum": 0.9, "clip": "value", "clip_norm": 2.0, "weight_decay": 0.1,
-    "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
+    "head": "softmax+nll",
+    "optimizer": "sgd", "lr": 0.5, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "weight_decay": 0.1, "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def test_every_field_has_an_example_here():
     assert EXAMPLES.keys() == {field.name for field in dataclasses.fields(rt.Recipe)}
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "budget"}))
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "nesterov", "budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
     recipe = RECIPE.but(clip_norm=1.0)  # without a limit there is nothing for `clip` to say
@@ -68,9 +69,9 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "past", "features", "batch_size", "optimizer", "clip", "dropout",
-             "updates"}  # fmt: skip
-    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0)
+    alone = {"cell", "layers", "width", "dense", "past", "features", "head", "batch_size", "optimizer", "nesterov",
+             "clip", "dropout", "updates"}  # fmt: skip
+    base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
 
@@ -214,6 +215,17 @@ def test_clipping_without_a_limit_is_refused(clip):
     """It would do nothing, and a comparison of it would find no difference."""
     with pytest.raises(BadArgument, match=rf'"{clip}" needs a limit.*clip_norm'):
         rt.Recipe(clip=clip)
+
+
+@pytest.mark.parametrize("wrong", [{"optimizer": "rmsprop", "momentum": 0.9}, {"optimizer": "sgd"}, {}], ids=str)
+def test_nesterov_is_a_momentum_of_sgd(wrong):
+    """Any other optimizer, or no momentum, is refused with an example; and so is what is neither yes nor no."""
+    with pytest.raises(BadArgument, match=r'nesterov=True.*optimizer="sgd", momentum=0\.9'):
+        rt.Recipe(nesterov=True, **wrong)
+    with pytest.raises(BadArgument, match=r"nesterov=1: True or False"):
+        rt.Recipe(optimizer="sgd", momentum=0.9, nesterov=1)
+    heavy = rt.Recipe(optimizer="sgd", momentum=0.9)
+    assert {"nesterov": (False, True)} == heavy.diff(heavy.but(nesterov=True))
 
 
 def test_momentum_and_adam_do_not_go_together():

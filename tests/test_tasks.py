@@ -5,13 +5,17 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnntips as rt
 from rnntips.errors import BadArgument
+from rnntips.feed import LEAST, logits
 from rnntips.models import initial_weights
-from rnntips.tasks import SPIKE_SIZE, Forecast, as_settings, forecast, stream
+from rnntips.tasks import Forecast, as_settings, forecast, stream
+from rnntips.tasks.forecasts import SPIKE_SIZE
+from rnntips.tasks.task import nats
 from rnntips.windows import SCORED
 
 RAW = rt.Recipe(past=9, horizon=2, input_scaling="none", updates=2, width=4, batch_size=4)
@@ -154,6 +158,39 @@ def test_the_score_is_the_root_mean_squared_error_of_each_run():
     truth = np.zeros((4, 2, 1))
     predictions = np.array([[0, 0], [3, -3], [1, 7], [1e200, np.inf]])[:, :, None]
     np.testing.assert_array_equal([0, 3, 5, np.inf], forecast(rt.series.sines(100)).score(predictions, truth))
+
+
+def test_nats_are_the_mean_negative_log_likelihood():
+    """Of three classes: no preference costs ln 3 nats, certainty nothing or the distance; what is not finite, NaN."""
+    truth = np.array([[[1, 0, 0], [0, 1, 0]]] * 4, dtype=float)
+    even, sure, wrong = np.zeros((2, 3)), 1000 * truth[0], np.array([[5.0, 0, 0], [1000, 0, 0]])
+    found = nats(np.array([even, sure, wrong, even + np.inf]), truth)
+    np.testing.assert_allclose([np.log(3), 0, (1000 + np.log1p(2 * np.exp(-5))) / 2, np.nan], found, rtol=1e-12)
+
+
+def test_nats_equal_torchs_cross_entropy():
+    """And adding a constant to a window's logits changes nothing."""
+    rng = np.random.default_rng(0)
+    scores, chosen = 5 * rng.normal(size=(3, 20, 7)), rng.integers(0, 7, (3, 20))
+    expected = [
+        float(torch.nn.functional.cross_entropy(torch.tensor(mine), torch.tensor(labels)))
+        for mine, labels in zip(scores, chosen, strict=True)
+    ]
+    np.testing.assert_allclose(nats(scores, np.eye(7)[chosen]), expected, rtol=1e-12)
+    np.testing.assert_allclose(nats(scores + 300 * rng.normal(size=(3, 20, 1)), np.eye(7)[chosen]), expected, rtol=1e-9)
+
+
+def test_linear_outputs_of_classes_are_read_as_shares():
+    """Shares that sum to 1 are their own likelihoods; less than a thousandth counts as that."""
+    assert nats(logits(np.array([[[0.7, 0.2, 0.1]]])), np.array([[[0, 1, 0]]])) == pytest.approx(-np.log(0.2))
+    found = nats(logits(np.array([[[1.3, -0.4]]])), np.array([[[0, 1]]]))
+    assert found == pytest.approx(-np.log(LEAST / (1 + LEAST)))
+
+
+def test_a_forecast_refuses_a_readout_of_classes(sines):
+    """The message names both, and what to do."""
+    with pytest.raises(BadArgument, match=r"sines asks for values in units. Use head=\"linear\+mse\""):
+        rt.train(RAW.but(head="softmax+nll"), sines, [0])
 
 
 def scored(steps: int) -> np.ndarray:

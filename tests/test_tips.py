@@ -7,6 +7,7 @@ import pytest
 
 import rnntips as rt
 from rnntips.records import compute, judge, live_share, stored_runs
+from rnntips.tasks import Digits, Forecast
 from rnntips.tips import SETTINGS, Tip
 
 TIPS = list(rt.tips)
@@ -289,3 +290,23 @@ def test_a_setting_that_trained_in_one_part_alone_is_left_out_of_both():
     assert found["p"] == pytest.approx(2 / 2**120, rel=1e-5, abs=0)
     nowhere = judge(claim, [part(claim.settings)] * 2)
     assert (nowhere["verdict"], nowhere["word"]) == ("NOT TRAINED", "UNDECIDED")
+
+
+def test_a_plan_on_other_tasks_has_their_versions_and_data_in_its_meaning():
+    """Forecasts' plans stay as they were frozen; a task of another kind is named, and raising its version is seen."""
+    tip = Tip("scaling")
+    assert tip.meaning["task"] == Forecast.version
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tip, "work", lambda tip: {"demand": [], "digits": [], "characters": []})
+        meaning = tip.meaning
+        assert meaning["task"] == {"Forecast": Forecast.version, "Digits": Digits.version, "Characters": 1}
+        assert meaning["data"].keys() == {"demand", "digits", "characters"}
+        before = tip.plan_hash
+        patch.setattr(Digits, "version", Digits.version + 1)
+        assert tip.plan_hash != before
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_is_a_task_of_its_name(name):
+    trivial, floor, _ = SETTINGS[name]().bounds(rt.Recipe(past=8), 0)
+    assert name == SETTINGS[name]().name and 0 <= floor < trivial

@@ -174,6 +174,7 @@ def test_a_gpu_that_is_not_there_is_an_error_in_words(sines):
 
 ORACLES = {
     "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.1),
+    "nesterov": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.1, nesterov=True),
     "rmsprop": lambda p: torch.optim.RMSprop(p, 0.05, momentum=0.9, weight_decay=0.1),
     "adam": lambda p: torch.optim.Adam(p, 0.05, weight_decay=0.1),
 }
@@ -184,8 +185,8 @@ ORACLES = {
 def test_the_whole_loop_equals_torch_with_clipping_decay_and_momentum(sines, optimizer, clip):
     """Three updates of a run, against `torch.nn`, `torch.optim` and `torch.nn.utils` on the same batches."""
     momentum = 0.0 if optimizer == "adam" else 0.9
-    recipe = SHORT.but(updates=3, optimizer=optimizer, lr=0.05, momentum=momentum, weight_decay=0.1, clip=clip,
-                       clip_norm=0.02)  # fmt: skip
+    rule = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
+    recipe = SHORT.but(updates=3, **rule, lr=0.05, momentum=momentum, weight_decay=0.1, clip=clip, clip_norm=0.02)
     runs = rt.train(recipe, sines, [3])
     examples = rt.tasks.forecast(sines).examples(recipe, 3)
     order = rt.windows.batches("shuffled", len(examples.of(0)), 15, rt.tasks.stream("order", "sines", 3))

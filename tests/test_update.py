@@ -1,5 +1,7 @@
 """The compiled update against the same in torch, which other tests hold against `torch.nn` and `torch.optim`."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,30 +13,48 @@ from rnntips.feed import Feed
 from rnntips.models import KEPT, Network, initial_weights
 from rnntips.optimizers import initial_state
 from rnntips.update import Compiled, InTorch, updater
+from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
 
 
-def begun(recipes):
+@dataclass
+class Levels:
+    """Name the level, of so many, that the sines will reach."""
+
+    classes: int
+    name, unit = TASK.name, "nats"
+
+    def bounds(self, recipe, seed):
+        return np.log(self.classes), 0.0, np.log(self.classes)
+
+    def examples(self, recipe, seed):
+        found = TASK.examples(recipe.but(head=None), seed)
+        rows = np.eye(self.classes)[(found.targets[:, 0].argsort().argsort() * self.classes) // len(found.targets)]
+        return replace(found, targets=rows.astype(np.float32), truth=rows, offset=0 * rows, spread=1.0, classes=True,
+                       head=recipe.head or "softmax+nll")  # fmt: skip
+
+
+def begun(recipes, classes=None):
     """What `train` would begin with."""
-    seeds = list(range(len(recipes)))
-    examples = [TASK.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    seeds, task = list(range(len(recipes))), Levels(classes) if classes else TASK
+    examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     record = rt.Runs()
-    record.begin(recipes, TASK, seeds, len(examples[0].of(0)), "cpu")
-    channels, recipe = examples[0].signal.shape[1], recipes[0]
-    flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, channels, 1))
-    network = Network(recipe.cell, recipe.layers, recipe.width, channels, 1, flat, recipe.dense)
-    return record, network, Feed(record, examples), initial_state(recipe.optimizer, flat)
+    record.begin(recipes, task, seeds, len(examples[0].of(0)), "cpu")
+    channels, outputs, recipe = examples[0].signal.shape[1], examples[0].targets.shape[1], recipes[0]
+    flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, channels, outputs))
+    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense)
+    return record, network, Feed(record, examples), initial_state(recipe.rule, flat)
 
 
 def in_torch(record, network, feed, state):
     return InTorch(record, network, feed, state)
 
 
-def trained(make, recipes):
+def trained(make, recipes, classes=None):
     """What happened in each update (U, 3, R), the weights and the optimizer's averages."""
-    record, network, feed, state = begun(recipes)
+    record, network, feed, state = begun(recipes, classes)
     step = make(record, network, feed, state)
     happened = np.array([step(update) for update in range(record.updates)])
     return happened, network.flat[:, : network.count].numpy(), [s[:, : network.count].numpy() for s in state.values()]
@@ -44,6 +64,8 @@ RULES = st.one_of(
     st.fixed_dictionaries({"optimizer": st.just("adam"), "lr": st.sampled_from([0.001, 0.03])}),
     st.fixed_dictionaries({"optimizer": st.sampled_from(["sgd", "rmsprop"]), "lr": st.sampled_from([0.001, 0.02]),
                            "momentum": st.sampled_from([0.0, 0.9])}),
+    st.fixed_dictionaries({"optimizer": st.just("sgd"), "lr": st.sampled_from([0.001, 0.02]),
+                           "momentum": st.sampled_from([0.5, 0.95]), "nesterov": st.just(True)}),
 )  # fmt: skip
 CLIPPING = st.one_of(
     st.just({}),
@@ -56,13 +78,15 @@ SHAPES = st.fixed_dictionaries({
     "features": st.sampled_from(["levels", "differences:1", "differences:6"]),
     "weight_decay": st.sampled_from([0.0, 0.05]),
 })  # fmt: skip
+CLASSES = st.one_of(st.just((None, None)), st.tuples(st.sampled_from(HEADS), st.integers(2, 11)))
 
 
 @settings(max_examples=40, deadline=None)
-@given(SHAPES, RULES, CLIPPING, st.integers(1, 3))
-def test_three_updates_equal_those_in_torch(shape, rule, clipping, runs):
-    recipes = [rt.Recipe(updates=3, **shape, **rule, **clipping)] * runs
-    mine, theirs = trained(updater, recipes), trained(in_torch, recipes)
+@given(SHAPES, RULES, CLIPPING, st.integers(1, 3), CLASSES)
+def test_three_updates_equal_those_in_torch(shape, rule, clipping, runs, classes):
+    head, number = classes
+    recipes = [rt.Recipe(updates=3, **shape, **rule, **clipping, head=head)] * runs
+    mine, theirs = trained(updater, recipes, number), trained(in_torch, recipes, number)
     np.testing.assert_allclose(mine[0], theirs[0], rtol=2e-3, atol=1e-5)
     # where a gradient is nearly zero, dividing by its size turns rounding into whole steps
     tolerance = 3e-6 if rule["optimizer"] == "sgd" else 0.3 * rule["lr"]
@@ -70,6 +94,49 @@ def test_three_updates_equal_those_in_torch(shape, rule, clipping, runs):
     assert np.median(np.abs(mine[1] - theirs[1])) < 1e-5
     for one, two in zip(mine[2], theirs[2], strict=True):
         np.testing.assert_allclose(one, two, rtol=2e-2, atol=2e-2 * np.abs(two).max() + 1e-7)
+
+
+@pytest.mark.parametrize("make", [updater, in_torch])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("rmsprop", 0.0), ("adam", 0.0)])
+def test_updates_by_likelihood_equal_torchs_cross_entropy(make, optimizer, momentum):
+    """Two updates of a run, against `torch.nn` and `torch.optim` in float64."""
+    recipe = rt.Recipe(updates=2, past=9, width=6, batch_size=5, optimizer=optimizer, lr=0.01, momentum=momentum)
+    record, network, feed, state = begun([recipe], 4)
+    rnn, readout = torch.nn.GRU(1, 6, batch_first=True).double(), torch.nn.Linear(6, 4).double()
+    theirs = [rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0, readout.weight, readout.bias]
+    with torch.no_grad():
+        for parameter, start in zip(theirs, network.parameters.values(), strict=True):
+            parameter.copy_(start[0].T if start.dim() == 3 else start[0])
+    more = {"momentum": momentum} if momentum else {}
+    oracle = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}[optimizer](
+        theirs, 0.01, **more)  # fmt: skip
+    step = make(record, network, feed, state)
+    for update in range(2):
+        inputs, targets = (part[0, :5].double() for part in feed.batch(update))
+        states, _ = rnn(inputs)
+        loss = torch.nn.functional.cross_entropy(readout(states[:, -1]), targets.argmax(1))
+        oracle.zero_grad()
+        loss.backward()
+        oracle.step()
+        happened = step(update)
+        assert happened.loss[0] == pytest.approx(loss.item(), rel=1e-5)
+        norm = torch.cat([parameter.grad.ravel() for parameter in theirs]).norm()
+        assert happened.gradient_norm[0] == pytest.approx(norm.item(), rel=1e-4)
+    for parameter, columns in zip(theirs, network.slices.values(), strict=True):
+        expected = (parameter.T if parameter.dim() == 2 else parameter).detach().numpy().ravel()
+        np.testing.assert_allclose(network.flat[0, columns].numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("make", [updater, in_torch])
+def test_likelihood_bears_logits_that_no_exponential_does(make):
+    """A readout bias of 300 against −300: the loss is their distance, and its gradient is a whole class's."""
+    record, network, feed, state = begun([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], 2)
+    feed.targets[:] = torch.tensor([0.0, 1.0])
+    network.flat[0, network.slices["readout_weight"]] = 0
+    network.flat[0, network.slices["readout_bias"]] = torch.tensor([300.0, -300.0])
+    happened = make(record, network, feed, state)(0)
+    assert happened.loss[0] == pytest.approx(600, rel=1e-6)
+    np.testing.assert_allclose(network.flat[0, network.slices["readout_bias"]], [299.9, -299.9], rtol=1e-6)
 
 
 def test_runs_with_and_without_a_limit_stand_side_by_side():
@@ -112,6 +179,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
         return type(updater(*begun([rt.Recipe(updates=1, past=9, **changes)])))
 
     assert kind() is Compiled and kind(layers=2, cell="lstm") is Compiled
+    assert type(updater(*begun([rt.Recipe(updates=1, past=9)], 3))) is Compiled
     assert kind(dropout=0.1) is InTorch and kind(dense=(4,)) is InTorch
     long = rt.Recipe(updates=1, past=20, width=700, batch_size=400, cell="lstm")
     assert 4 * 400 * 20 * 700 * 7 > KEPT / 10  # near enough to the bound to build, once it is lowered

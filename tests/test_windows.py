@@ -235,11 +235,14 @@ def test_units_do_not_matter_once_scaled(factor, shift, scaling, features, targe
 # --- order
 
 
-@pytest.mark.parametrize("order", ["shuffled", "once", "time"])
+LABELS = np.arange(40) % 7  # of as many windows as a test has
+
+
+@pytest.mark.parametrize("order", ["shuffled", "once", "time", "class"])
 @pytest.mark.parametrize("count", [1, 10, 37])
 def test_every_epoch_has_every_window_once(order, count):
     """Each stretch of `count` numbers is a permutation of all windows."""
-    stream = batches(order, count, 5 * count, np.random.default_rng(0)).reshape(5, count)
+    stream = batches(order, count, 5 * count, np.random.default_rng(0), LABELS[:count]).reshape(5, count)
     np.testing.assert_array_equal(np.tile(np.arange(count), (5, 1)), np.sort(stream, 1))
 
 
@@ -251,11 +254,22 @@ def test_orders_are_what_they_are_named():
     assert not np.array_equal(epochs["time"], epochs["once"])
 
 
+def test_sorted_by_class_is_shuffled_within_each():
+    """Every epoch has class after class, and another order within each; without classes there is nothing to sort."""
+    first, second = batches("class", 40, 80, np.random.default_rng(0), LABELS).reshape(2, 40)
+    assert np.array_equal(LABELS[first], np.sort(LABELS)) and np.array_equal(LABELS[second], np.sort(LABELS))
+    assert not np.array_equal(first, second) and not np.array_equal(first, LABELS.argsort(kind="stable"))
+    with pytest.raises(BadArgument, match=r'order="class".*this task has none'):
+        batches("class", 40, 80, np.random.default_rng(0))
+
+
 @quick
-@given(order=st.sampled_from(["shuffled", "once", "time"]), short=st.integers(1, 100), more=st.integers(0, 100))
+@given(
+    order=st.sampled_from(["shuffled", "once", "time", "class"]), short=st.integers(1, 100), more=st.integers(0, 100)
+)
 def test_a_longer_stream_begins_with_the_shorter_one(order, short, more):
     """Any batch size and any number of updates cut the same stream of windows."""
-    few, many = (batches(order, 23, n, np.random.default_rng(7)) for n in (short, short + more))
+    few, many = (batches(order, 23, n, np.random.default_rng(7), LABELS[:23]) for n in (short, short + more))
     assert short == len(few) and short + more == len(many)
     np.testing.assert_array_equal(few, many[:short])
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnntips.evidence import interval, middle
+from rnntips.evidence import LEAST, interval, middle
 from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, log_ticks, plain
 from rnntips.runs import Runs
 from rnntips.study import Study
@@ -70,6 +70,7 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
         scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
+        scores = np.maximum(scores, LEAST * runs.valid_trivial[:, None])  # the axis has no 0
         band(ax, side, x, scores, name)
     _bounds(ax, study.runs[setting][0])
     ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
@@ -101,10 +102,13 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 
 def _bounds(ax: Axes, runs: Runs) -> None:
     for name, value in {"naive = 100 %": runs.valid_trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
-        ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
-        ax.annotate(name, (0.99, value), color=GREY, size=8, bbox=box, **place)
+        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right"}
+        if value > 0:
+            ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
+            ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="center", **place)
+        else:  # a logarithmic axis never gets there
+            ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:

@@ -152,13 +152,14 @@ class _Layer(torch.autograd.Function):
 class Update:
     """The whole update of R runs, again and again; see `rnntips.kernels.fused.update` for the arrays, all numpy's."""
 
-    def __init__(self, cell: str, layers: int, width: int, past: int, batch: int, signal, begins, targets, flat,
-                 averages, tensors, rule: int, how: int, hyper):  # fmt: skip
+    def __init__(self, head: int, cell: str, layers: int, width: int, steps: int, batch: int, signal, begins, targets,
+                 flat, averages, tensors, rule: int, how: int, hyper):  # fmt: skip
         code, (high, wide) = CODES[cell], _whole_tiles(width, batch)
-        self.before = code, high, wide, past, layers, width, batch
+        self.before = head, code, high, wide, steps, layers, width, batch
         self.between = signal, begins, targets, flat, averages[0], averages[-1], tensors, rule, how
         self.runs, self.threads = len(flat), threads()
-        work = fused.workspace(self.threads, code, high, wide, past, layers, signal.shape[1], tensors[-1, 1])
+        sizes = high, wide, steps, layers, signal.shape[1], targets.shape[2], tensors[-1, 1]
+        work = fused.workspace(self.threads, code, *sizes)
         self.after = hyper, NOTHING, NEVER, *work
 
     def __call__(self, at: int, count: int) -> np.ndarray:

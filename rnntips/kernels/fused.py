@@ -1,8 +1,8 @@
 """The whole update of a network, run after run: windows, layers, loss, gradients, clipping, optimizer.
 
 What one run needs stays in its core's cache from its windows to its new weights, and Python is called
-once an update. For the usual network: recurrent layers, squared error of a linear readout of the last
-state. `rnntips.update` says when it serves, and has the same in torch for everything else.
+once an update. For the usual network: recurrent layers, and squared error or negative log likelihood of a
+readout of the last state. `rnntips.update` says when it serves, and has the same in torch for everything else.
 """
 
 import numpy as np
@@ -12,10 +12,11 @@ from rnntips.kernels.compiling import compiled, njit
 from rnntips.kernels.gates import FAST, LSTM
 from rnntips.kernels.tiles import take
 
-__all__ = ["ADAM", "CLIPS", "RULES", "SGD", "update", "workspace"]
+__all__ = ["ADAM", "CLIPS", "HEADS", "RULES", "SGD", "update", "workspace"]
 
-RULES = SGD, RMSPROP, ADAM = range(3)
+RULES = SGD, RMSPROP, ADAM, NESTEROV = range(4)
 CLIPS = GLOBAL, TENSOR, VALUE = range(3)
+HEADS = MSE, NLL = range(2)
 EPS = np.float32(1e-8)
 ONE = np.float32(1)
 
@@ -27,7 +28,7 @@ def _view(values, T, H, B, batch, width):
 
 
 @njit(**FAST)
-def _loss(last, weight, bias, target, dlast, dweight, dbias, batch, B):
+def _squared(last, weight, bias, target, dlast, dweight, dbias, batch, B):
     """Mean squared error of last @ weight + bias, and its gradients; `dlast` is a block."""
     dlast[:] = 0
     loss, share = np.float32(0), ONE / np.float32(batch * len(bias))
@@ -44,6 +45,53 @@ def _loss(last, weight, bias, target, dlast, dweight, dbias, batch, B):
                 dlast[k * B + b] += error * weight[k, o]
                 dweight[k, o] = (dweight[k, o] if b else np.float32(0)) + error * last[k * B + b]
     return loss
+
+
+@njit(**FAST)
+def _likelihood(last, weight, bias, target, dlast, dweight, dbias, logits, batch, B):
+    """Mean negative log likelihood of softmax(last @ weight + bias), and its gradients; `dlast` is a block.
+
+    `logits` is room for an output's row of B after the other.
+    """
+    dlast[:] = 0
+    loss, share, outputs = np.float32(0), ONE / np.float32(batch), len(bias)
+    for o in range(outputs):
+        for b in range(batch):
+            logits[o * B + b] = bias[o]
+        for k in range(len(weight)):
+            for b in range(batch):
+                logits[o * B + b] += last[k * B + b] * weight[k, o]
+    for b in range(batch):
+        top, total = logits[b], np.float32(0)
+        for o in range(1, outputs):
+            top = logits[o * B + b] if logits[o * B + b] > top else top
+        for o in range(outputs):  # the largest is 0, so that no exponential overflows
+            logits[o * B + b] -= top
+            total += np.exp(logits[o * B + b])
+        rest = np.log(total)
+        for o in range(outputs):
+            likely = logits[o * B + b] - rest
+            loss -= share * target[b, o] * likely
+            logits[o * B + b] = share * (np.exp(likely) - target[b, o])
+    for o in range(outputs):
+        dbias[o] = 0
+        for b in range(batch):
+            dbias[o] += logits[o * B + b]
+        for k in range(len(weight)):
+            total = np.float32(0)
+            for b in range(batch):
+                total += logits[o * B + b] * last[k * B + b]
+            dweight[k, o] = total
+            for b in range(batch):
+                dlast[k * B + b] += logits[o * B + b] * weight[k, o]
+    return loss
+
+
+@njit(**FAST)
+def _loss(head, last, weight, bias, target, dlast, dweight, dbias, logits, batch, B):
+    if head == NLL:
+        return _likelihood(last, weight, bias, target, dlast, dweight, dbias, logits, batch, B)
+    return _squared(last, weight, bias, target, dlast, dweight, dbias, batch, B)
 
 
 @njit(**FAST)
@@ -78,6 +126,10 @@ def _step(rule, gradient, weights, one, two, lr, momentum, count):
         for i in range(gradient.size):
             one[i] = momentum * one[i] + gradient[i]
             gradient[i] = -lr * one[i]
+    elif rule == NESTEROV:
+        for i in range(gradient.size):
+            one[i] = momentum * one[i] + gradient[i]
+            gradient[i] = -lr * (gradient[i] + momentum * one[i])
     elif rule == RMSPROP:
         for i in range(gradient.size):
             one[i] = np.float32(0.99) * one[i] + np.float32(0.01) * gradient[i] * gradient[i]
@@ -102,27 +154,28 @@ def _parts(row, tensors, layer):
             row[tensors[at + 3, 0] : tensors[at + 3, 1]])  # fmt: skip
 
 
-def workspace(threads, cell, H, B, T, layers, C, P) -> tuple[np.ndarray, ...]:
+def workspace(threads, cell, H, B, T, layers, C, outputs, P) -> tuple[np.ndarray, ...]:
     """What each thread writes in, made once: fresh memory costs more than the sums put there."""
     K, Q = loops.rows(cell, max(C, H), H)
     n = H * B
     deep = [(layers, K * Q * H), (layers, T * n), (layers, T * n if cell == LSTM else 0),
             (layers, T * Q * n if Q > 1 else 0)]  # fmt: skip
-    flat = [T * C * B, T * n, n, n, n, K * Q * H, loops.room(cell, max(C, H), H, B), P]
+    flat = [T * C * B, T * n, n, n, n, K * Q * H, loops.room(cell, max(C, H), H, B), outputs * B, P]
     return tuple(np.zeros((threads, *np.atleast_1d(shape)), np.float32) for shape in deep + flat)
 
 
 @compiled(
-    "void(i8[::1],i8,i8,i8,i8,i8,i8,i8,i8,f4[:,::1],i8[:,::1],f4[:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],"
-    "i8[:,::1],i8,i8,i8,f4[:,::1],f4[:,:,:],b1[:,:]," + 4 * "f4[:,:,::1]," + 8 * "f4[:,::1]," + "f4[:,::1])",
+    "void(i8[::1],i8,i8,i8,i8,i8,i8,i8,i8,i8,f4[:,::1],i8[:,::1],f4[:,:,::1],f4[:,::1],f4[:,::1],f4[:,::1],"
+    "i8[:,::1],i8,i8,i8,f4[:,::1],f4[:,:,:],b1[:,:]," + 4 * "f4[:,:,::1]," + 9 * "f4[:,::1]," + "f4[:,::1])",
     **FAST
 )  # fmt: skip
-def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, targets, flat, one, two,
+def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begins, targets, flat, one, two,
            tensors, rule, how, count, hyper, nothing, never, packed, states, cs, gates, windows, between, zero, dh, dc,
-           sums, scratch, gradient, out):  # fmt: skip
+           sums, scratch, logits, gradient, out):  # fmt: skip
     """One update of run after run from the counter.
 
     Args:
+        head: One of `HEADS`.
         at: Column of `begins` (R, U·B) and `targets` (R, U·B, outputs) where this update's batch begins.
         signal: (L, C), of which windows begin at `begins`.
         flat, one, two: Weights and the optimizer's averages, (R, P).
@@ -135,7 +188,8 @@ def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, tar
     """
     mine, C, P, n = take(counter, 1), signal.shape[1], tensors[-1, 1], H * B
     packed, states, cs, gates = packed[mine], states[mine], cs[mine], gates[mine]
-    zero, dh, dc, sums, scratch, gradient = zero[mine], dh[mine], dc[mine], sums[mine], scratch[mine], gradient[mine]
+    zero, dh, dc, sums, scratch = zero[mine], dh[mine], dc[mine], sums[mine], scratch[mine]
+    logits, gradient = logits[mine], gradient[mine]
     first, below = _view(windows[mine], T, C, B, batch, C), _view(between[mine], T, H, B, batch, width)
     r = take(counter, 0)
     while r < len(flat):
@@ -150,8 +204,9 @@ def update(counter, cell, H, B, T, layers, width, batch, at, signal, begins, tar
             loops.forward(cell, H, B, x, nothing, width, zero, zero, nothing, never, packed[j], states[j], cs[j],
                           gates[j], scratch)  # fmt: skip
         (w0, w1), (b0, b1) = tensors[-2], tensors[-1]
-        out[r, 0] = _loss(states[-1, -n:], weights[w0:w1].reshape((width, -1)), weights[b0:b1], targets[r, at:], dh,
-                          gradient[w0:w1].reshape((width, -1)), gradient[b0:b1], batch, B)  # fmt: skip
+        out[r, 0] = _loss(head, states[-1, -n:], weights[w0:w1].reshape((width, -1)), weights[b0:b1],
+                          targets[r, at:], dh, gradient[w0:w1].reshape((width, -1)), gradient[b0:b1], logits, batch,
+                          B)  # fmt: skip
         for j in range(layers - 1, -1, -1):
             x = _view(states[j - 1], T, H, B, batch, width) if j else first
             dc[:] = 0

@@ -2,15 +2,18 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
+import torch
 
 from rnntips.errors import BadArgument
 
-__all__ = ["ALONE", "over_runs", "threads"]
+__all__ = ["ALONE", "one_thread", "over_runs", "threads"]
 
 
 # True where an executor's workers share the machine: each then uses one thread.
@@ -81,3 +84,25 @@ def over_runs(function, runs: int, *arguments, most: int | None = None) -> None:
         for other in others:
             if not other.cancel():  # nothing is left for one that has not begun
                 other.result()
+
+
+_threads: list[int] = []  # torch's own number, once for every training in this process
+_lock = Lock()
+
+
+@contextmanager
+def one_thread():
+    """Small operations lose by being split, and their remainders would depend on the number of threads.
+
+    The number holds for the whole process, so it is given back when the last of several trainings ends.
+    """
+    with _lock:
+        _threads.append(_threads[0] if _threads else torch.get_num_threads())
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            threads = _threads.pop()
+            if not _threads:
+                torch.set_num_threads(threads)

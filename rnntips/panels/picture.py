@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from rnntips.evidence import effects, interval, middle
+from rnntips.evidence import LEAST, effects, interval, middle
 from rnntips.figures import log_ticks
 from rnntips.runs import Runs
 
@@ -58,9 +58,10 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
     _, left, right = CURVES
     first = sides[0]
     trivial, floor = float(first.valid_trivial.mean()), float(first.floor.mean())
-    began = np.concatenate([side.valid_score[:, 0] for side in sides])
+    began, seen = (np.concatenate([side.valid_score[:, part].ravel() for side in sides]) for part in (0, slice(None)))
     top = 1.15 * max(trivial, float(np.max(began[np.isfinite(began)], initial=trivial)))
-    bottom, longest = 0.9 * floor, max(side.updates for side in sides)
+    least = max(LEAST * trivial, float(np.min(seen[np.isfinite(seen)], initial=trivial)))
+    bottom, longest = 0.9 * (floor or least), max(side.updates for side in sides)  # the axis has no 0
 
     def across(updates):
         return left + (right - left) * np.log(updates) / np.log(max(2, longest))
@@ -72,7 +73,7 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
     parts = [_line("axis", left, BOTTOM, right, BOTTOM), _line("axis", left, TOP, left, BOTTOM)]
     parts += [_text(across(tick), BOTTOM + 18, f"{tick:,.5g}") for tick in log_ticks(1, longest)]
     parts += [_text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(bottom, top)]
-    for name, value in (("naive = 100 %", trivial), ("floor = 0 %", floor)):
+    for name, value in (("naive = 100 %", trivial), ("floor = 0 %" if floor else "↓ floor = 0 %", floor or bottom)):
         parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
     middle_height = (TOP + BOTTOM) / 2
     parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))

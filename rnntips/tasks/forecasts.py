@@ -1,32 +1,19 @@
-"""A `Task` is what a network is trained and judged on, drawn afresh for every seed.
+"""Forecasting a series."""
 
-It owns the score, which stays the same whatever the training loss is, and the two errors between
-which every score is read: `trivial` (100 %) and `floor` (0 %).
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from numbers import Real
-from zlib import crc32
 
 import numpy as np
 
 from rnntips.errors import BadArgument
 from rnntips.series import Series
+from rnntips.tasks.task import need_values, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
-__all__ = ["Forecast", "as_settings", "forecast", "stream"]
+__all__ = ["SPIKE_SIZE", "Forecast", "forecast"]
 
 SPIKE_SIZE = 8.0  # standard deviations
-
-
-def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
-    """The random stream of one purpose ("data", "order", "init", "noise") for one setting and seed.
-
-    Keyed by neither side of a comparison, so that both see the same data, order and start.
-    """
-    return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode())])
 
 
 @dataclass(frozen=True)
@@ -44,6 +31,7 @@ class Forecast:
     spikes: float = 0.0
     history: int | None = None
     version = 2  # raised by hand when the meaning of the task changes; 2: fewer windows are scored
+    ignores = frozenset()
 
     @property
     def name(self) -> str:
@@ -66,6 +54,7 @@ class Forecast:
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
+        need_values(recipe, self.name, self.unit)
         values = self.record(seed)
         trending = self.series.trending
         return cut(
@@ -91,8 +80,7 @@ class Forecast:
 
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Root mean squared error per run; both in the task's unit, shape (R, n, K); returns (R,)."""
-        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverged scores infinity or NaN
-            return np.sqrt(np.mean((predictions - truth) ** 2, axis=(1, 2)))
+        return rmse(predictions, truth)
 
     def bounds(self, recipe, seed: int) -> tuple[float, float, float]:
         """(trivial, floor, trivial on the validation part): errors on the windows that are scored, in the task's unit.
@@ -152,15 +140,3 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         rows[:, k:] -= rows[:, k, None] * row
         rows[k, k:] = row
     return rows[:, -1]
-
-
-def as_settings(on) -> dict[str, Forecast]:
-    """`on` as named settings: a Task, a Series, or a mapping of either."""
-    items = on.items() if isinstance(on, Mapping) else [(None, on)]
-    tasks = {}
-    for name, item in items:
-        task = item if hasattr(item, "examples") else forecast(item)
-        tasks[name or task.name] = task
-    if not tasks:
-        raise BadArgument("on={} names no setting; give a Series, a Task, or a dict of them.")
-    return tasks

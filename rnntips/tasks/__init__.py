@@ -1,0 +1,29 @@
+"""A task is what a network is trained and judged on, drawn afresh for every seed.
+
+It owns the score, which stays the same whatever the training loss is, and the two errors between
+which every score is read: `trivial` (100 %) and `floor` (0 %).
+"""
+
+from collections.abc import Mapping
+
+from rnntips.errors import BadArgument
+from rnntips.tasks.forecasts import Forecast, forecast
+from rnntips.tasks.images import Digits, digits
+from rnntips.tasks.memory import Adding, Leaky, Recall, RecallStream, adding, leaky, recall, recall_stream
+from rnntips.tasks.task import Probe, stream
+from rnntips.tasks.text import Characters, characters
+
+__all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Probe", "Recall", "RecallStream", "adding",
+           "as_settings", "characters", "digits", "forecast", "leaky", "recall", "recall_stream", "stream"]  # fmt: skip
+
+
+def as_settings(on) -> dict[str, Forecast | Probe]:
+    """`on` as named settings: a Task, a Series, or a mapping of either."""
+    items = on.items() if isinstance(on, Mapping) else [(None, on)]
+    tasks = {}
+    for name, item in items:
+        task = item if hasattr(item, "examples") else forecast(item)
+        tasks[name or task.name] = task
+    if not tasks:
+        raise BadArgument("on={} names no setting; give a Series, a Task, or a dict of them.")
+    return tasks

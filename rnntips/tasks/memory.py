@@ -1,0 +1,185 @@
+"""Tasks of memory with known answers, drawn afresh for every seed."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from rnntips.errors import BadArgument, need_whole
+from rnntips.tasks.task import OF_FORECASTS, Probe, separate
+from rnntips.windows import SCORED, Examples
+
+__all__ = ["Adding", "Leaky", "Recall", "RecallStream", "adding", "leaky", "recall", "recall_stream"]
+
+WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; more than are scored would be drawn for nothing
+SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same, where each has many answers
+
+
+def adding(T: int) -> "Adding":
+    """Add the two marked ones of T numbers.
+
+    At every step the network reads a number between 0 and 1 and a mark, which is 1 at one step of the first half
+    and at one of the second half, else 0. Its answer after the last step is scored by RMSE. Trivial is always
+    answering 1, about √(1/6) = 0.41; below 0.1 the task counts as solved; the floor is 0. Every seed draws 3,000
+    windows to train on. `Recipe.past` says nothing here: windows have T steps.
+
+    Raises:
+        BadArgument: T is less than 2.
+
+    Source: Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; one mark a half as in
+    Arjovsky, Shah and Bengio (2016), "Unitary evolution recurrent neural networks".
+    """
+    need_whole("T", T, 2)
+    return Adding(int(T))
+
+
+@dataclass(frozen=True)
+class Adding(Probe):
+    """See `adding`."""
+
+    T: int
+    unit = "units"
+
+    @property
+    def name(self) -> str:
+        return f"adding {self.T}"
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Numbers and marks, (N, T, 2), and the sums of two, (N, 1)."""
+        n, half = sum(WINDOWS), self.T // 2
+        numbers, marks = rng.random((n, self.T)), np.zeros((n, self.T))
+        for first, after in ((0, half), (half, self.T)):
+            marks[np.arange(n), rng.integers(first, after, n)] = 1
+        return separate(np.stack([numbers, marks], 2), (numbers * marks).sum(1, keepdims=True), WINDOWS)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """1, the mean of two numbers' sum."""
+        return np.ones(1)
+
+
+def recall(L: int, symbols: int = 8) -> "Recall":
+    """Keep one symbol in mind for L steps.
+
+    The first step shows one of so many symbols, then come L steps of two distractors in random order, then the
+    signal to answer: name the symbol. L + 2 steps, one channel for each symbol, distractor and the signal. Scored in
+    nats; trivial is ln(symbols), the price of any guess; the floor is 0. Every seed draws 3,000 windows to train on.
+    `Recipe.past` says nothing here.
+
+    Raises:
+        BadArgument: L below 1, or fewer than 2 symbols.
+
+    Source: after Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 2.
+    """
+    need_whole("L", L, 1)
+    need_whole("symbols", symbols, 2)
+    return Recall(int(L), int(symbols))
+
+
+@dataclass(frozen=True)
+class Recall(Probe):
+    """See `recall`."""
+
+    L: int
+    symbols: int = 8
+
+    @property
+    def name(self) -> str:
+        return f"recall {self.L}" + (f" of {self.symbols}" if self.symbols != 8 else "")
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """One-hot steps (N, L + 2, symbols + 3) and symbols (N, symbols)."""
+        n, K = sum(WINDOWS), self.symbols
+        shown = rng.integers(0, K, n)
+        between = rng.integers(K, K + 2, (n, self.L))
+        steps = np.column_stack([shown, between, np.full(n, K + 2)])
+        one_hot = np.eye(K + 3, dtype=np.float32)
+        return separate(one_hot[steps], np.eye(K)[shown], WINDOWS, head="softmax+nll", classes=True)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """No preference, since all symbols come equally often."""
+        return np.zeros(self.symbols)
+
+
+def recall_stream(L: int) -> "RecallStream":
+    """Say at every step which of two symbols came L steps ago.
+
+    The symbols, −1 and 1, come in random order. Windows have `Recipe.past` steps; the first L of each, at which
+    nothing had come, do not count. Scored in nats; trivial is ln 2, the price of any guess; the floor is 0. A network
+    must hold L symbols at once, so it needs about L units. Every seed draws 1,000 windows to train on.
+
+    Raises:
+        BadArgument: L below 1; later, a recipe whose `past` is not longer than L.
+
+    Source: the delay line of Jaeger (2002), "Short term memory in echo state networks", with two symbols.
+    """
+    need_whole("L", L, 1)
+    return RecallStream(int(L))
+
+
+@dataclass(frozen=True)
+class RecallStream(Probe):
+    """See `recall_stream`."""
+
+    L: int
+    ignores = OF_FORECASTS
+
+    @property
+    def name(self) -> str:
+        return f"recall stream {self.L}"
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Symbols (N, T, 1) and which of the two came L steps before, (N, T, 2)."""
+        if past <= self.L:
+            raise BadArgument(f"{self.name}: windows of past={past} end before the first answer. "
+                              f"Use past={self.L + 1} or more, {2 * self.L} for example.")  # fmt: skip
+        symbols = rng.integers(0, 2, (sum(SEQUENCES), past))
+        before = np.roll(symbols, self.L, axis=1)  # what comes round to the first L steps does not count
+        return separate(2.0 * symbols[:, :, None] - 1, np.eye(2)[before], SEQUENCES, skip=self.L,
+                        head="softmax+nll", classes=True)  # fmt: skip
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """No preference."""
+        return np.zeros(2)
+
+
+def leaky(tau: float) -> "Leaky":
+    """Say at every step the sum of all inputs so far, each fading by the factor a = exp(−1/τ) a step.
+
+    Inputs are standard normal; y[t] = a·y[t−1] + √(1 − a²)·x[t] from y = 0 at a window's beginning, so that late
+    targets have variance 1. Windows have `Recipe.past` steps, and all count. Scored by RMSE; trivial is always
+    answering 0, the mean; one linear unit is exact, so the floor is 0. Every seed draws 1,000 windows to train on.
+
+    Args:
+        tau: Steps after which an input counts 1/e of what it did.
+
+    Raises:
+        BadArgument: tau is no positive number.
+    """
+    if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
+        raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
+    return Leaky(float(tau))
+
+
+@dataclass(frozen=True)
+class Leaky(Probe):
+    """See `leaky`."""
+
+    tau: float
+    unit = "units"
+    ignores = OF_FORECASTS
+
+    @property
+    def name(self) -> str:
+        return f"leaky {self.tau:g}"
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Inputs and sums, each (N, T, 1)."""
+        inputs = rng.normal(size=(sum(SEQUENCES), past))
+        keep, sums = np.exp(-1 / self.tau), np.zeros((len(inputs), past + 1))
+        for t in range(past):
+            sums[:, t + 1] = keep * sums[:, t] + np.sqrt(1 - keep**2) * inputs[:, t]
+        return separate(inputs[:, :, None], sums[:, 1:, None], SEQUENCES)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """0, the mean."""
+        return np.zeros(1)

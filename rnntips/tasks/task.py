@@ -1,0 +1,134 @@
+"""What tasks share: random streams, scores, and the making of examples that are no forecasts."""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from zlib import crc32
+
+import numpy as np
+
+from rnntips.errors import BadArgument
+from rnntips.windows import Examples
+
+__all__ = ["Probe", "nats", "need_values", "rmse", "separate", "stream"]
+
+OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target"})
+OWN_LENGTH = OF_FORECASTS | {"past"}
+
+
+def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
+    """The random stream of one purpose ("data", "order", "init", "noise") for one setting and seed.
+
+    Keyed by neither side of a comparison, so that both see the same data, order and start.
+    """
+    return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode())])
+
+
+def rmse(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Root mean squared error of each run; both (R, n, K) in one unit; returns (R,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverged scores infinity or NaN
+        return np.sqrt(np.mean((predictions - truth) ** 2, axis=(1, 2)))
+
+
+def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean negative log likelihood of each run in nats; one-hot truth, both of shape (R, n, K); returns (R,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = logits - logits.max(2, keepdims=True)
+        likely = relative - np.log(np.exp(relative).sum(2, keepdims=True))
+        return -np.where(truth > 0, likely, 0).sum(2).mean(1)
+
+
+def need_values(recipe, name: str, unit: str) -> None:
+    """Raise if the recipe's readout gives classes where values are asked for."""
+    if recipe.head == "softmax+nll":
+        raise BadArgument(
+            f'head="softmax+nll" names classes, and {name} asks for values in {unit or "units"}. '
+            'Use head="linear+mse", or leave it out.'
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A task that is no forecast: it makes its own windows, and its numbers are fed as they are.
+
+    Classes are scored in nats, values by RMSE in the task's unit, whatever the training loss is. Recipe fields in
+    `ignores` mean nothing here: no scaling, no horizon, and no `past` where the task has a length of its own.
+    A kind of probe is its numbers, its name, `draw`, `guess` and `floor`.
+    """
+
+    version = 1  # raised by hand when the meaning of the task changes
+    unit = "nats"
+    ignores = OWN_LENGTH
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """One seed's windows; of `past` steps, where the task has no length of its own."""
+        raise NotImplementedError
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """What the trivial predictor always answers, (K,): logits or values."""
+        raise NotImplementedError
+
+    def floor(self, examples: Examples) -> float:
+        """Score of the best predictor there is; 0 if the inputs say all."""
+        return 0.0
+
+    def examples(self, recipe, seed: int) -> Examples:
+        """Windows and targets of one seed.
+
+        Raises:
+            BadArgument: The recipe asks for what only forecasts have.
+        """
+        for name in ("features", "target"):
+            if (value := getattr(recipe, name)) is not None:
+                raise BadArgument(f"{name}={value!r} is for forecasts, and {self.name} is none. Leave {name} out.")
+        examples = self.draw(recipe.past, stream("data", self.name, seed))
+        if not examples.classes:
+            need_values(recipe, self.name, self.unit)
+        return replace(examples, head=recipe.head or examples.head)
+
+    def record(self, seed: int) -> np.ndarray:
+        """All numbers that a seed is given, inputs and then targets, for a plan's fingerprint."""
+        examples = self.draw(32, stream("data", self.name, seed))
+        return np.concatenate([examples.signal.ravel(), examples.targets.ravel()])
+
+    def meaning(self, recipe, seed: int) -> list:
+        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
+        examples = self.draw(recipe.past, stream("data", self.name, seed))
+        data = sha256(examples.signal.tobytes() + examples.targets.tobytes()).hexdigest()
+        return [type(self).__name__, self.version, self.name, self.unit, examples.steps, data]
+
+    def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Error per run; logits or values and truth (R, n, K); returns (R,)."""
+        return nats(predictions, truth) if self.unit == "nats" else rmse(predictions, truth)
+
+    def bounds(self, recipe, seed: int) -> tuple[float, float, float]:
+        """(trivial, floor, trivial on the validation part): errors on the windows that are scored."""
+        examples = self.examples(recipe, seed)
+        guess = self.guess(examples)
+
+        def trivial(part: int) -> float:
+            truth = examples.answers(examples.scored(part))
+            return float(self.score(np.broadcast_to(guess, truth.shape)[None], truth[None])[0])
+
+        return trivial(2), self.floor(examples), trivial(1)
+
+
+def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, int], **more) -> Examples:
+    """Examples of windows that share no step: inputs (N, T, C), targets (N, K), and how many are in each part.
+
+    Targets of shape (N, T, K) ask for an answer at every step.
+    """
+    n, steps, channels = inputs.shape
+    if targets.ndim == 3:
+        targets, more = targets.reshape(n * steps, -1), more | {"loss_at": "every"}
+    return Examples(
+        signal=inputs.reshape(n * steps, channels).astype(np.float32),
+        starts=steps * np.arange(n),
+        steps=steps,
+        targets=targets.astype(np.float32),
+        spread=1.0,
+        offset=np.zeros(targets.shape),
+        truth=targets.astype(np.float64),
+        times=np.arange(n),
+        part=np.repeat([0, 1, 2], counts),
+        **more,
+    )
