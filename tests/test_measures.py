@@ -9,17 +9,8 @@ import pytest
 import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.evidence import find, sentence
-from rnntips.measures import (
-    MEASURES,
-    best_of,
-    failed,
-    find_share,
-    interaction,
-    regret,
-    score,
-    updates_to,
-    usable_window,
-)
+from rnntips.measures import MEASURES, find_share, interaction
+from rnntips.readings import best_of, failed, regret, score, updates_to, usable_window
 from rnntips.runs import Runs
 
 
