@@ -263,8 +263,8 @@ def sentence(f: Finding) -> str:
     if f.verdict == "SAME":
         return f"About the same: {numbers}, within {_around(f)}.{average(f)}"
     if f.verdict == "UNCLEAR":
-        seen = size(f.detectable, f.unit)
-        return f"Undecided: {numbers}. {f.n} runs a side can show differences of {seen} or more.{average(f)}"
+        seen = f" {f.n} runs a side can show differences of {size(f.detectable, f.unit)} or more."
+        return f"Undecided: {numbers}.{seen if f.detectable > 0 else ''}{average(f)}"
     better = f.verdict == "BETTER"
     more = better == (f.better == "higher")
     direction, wins = LESS_MORE.get(f.what, ("Lower", "Higher"))[more], f.wins if better else f.losses
@@ -277,7 +277,7 @@ def _around(f: Finding) -> str:
 
 def average(f: Finding) -> str:
     """Says what the average is where it is not typical, that is, where it lies outside the interval."""
-    if f.interval[0] <= f.effect <= f.interval[1]:
+    if f.interval[0] - 1e-9 <= f.effect <= f.interval[1] + 1e-9:  # a sum's last bits are no news
         return ""
     why = f", since {f.failed} runs failed" if f.failed else ", since a few runs differ far more"
     return f" On average {change(f.effect, f.unit)}{why}."

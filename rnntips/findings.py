@@ -8,6 +8,7 @@ import numpy as np
 from rnntips.evidence import change, size
 from rnntips.ledger import versions
 from rnntips.plans import ONE_OF, Claim, Setting, settings_of
+from rnntips.recipe import Recipe
 from rnntips.records import live_share
 from rnntips.sides import UNTUNED
 from rnntips.tips import REPEATED, SETTINGS, Tip
@@ -130,7 +131,7 @@ def plan_lines(tip: Tip) -> list[str]:
         text.append(f"     {claim.field}: {_compared(claim)}; {claim.measured.label}, claimed {claim.claimed}, "
                     f"smallest {size(claim.smallest, claim.measured.unit)}; on "
                     f"{'; '.join(claim.settings)}")  # fmt: skip
-        text += [f"     {line}" for line in _particulars(claim)]
+        text += [f"     {line}" for line in _particulars(claim, tip.base)]
     text += [f"  {name}: {place.on} with {_fields(place.fields)}" for name, place in _places(tip).items()]
     for name, (tuning, seeds) in tip.parts().items():
         text.append(f"  {name} seeds: {_listed(seeds)}; tuned on {_listed(tuning)}")
@@ -147,10 +148,11 @@ def _compared(claim: Claim) -> str:
     return (" or " if claim.among else " → ").join(sides)
 
 
-def _particulars(claim: Claim) -> list[str]:
-    """What is not as in most claims: what is tuned, and what is tried."""
+def _particulars(claim: Claim, base: Recipe) -> list[str]:
+    """What is not as in most claims: its own recipe, what is tuned, and what is tried."""
     several = [value for value in claim.values if isinstance(value, Mapping) and ONE_OF in value]
-    lines = []
+    own = {name: value for name, (_, value) in base.diff(claim.recipe).items()}
+    lines = [f"with {_fields(own)}"] if own else []
     if claim.measured.over == "both":
         rates = next(iter(claim.needs(claim.settings[0])))
         lines.append(f"every side at every learning rate of {', '.join(f'{rate:g}' for rate in rates)}")
@@ -170,8 +172,8 @@ def _particulars(claim: Claim) -> list[str]:
         levels: dict[str, list[str]] = {}
         for setting in claim.settings:
             levels.setdefault(claim.condition[setting], []).append(setting)
-        lines.append(f"condition: {claim.condition['name']} "
-                     f"({', '.join(f'{level}: ' + '; '.join(some) for level, some in levels.items())})")  # fmt: skip
+        sorts = " | ".join(f"{level}: {'; '.join(some)}" for level, some in levels.items())
+        lines.append(f"condition: {claim.condition['name']} ({sorts})")
     return lines
 
 

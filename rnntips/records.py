@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.errors import BadArgument
 from rnntips.evidence import Finding, gap, middle, progress, tail
 from rnntips.plans import Claim
 from rnntips.readings import CALIBRATED
@@ -219,11 +220,14 @@ def _numbers(finding: Finding, parts: int) -> dict[str, Any]:
 def live_share(tip: Tip, subsets: int = 1000, seeds: int = 10) -> float:
     """Share of random subsets of the live setting's stored seeds that give the verdict of all of them."""
     *sides, setting = tip.live()
-    entries = [[tip.stored(setting, side, part) for part in range(len(tip.record["parts"]))] for side in sides]
+    numbers = range(len(tip.record["parts"]))
+    entries = [[tip.stored(setting, side, number) for number in numbers] for side in tip.live_sides()]
 
     def verdict(pairs) -> str:
         return Study(*sides, pairs, smallest=tip.plan["smallest"]).verdict
 
+    if None in entries[0] + entries[1]:
+        raise BadArgument(f"The live comparison of {tip.name} is not in its record, and only what is may be live.")
     parts = [tuple(map(restored, sides, some)) for some in zip(*entries, strict=True)]
     whole = verdict(dict(enumerate(parts)))
     both = [restored(side, *some) for side, some in zip(sides, entries, strict=True)]

@@ -22,6 +22,8 @@ from rnntips.tuning import TUNING_SEEDS, Pick
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
 
+DATA = resources.files("rnntips").joinpath("data")
+
 SETTINGS: dict[str, Callable[[], Forecast]] = {
     "demand": lambda: forecast(series.demand()),
     "demand, spiked": lambda: forecast(series.demand(), spikes=True),
@@ -78,9 +80,14 @@ class Tip:
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What a plan's hash stands for: the plan, the task's version, and the data that its first seed sees."""
+        """What a plan's hash stands for: the plan, the task's version, and the data that its first seed sees.
+
+        What a claim measures otherwise than by the score, it may leave to the measure to say; that counts too.
+        """
+        usual = {claim.id: [claim.smallest, claim.reach] for claim in self.plans.values() if claim.measure != "score"}
         data = {setting: digest(self.task(setting).record(0).ravel()) for setting in sorted(self.work())}
-        return {"plan": self.plan, "task": Forecast.version, "data": data}
+        meaning = {"plan": self.plan, "task": Forecast.version, "data": data}
+        return meaning | ({"smallest and reach": usual} if usual else {})
 
     @property
     def plan_hash(self) -> str:
@@ -120,7 +127,7 @@ class Tip:
     @property
     def has_record(self) -> bool:
         """Whether a record is stored."""
-        return resources.files("rnntips").joinpath(f"data/records/{self.name}.json").is_file()
+        return DATA.joinpath(f"records/{self.name}.json").is_file()
 
     @property
     def words(self) -> dict[str, str]:
@@ -177,6 +184,16 @@ class Tip:
         baseline, variant = (base.but(**typed(side)) for side in sides)
         return baseline, variant, live["setting"]
 
+    def live_sides(self) -> list[Side]:
+        """Both sides of the live comparison as the record keeps them; untuned where the learning rate is under test."""
+        *recipes, _ = self.live()
+        tuned = "lr" if recipes[0].lr == recipes[1].lr else UNTUNED
+        return [self._side(recipe, self.plan["live"].get("tuned", tuned)) for recipe in recipes]
+
+    def _side(self, side: Side | Recipe, tuned: str = "lr") -> Side:
+        """A recipe as a side of this plan."""
+        return side if isinstance(side, Side) else Side(side, tuned, tuple(self.plan.get("grids", {}).get(tuned, ())))
+
     def sides(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Side]]:
         """Setting → the sides to train that its claims (all, if None) need, each once."""
         needed: dict[str, dict[Side, None]] = {}
@@ -193,7 +210,7 @@ class Tip:
 
     def stored(self, setting: str, side: Side | Recipe, part: int = 0) -> dict[str, Any] | None:
         """What a part of the stored record keeps of a side, None if nothing; a recipe is one whose rate was tuned."""
-        side = Side(side) if isinstance(side, Recipe) else side
+        side = self._side(side)
         if not self.has_record:
             return None
         entries, planned = self.record["parts"][part]["settings"].get(setting, []), self.sides().get(setting, [])
@@ -205,7 +222,7 @@ class Tip:
         Raises:
             BadArgument: The record has no such side.
         """
-        side = Side(side) if isinstance(side, Recipe) else side
+        side = self._side(side)
         if side.tuned == UNTUNED:
             return UNPICKED
         entry = self.stored(setting, side, part)
@@ -216,7 +233,9 @@ class Tip:
         return pick_of(entry, side)
 
     def learning_rate(self, setting: str, side: Recipe) -> float:
-        """The rate that tuning chose for this side, or the live default where none is stored."""
+        """The rate that tuning chose for this side, or the live default where none is stored; its own if untuned."""
+        if self.live_sides()[0].tuned == UNTUNED:
+            return side.lr
         try:
             return self.pick(setting, side).values["lr"]
         except BadArgument:
@@ -253,9 +272,9 @@ class Tips(Mapping):
 
     @staticmethod
     def _names() -> list[str]:
-        folder = resources.files("rnntips").joinpath("data/plans")
-        return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+        files = (file.name for file in DATA.joinpath("plans").iterdir())
+        return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
 
 
 def _data(path: str) -> str:
-    return resources.files("rnntips").joinpath("data", path).read_text(encoding="utf-8")
+    return DATA.joinpath(path).read_text(encoding="utf-8")

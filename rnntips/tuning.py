@@ -75,10 +75,11 @@ def tune_sides(
                 float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
             )  # ties: the uncapped one
         picks = [min(tried, key=tried.get) for tried in scores]
+        if not widen or name != "lr":  # other fields may hold names, None or 0
+            break
         edges = {edge for edge in (min(values), max(values)) if edge in picks}
         low, high = (round(2 * np.log10(edge)) / 2 for edge in (min(values), max(values)))
-        own = not widen or name != "lr" or values != half_decades(low, high)  # a grid of the caller's own stays
-        if own or not edges:
+        if not edges or values != half_decades(low, high):  # a grid of the caller's own stays
             break
         values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
     return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
