@@ -1,6 +1,7 @@
 """What a plan can say, on a made-up one: sides, settings, tuning, costs; its record computed, stored and read again."""
 
 import json
+import re
 import shutil
 import tomllib
 from collections import Counter
@@ -14,7 +15,7 @@ import pytest
 import rnntips as rt
 from rnntips import figures, ledger, plans, records
 from rnntips.errors import BadArgument
-from rnntips.evidence import change
+from rnntips.evidence import change, size
 from rnntips.findings import lines, page, plan_lines
 from rnntips.measures import MEASURES
 from rnntips.progress import expected
@@ -259,6 +260,19 @@ def test_a_settings_fields_are_part_of_the_plans_meaning(made):
     before, changed = made.plan_hash, Tip("made")
     changed.plan["settings"]["sines, ten ahead"]["horizon"] = 12
     assert changed.plan_hash != before
+
+
+def test_the_page_on_plans_names_every_measure_and_every_entry():
+    page = (Path(rt.__file__).parents[1] / "docs" / "plans.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    listed = {row[0].strip("`"): row[1:3] for row in rows if len(row) == 4}
+    assert {name: [measure.unit, size(measure.smallest, measure.unit)] for name, measure in MEASURES.items()} == {
+        name: cells for name, cells in listed.items() if name in MEASURES}  # fmt: skip
+    explained = {word for row in rows for word in re.findall(r"`\[*(?:claims\.X\.)?(\w+)", row[0])}
+    file = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    assert set(file) - {"claims"} | {entry for claim in file["claims"].values() for entry in claim} <= explained
 
 
 # ── a record of it ──────────────────────────────────────────────────────────
