@@ -166,6 +166,8 @@ def _particulars(claim: Claim, base: Recipe) -> list[str]:
     elif claim.tuned != "lr" or claim.choices:
         values = f" out of {', '.join(map(str, claim.choices))}" if claim.choices else ""
         lines.append(f"tuned: {claim.tuned}{values}")
+    if claim.times != 1:
+        lines.append(f"trained at {claim.times:g} times the learning rate that tuning picks")
     if claim.measured.timed:
         lines.append("seconds are taken side by side, in as many short turns as seeds; only ratios mean something")
     if claim.condition:

@@ -51,6 +51,7 @@ class Claim:
     large: bool = False  # too much work for a CPU, and not counted as such
     tuned: str = "lr"  # the field that tuning chooses for each side, or "none"
     choices: tuple = ()  # its values; (): the usual grid of the learning rate
+    times: float = 1.0  # each side trains at so many times the rate that tuning chose for it
     rates: tuple = ()  # learning rates, where the measure looks at each; (): the usual grid
     reach: float = 0.5  # share of the way from naive to the floor, where the measure asks for one
     places: Mapping[str, Setting] = field(default_factory=dict)  # settings that have fields of their own
@@ -99,7 +100,7 @@ class Claim:
         needed = []
         for recipe, value in zip(recipes, self.values, strict=True):
             if not _several(value):
-                needed.append({None: Side(recipe, self.tuned, self.choices)})
+                needed.append({None: Side(recipe, self.tuned, self.choices, self.times)})
                 continue
             options = tuple(typed({self.field: option})[self.field] for option in value[ONE_OF])
             if self.measured.over == "baseline" and not needed:
@@ -189,6 +190,8 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
         raise _wrong(claim, f"{claim.tuned} is tuned, and the plan has no values to try: add it under [grids]")
     if claim.condition and set(claim.condition) != {"name", *claim.settings}:
         raise _wrong(claim, "its condition needs a name, and a level for each of its settings")
+    if claim.times != 1 and (claim.tuned != "lr" or claim.measured.over or any(map(_several, claim.values))):
+        raise _wrong(claim, "times = ... multiplies the learning rate that tuning chooses, and here it chooses none")
     if claim.among and (claim.tuned == UNTUNED or claim.measured.over):
         raise _wrong(claim, "among = [...] lets tuning name the best and the worst, and here nothing is tuned")
     if claim.measured.over == "both" and claim.tuned != UNTUNED:

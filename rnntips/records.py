@@ -32,7 +32,7 @@ def liveness(tip: Tip, say: Callable[[str], None] = print) -> list[dict]:
     for setting, sides in tip.sides().items():
         task = tip.task(setting)
         picks = _tuned(sides, task, "auto", list(TUNING_SEEDS))
-        tuned = [side.recipe.but(**picks[side].values) for side in sides]
+        tuned = [side.picked(picks[side]) for side in sides]
         for side, runs in zip(sides, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
             way = progress(runs.test_score, runs.trivial, runs.floor)
             about = kept(side, names, runs, picks[side], {})
@@ -53,8 +53,10 @@ def _tuned(sides: Sequence[Side], task, device: str, seeds: Sequence[int], **how
     for (tuned, choices), group in grouped(sides).items():
         if tuned != UNTUNED:
             given = {"widen": False} if choices else {}  # the plan's own values are all that there are
-            found = tune_sides([side.recipe for side in group], task, grid(group), device, seeds=seeds, **given, **how)
-            picks |= dict(zip(group, found, strict=True))
+            recipes = list(dict.fromkeys(side.recipe for side in group))
+            found = tune_sides(recipes, task, grid(group), device, seeds=seeds, **given, **how)
+            chosen = dict(zip(recipes, found, strict=True))
+            picks |= {side: chosen[side.recipe] for side in group}
     return picks
 
 
@@ -88,7 +90,7 @@ def compute(
                 picks[setting] = _tuned(sides, task, device, tuning, **how)
             else:
                 picks[setting] = {side: tip.pick(setting, side, number) for side in sides}
-            tuned = [side.recipe.but(**picks[setting][side].values) for side in sides]
+            tuned = [side.picked(picks[setting][side]) for side in sides]
             results[setting] = dict(zip(sides, train_sides(tuned, task, these, device, **how), strict=True))
             _calibrate(results[setting], tip.sides(timed).get(setting, []), task, these, device)
             say(f"{name} seeds, {setting}: {len(sides)} sides, {time.perf_counter() - began:.0f} s so far")

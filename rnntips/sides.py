@@ -30,15 +30,23 @@ class Side:
         recipe: The setting's own fields included. The tuned field stands at its default, and says nothing.
         tuned: A field whose value tuning chooses, or `"none"`.
         choices: The values to choose from; (): the usual grid of the learning rate.
+        times: It trains at so many times the value that tuning chose.
     """
 
     recipe: Recipe
     tuned: str = "lr"
     choices: tuple = ()
+    times: float = 1.0
 
     def __post_init__(self):
         if self.tuned != UNTUNED:
             object.__setattr__(self, "recipe", self.recipe.but(**{self.tuned: FIELDS[self.tuned]}))
+
+    def picked(self, pick: Pick) -> Recipe:
+        """The recipe that is trained, once tuning has chosen."""
+        if self.times == 1:
+            return self.recipe.but(**pick.values)
+        return self.recipe.but(**{name: self.times * value for name, value in pick.values.items()})
 
 
 UNPICKED = Pick({}, np.nan)  # where nothing is tuned
@@ -76,6 +84,7 @@ def kept(side: Side, names: Sequence[str], runs: Runs, pick: Pick, readings: Map
     """A side as a record stores it: what it is, what was tuned, and its numbers, seed by seed."""
     entry = {name: plain(getattr(side.recipe, name)) for name in names}
     entry |= {"tuned": {side.tuned: list(side.choices)} if side.choices else side.tuned, **pick.values}
+    entry |= {"times": side.times} if side.times != 1 else {}
     entry |= {"tuning_score": digits(pick.score), "diverged": int(np.count_nonzero(runs.diverged_at))}
     entry |= {name: [digits(value) for value in getattr(runs, name)] for name in SCORES}
     numbers = {name: [digits(value) for value in values] for name, values in readings.items()}
@@ -90,6 +99,8 @@ def same(entry: Mapping[str, Any], side: Side, base: Recipe, planned: Sequence[S
     if "tuned" not in entry:
         alike = all(entry[name] == getattr(side.recipe, name) for name in FIRST)
         return alike and side.tuned == "lr" and side in planned
+    if entry.get("times", 1) != side.times:
+        return False
     tuned = {side.tuned: list(side.choices)} if side.choices else side.tuned
     return entry["tuned"] == tuned and all(
         plain(getattr(side.recipe, name)) == (entry[name] if name in entry else plain(getattr(base, name)))

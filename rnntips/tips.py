@@ -246,10 +246,11 @@ class Tip:
         runs, flop, counts = 0, 0.0, self.plan["seeds"]
         for setting, sides in self.sides(claims).items():
             for group in grouped(sides).values():
-                tried = sum(map(len, grid(group).values()))
-                each = 2 * tried * counts["tuning"] + counts["first"] + counts["fresh"]
-                runs += each * len(group)
-                flop += each * sum(work(side.recipe, self.task(setting)) for side in group)
+                tuning = 2 * sum(map(len, grid(group).values())) * counts["tuning"]
+                task, recipes = self.task(setting), [side.recipe for side in group]
+                for recipe in dict.fromkeys(recipes):
+                    each = tuning + recipes.count(recipe) * (counts["first"] + counts["fresh"])
+                    runs, flop = runs + each, flop + each * work(recipe, task)
         return runs, flop / 1e12
 
 

@@ -157,6 +157,8 @@ def test_the_cost_follows_what_is_tuned(made):
     assert runs("coarse") == 20 + 2 * 4 * 3 + 20 + 2 * 3 * 3
     assert runs("regret") == 4 * 20 + 20 + 2 * 3 * 3
     assert runs("deep") == 2 * 2 * 3 * 20  # two settings, two sides, three rates
+    assert runs("beyond") == runs("solved")
+    assert made.cost([made.plans["beyond"], made.plans["solved"]])[0] == runs("solved") + 2 * 20  # tuned once for both
     both = made.cost([made.plans["rate"], made.plans["regret"]])[0]
     assert both == runs("rate") + runs("regret") - 2 * 20  # 0.01 and 0.001 untuned are in both
     assert made.cost() == made.cost(made.plans.values())
@@ -232,6 +234,7 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"baseline": {"lr": 0.1, "width": 4}}, "the same fields as the others"),
         ({"among": [0.1, 0.01]}, "here nothing is tuned"),
         ({"condition": {"name": "x"}}, "a level for each of its settings"),
+        ({"times": 2}, "here it chooses none"),
         ({"recipe": {"lr": 0.5}}, "lr is given twice"),
         ({"settings": ["sines, tanh"], "recipe": {"cell": "gru"}}, "cell is given twice"),
         ({"settings": ["sines, tanh"], "field": "cell", "baseline": "gru", "variant": "lstm"}, "cell is given twice"),
@@ -306,10 +309,19 @@ def test_every_side_has_one_entry_in_each_part(made):
                 assert made.pick(setting, side, number).values == tuned
 
 
+def test_beyond_the_tuned_rate_the_same_pick_is_multiplied(made):
+    for beyond, tuned in zip(made.plans["beyond"].needs("sines"), made.plans["solved"].needs("sines"), strict=True):
+        pick = made.pick("sines", tuned[None])
+        assert made.pick("sines", beyond[None]) == pick
+        assert beyond[None].picked(pick).lr == 30 * tuned[None].picked(pick).lr == 30 * pick.values["lr"]
+        one, other = (made.stored("sines", side[None]) for side in (beyond, tuned))
+        assert (one["times"], one["lr"]) == (30, other["lr"]) and one["test_score"] != other["test_score"]
+
+
 def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made):
     entries = made.record["parts"][0]["settings"]["sines"]
     kept = Counter(name for entry in entries for name in entry.get("readings", {}))
-    assert kept == {"updates to target (30 % of the way)": 2, "spikes": 2, "training loss": 2, "seconds per update": 2,
+    assert kept == {"updates to target (30 % of the way)": 2, "spikes": 4, "training loss": 2, "seconds per update": 2,
                     "seconds to target (20 % of the way)": 2}  # fmt: skip
     tanh = made.record["parts"][0]["settings"]["sines, tanh"]
     best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
@@ -324,7 +336,7 @@ def test_without_tuning_the_stored_picks_are_used_again(made, monkeypatch):
     records.compute(made, seeds=[3, 5], say=lambda line: None)
     for sides, (setting, planned) in zip(trained, made.sides().items(), strict=True):
         for recipe, side in zip(sides, planned, strict=True):
-            assert recipe == side.recipe.but(**made.pick(setting, side).values)
+            assert recipe == side.picked(made.pick(setting, side))
 
 
 def test_what_is_live_is_found_in_the_record_and_keeps_its_own_rates(made):
@@ -371,6 +383,7 @@ def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
         "smallest 1 per 1,000 updates",
         "only ratios mean something",
         "sines, ten ahead: sines with horizon 10",
+        "trained at 30 times the learning rate that tuning picks",
     ):
         assert said in text, said
 
