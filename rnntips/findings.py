@@ -164,7 +164,8 @@ def _particulars(claim: Claim, base: Recipe) -> list[str]:
     elif claim.tuned == UNTUNED:
         lines.append("nothing is tuned")
     elif claim.tuned != "lr" or claim.choices:
-        values = f" out of {', '.join(map(str, claim.choices))}" if claim.choices else ""
+        listed = ("none" if value is None else str(value) for value in claim.choices)
+        values = f" out of {', '.join(listed)}" if claim.choices else ""
         lines.append(f"tuned: {claim.tuned}{values}")
     if claim.times != 1:
         lines.append(f"trained at {claim.times:g} times the learning rate that tuning picks")

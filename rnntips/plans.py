@@ -18,7 +18,7 @@ from rnntips.tuning import tuning_grids
 from rnntips.windows import difference_lags
 from rnntips.words import CLAIMED
 
-__all__ = ["Claim", "Setting", "base_recipe", "claims_of", "settings_of", "typed", "work"]
+__all__ = ["Claim", "Setting", "base_recipe", "choices_of", "claims_of", "settings_of", "typed", "work"]
 
 ONE_OF = "one_of"
 
@@ -123,6 +123,11 @@ def base_recipe(plan: Mapping[str, Any]) -> Recipe:
     return Recipe(**typed(plan["recipe"]))
 
 
+def choices_of(plan: Mapping[str, Any], tuned: str) -> tuple:
+    """The values that the plan lists for a field that is tuned; () if none."""
+    return tuple(typed({tuned: value})[tuned] for value in plan.get("grids", {}).get(tuned, ()))
+
+
 def settings_of(plan: Mapping[str, Any], known: Collection[str]) -> dict[str, Setting]:
     """The plan's own settings: name → data and fields; `on` names the data, unless they are called the same.
 
@@ -157,7 +162,7 @@ def claims_of(plan: Mapping[str, Any], known: Collection[str]) -> dict[str, Clai
 def _claim(name: str, given: dict, base: Recipe, plan: Mapping, places: Mapping[str, Setting], known) -> Claim:
     given = dict(given)
     fixed = given.pop("recipe", {})
-    measure, grids = given.get("measure", plan.get("measure", "score")), plan.get("grids", {})
+    measure = given.get("measure", plan.get("measure", "score"))
     if measure not in MEASURES:
         raise unknown_name("measure", measure, MEASURES)
     usual = {"baseline": None, "variant": None, "among": (), "condition": None, "measure": measure}
@@ -166,8 +171,8 @@ def _claim(name: str, given: dict, base: Recipe, plan: Mapping, places: Mapping[
     given = usual | given | {"recipe": base.but(**typed(fixed)), "settings": tuple(given["settings"])}
     for key in given.keys() - Claim.__dataclass_fields__.keys():
         raise unknown_name(f"entry in {name}", key, Claim.__dataclass_fields__)
-    given["rates"] = tuple(given.get("rates", grids.get("lr", ())))
-    claim = Claim(id=name, choices=tuple(grids.get(given["tuned"], ())), places=places, **given)
+    given["rates"] = tuple(given.get("rates", choices_of(plan, "lr")))
+    claim = Claim(id=name, choices=choices_of(plan, given["tuned"]), places=places, **given)
     _check(claim, fixed, known)
     return claim
 
@@ -245,7 +250,7 @@ def work(recipe: Recipe, task) -> float:
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Recipe fields from what a file can hold: `dense = [64, 32]`, `budget = "5 epochs"`.
+    """Recipe fields from what a file can hold: `dense = [64, 32]`, `budget = "5 epochs"`, `clip_norm = "none"`.
 
     Raises:
         BadArgument: A name that is no field, or a budget that cannot be read.
@@ -253,6 +258,7 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     typed = dict(given)
     for name in typed.keys() - FIELDS.keys():
         raise unknown_name("field", name, FIELDS)
+    typed |= {name: None for name, value in typed.items() if value == "none" and FIELDS[name] is None}
     if isinstance(typed.get("dense"), list):
         typed["dense"] = tuple(typed["dense"])
     if isinstance(typed.get("budget"), str):

@@ -54,6 +54,7 @@ class Study:
 
     @property
     def measured(self) -> Measure:
+        """What is measured, as far as this study asks runs to come."""
         return replace(MEASURES[self.measure], reach=self.reach)
 
     def finding_in(self, setting: str) -> Finding:

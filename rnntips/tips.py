@@ -14,7 +14,7 @@ from rnntips import series
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import change, size
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
-from rnntips.plans import Claim, base_recipe, claims_of, settings_of, typed, work
+from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, work
 from rnntips.recipe import Recipe
 from rnntips.sides import UNPICKED, UNTUNED, Side, grid, grouped, pick_of, same
 from rnntips.tasks import Forecast, forecast
@@ -192,7 +192,7 @@ class Tip:
 
     def _side(self, side: Side | Recipe, tuned: str = "lr") -> Side:
         """A recipe as a side of this plan."""
-        return side if isinstance(side, Side) else Side(side, tuned, tuple(self.plan.get("grids", {}).get(tuned, ())))
+        return side if isinstance(side, Side) else Side(side, tuned, choices_of(self.plan, tuned))
 
     def sides(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Side]]:
         """Setting → the sides to train that its claims (all, if None) need, each once."""

@@ -140,6 +140,8 @@ def test_what_is_tuned_is_the_claims_or_the_plans(made):
              for name, claim in made.plans.items()}  # fmt: skip
     assert tuned["together"] == tuned["solved"] == {("lr", ())}
     assert tuned["rate"] == tuned["deep"] == tuned["usable"] == {(UNTUNED, ())}
+    assert tuned["clipped"] == {("clip_norm", (None, 1.0))}
+    assert [side.clip_norm for side in made.plans["usable"].sides] == [None, 1.0]
     assert tuned["momentum"] == {("momentum", (0.0, 0.5, 0.9))}
     assert tuned["coarse"] == {("lr", (0.1, 0.01, 0.001, 0.0001)), ("lr", (0.1, 0.001, 1e-6))}
     assert tuned["regret"] == {(UNTUNED, ()), ("lr", (0.1, 0.001, 1e-6))}
@@ -224,7 +226,7 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"smalest": 0.1}, "Did you mean 'smallest'"),
         ({"baseline": {"lr": 0.1, "witdh": 3}, "variant": {"lr": 0.01, "witdh": 4}}, "Did you mean 'width'"),
         ({"tuned": "lr"}, "lr is tuned, so it cannot be under test"),
-        ({"tuned": "clip_norm"}, r"clip_norm is tuned.*\[grids\]"),
+        ({"tuned": "dropout"}, r"dropout is tuned.*\[grids\]"),
         ({"claimed": "LOWER"}, "BETTER, WORSE or NO WORSE"),
         ({"measure": "best rate", "tuned": None}, "LOWER or HIGHER"),
         ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
@@ -379,6 +381,8 @@ def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
         "the baseline is the value that proves best on the seeds themselves",
         "with optimizer sgd, lr 0.1",
         "tuned: momentum out of 0.0, 0.5, 0.9",
+        "clip_norm: none → 1.0; range of rates",
+        "tuned: clip_norm out of none, 1.0",
         "smallest 10 points",
         "smallest 1 per 1,000 updates",
         "only ratios mean something",
