@@ -1,9 +1,9 @@
 """Numbers from scores: paired effects, their intervals, and findings by rule (`docs/rule.md` explains it).
 
-A score is an error: lower is better. An effect is the log of variant over baseline, seed by seed.
+A score is an error: lower is better. An effect is the log of variant over baseline, seed by seed; of counts and shares,
+which may be nought, it is variant less baseline.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -15,10 +15,10 @@ from rnntips.errors import BadArgument
 
 __all__ = [
     "LEAST",
-    "Condition",
     "Finding",
     "Verdict",
     "cap",
+    "change",
     "decide",
     "effects",
     "failures",
@@ -28,9 +28,9 @@ __all__ = [
     "middle",
     "progress",
     "sentence",
+    "size",
     "tail",
     "trained",
-    "word",
 ]
 
 LEAST = 1e-3  # of the trivial error: below that a task is solved, and no ratio of errors means anything
@@ -38,7 +38,16 @@ SMALLEST = 0.05  # relative difference in error that matters, unless a plan says
 FEWEST = 10  # seeds below which nothing is decided
 TRAINED = 0.2  # share of the way from trivial to floor that half of a side's runs must get
 MANY = 0.1  # share of runs by which failures may not differ where two sides are called the same
+RATIOS = ("%", "times")  # units of changes that are ratios less one; in all other units they are differences
 SEEN = (1.96 + 0.84) / 1.96  # half-widths of an interval that an effect needs to be seen four times out of five
+
+# How a sentence says less and more of what is measured, where not lower and higher.
+LESS_MORE = {
+    "time for an update": ("Shorter", "Longer"),
+    "time for a window": ("Shorter", "Longer"),
+    "training time": ("Shorter", "Longer"),
+    "range of usable learning rates": ("Narrower", "Wider"),
+}
 
 
 class Verdict(StrEnum):
@@ -74,7 +83,8 @@ class Finding:
     failed: int = 0  # pairs in which one side alone did no better than naive
     failing: float = 0.0  # share of runs that the variant fails more
     what: str = "error"
-    unit: str = "%"  # or "points": of a hundred runs, and changes are differences
+    unit: str = "%"  # or "times"; else changes are differences: in "points" (of a hundred runs), or in this unit
+    better: str = "lower"  # or "higher"; "" where neither is, and then BETTER means lower
 
     @property
     def win_rate(self) -> float:
@@ -82,10 +92,22 @@ class Finding:
 
     @property
     def strength(self) -> float:
-        """`typical` in multiples of the smallest change that matters: 1 is just that much more, −1 that much less."""
-        if self.unit == "points":
-            return self.typical / self.smallest
-        return float(np.log1p(self.typical) / np.log1p(self.smallest))
+        """`typical` in multiples of the smallest change that matters: 1 is just so much worse, −1 so much better."""
+        return self._multiples(self.typical)
+
+    @property
+    def worst(self) -> float:
+        """The interval's worse end, in the same multiples."""
+        return self._multiples(self.interval[0 if self.better == "higher" else 1])
+
+    @property
+    def matters(self) -> float:
+        """The smallest change that matters, on the scale of paired effects."""
+        return float(np.log1p(self.smallest)) if self.unit in RATIOS else self.smallest
+
+    def _multiples(self, change: float) -> float:
+        effect = float(np.log1p(change)) if self.unit in RATIOS else change
+        return (-effect if self.better == "higher" else effect) / self.matters
 
 
 def cap(scores: np.ndarray, trivial: np.ndarray) -> np.ndarray:
@@ -152,34 +174,44 @@ def tail(few: int, n: int) -> float:
     return sum(comb(n, heads) for heads in range(few + 1)) / 2**n
 
 
-def find(d: np.ndarray, any_trained: bool, smallest: float = SMALLEST, failed: np.ndarray | None = None) -> Finding:
-    """The finding of one experiment from its paired log ratios, shape (n,), or (k, n) for k settings.
+def find(
+    d: np.ndarray,
+    any_trained: bool,
+    smallest: float = SMALLEST,
+    failed: np.ndarray | None = None,
+    unit: str = "%",
+) -> Finding:
+    """The finding of one experiment from its paired effects, shape (n,), or (k, n) for k settings.
 
     Fewer than 10 seeds are UNCLEAR. NOT TRAINED if no side trained; SAME if the interval lies within ± the
     smallest that matters; BETTER or WORSE if it excludes 0 and what is typical is at least half of that; otherwise
     UNCLEAR. Failures can only take a verdict back: SAME, where one side fails in a tenth of the runs more, and the
-    lead of a side that fails significantly more often.
+    lead of a side that fails significantly more often. Differences are often nought in most runs, and a median knows
+    nothing of the others: there the average takes back SAME if it matters, and a lead that it denies.
 
     Args:
         failed: From `failures`, shaped like d; None if no run failed.
+        unit: In one of RATIOS d are log ratios, in any other differences.
     """
     if not np.all(np.isfinite(d)) or not np.size(d):
         raise BadArgument("Paired effects must be finite numbers; cap the scores first.")
     failed = np.zeros(np.shape(d), dtype=int) if failed is None else np.asarray(failed)
-    n, center, ends, more = np.shape(d)[-1], middle(d), interval(d), float(np.mean(failed))
-    verdict = decide(center, *ends, np.log1p(smallest), n, any_trained)
-    leads_but_fails = more * center < 0 and apart(failed)
+    n, center, ends, more, mean = np.shape(d)[-1], middle(d), interval(d), float(np.mean(failed)), float(np.mean(d))
+    ratios = unit in RATIOS
+    verdict = decide(center, *ends, np.log1p(smallest) if ratios else smallest, n, any_trained)
+    leads_but = (more * center < 0 and apart(failed)) or (not ratios and mean * center < 0)
     taken_back = {
-        Verdict.SAME: abs(more) >= MANY,
-        Verdict.BETTER: leads_but_fails,
-        Verdict.WORSE: leads_but_fails,
+        Verdict.SAME: abs(more) >= MANY or (not ratios and abs(mean) >= smallest),
+        Verdict.BETTER: leads_but,
+        Verdict.WORSE: leads_but,
     }
     verdict = Verdict.UNCLEAR if taken_back.get(verdict) else verdict
-    low, high = (float(end) for end in np.expm1(ends))
+    plain = np.expm1 if ratios else float
+    low, high = (float(plain(end)) for end in ends)
     return Finding(
-        verdict, float(np.expm1(np.mean(d))), float(np.expm1(center)), (low, high), int(np.sum(d < 0)),
-        int(np.sum(d > 0)), n, int(np.size(d)), smallest, float(np.expm1(SEEN * (ends[1] - ends[0]) / 2)),
-        int(np.sum(np.abs(failed))), more,
+        verdict, float(plain(mean)), float(plain(center)), (low, high), int(np.sum(d < 0)), int(np.sum(d > 0)), n,
+        int(np.size(d)), smallest, float(plain(SEEN * (ends[1] - ends[0]) / 2)), int(np.sum(np.abs(failed))), more,
+        unit=unit,
     )  # fmt: skip
 
 
@@ -212,88 +244,55 @@ def percent(value: float, unit: str = "%") -> str:
     return f"{round(100 * value) + 0.0:+.0f} {unit}".replace("-", "−")  # no minus before nothing
 
 
+def change(value: float, unit: str = "%", bare: bool = False) -> str:
+    """A change in any unit as people write it: −41 %, × 3.2, +1.5 per 1,000 updates; bare: without its unit."""
+    if unit == "times":
+        return f"{'' if bare else '× '}{1 + value:.2g}"
+    if unit in ("%", "points"):
+        return percent(value, "" if bare else unit).strip()
+    number = f"{round(value, 1) + 0.0:+.1f}".removesuffix(".0").replace("-", "−")
+    return number if bare else f"{number} {unit}"
+
+
+def size(value: float, unit: str = "%") -> str:
+    """How large a change is, without its direction: 5 %, a factor of 2, 1 per 1,000 updates."""
+    if unit == "times":
+        return f"a factor of {1 + value:.2g}"
+    return f"{100 * value:.0f} {unit}" if unit in ("%", "points") else f"{value:.2g} {unit}"
+
+
 def sentence(f: Finding) -> str:
     """A finding in words: direction, how many runs, how much is typical, and what the rule says."""
-    low, high = (percent(value, "").strip() for value in f.interval)
-    numbers = f"{percent(f.typical, f.unit)} ({low} to {high})"
+    low, high = (change(value, f.unit, bare=True) for value in f.interval)
+    numbers = f"{change(f.typical, f.unit)} ({low} to {high})"
     if f.verdict == "NOT TRAINED":
         return "Neither side learned enough to be compared."
     if f.n < FEWEST:
         return f"Undecided: {f.n} runs a side are too few; {FEWEST} are needed."
     if f.verdict == "SAME":
-        return f"About the same: {numbers}, within ± {100 * f.smallest:.0f} {f.unit}.{average(f)}"
+        return f"About the same: {numbers}, within {_around(f)}.{average(f)}"
     if f.verdict == "UNCLEAR":
-        seen = f"{100 * f.detectable:.0f} {f.unit}"
-        return f"Undecided: {numbers}. {f.n} runs a side can show differences of {seen} or more.{average(f)}"
-    direction, wins = ("Lower", f.wins) if f.verdict == "BETTER" else ("Higher", f.losses)
+        seen = f" {f.n} runs a side can show differences of {size(f.detectable, f.unit)} or more."
+        return f"Undecided: {numbers}.{seen if f.detectable > 0 else ''}{average(f)}"
+    better = f.verdict == "BETTER"
+    more = better == (f.better == "higher")
+    direction, wins = LESS_MORE.get(f.what, ("Lower", "Higher"))[more], f.wins if better else f.losses
     return f"{direction} {f.what} in {wins} of {f.runs} runs: {numbers}.{average(f)}"
+
+
+def _around(f: Finding) -> str:
+    return size(f.smallest, f.unit) if f.unit == "times" else f"± {size(f.smallest, f.unit)}"
 
 
 def average(f: Finding) -> str:
     """Says what the average is where it is not typical, that is, where it lies outside the interval."""
-    if f.interval[0] <= f.effect <= f.interval[1]:
+    if f.interval[0] - 1e-9 <= f.effect <= f.interval[1] + 1e-9:  # a sum's last bits are no news
         return ""
     why = f", since {f.failed} runs failed" if f.failed else ", since a few runs differ far more"
-    return f" On average {percent(f.effect, f.unit)}{why}."
+    return f" On average {change(f.effect, f.unit)}{why}."
 
 
 def gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Interval for the difference of two independent effects, each of some settings, shapes (k, n) and (l, n)."""
     (low, high), (lower, higher), a, b = interval(first), interval(second), middle(first), middle(second)
     return float(a - b - np.hypot(a - low, higher - b)), float(a - b + np.hypot(high - a, b - lower))
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A condition declared beforehand: its two levels' findings, and how far their effects lie apart (logarithms)."""
-
-    name: str
-    levels: tuple[Finding, Finding]
-    gap: tuple[float, float]  # interval
-    gaps: tuple[float, ...]  # in each part alone
-
-
-def word(
-    claimed: str,
-    overall: Finding,
-    settings: Iterable[Finding],
-    parts: Sequence[Finding],
-    condition: Condition | None = None,
-) -> str:
-    """The record's word on a claim, from all its parts: first seeds, and fresh ones that were tuned anew.
-
-    Args:
-        claimed: `"BETTER"` or `"WORSE"`: what the claim says of the variant; or `"NO WORSE"`.
-        overall: All settings and parts.
-        settings: Each setting alone, all parts.
-        parts: All settings, each part alone. Whatever is said of a difference, each part must show at least the
-            smallest that matters; tuning differs between parts, and no interval inside one part knows of that.
-        condition: None if none was declared beforehand.
-
-    Returns:
-        SUPPORTED, CONTRADICTED, DEPENDS ON …, NO DIFFERENCE or UNDECIDED.
-    """
-    opposite = {"BETTER": "WORSE", "WORSE": "BETTER", "NO WORSE": "WORSE"}[claimed]
-    claim = "BETTER" if claimed == "NO WORSE" else claimed
-    verdicts = {str(finding.verdict) for finding in settings}
-    shown = [part.strength if claim == "WORSE" else -part.strength for part in parts]  # positive: as claimed
-    holds = overall.verdict == claim and min(shown) >= 1
-    if claimed == "NO WORSE":
-        decided = overall.verdict != Verdict.NOT_TRAINED and overall.n >= FEWEST and overall.failing < MANY
-        holds = decided and overall.interval[1] < overall.smallest and min(shown) > -1
-    elif condition is not None and _depends(claim, condition, np.log1p(overall.smallest)):
-        return f"DEPENDS ON {condition.name}"
-    if holds and opposite not in verdicts:
-        return "SUPPORTED"
-    if overall.verdict == opposite and max(shown) <= -1 and claim not in verdicts:
-        return "CONTRADICTED"
-    return "NO DIFFERENCE" if overall.verdict == Verdict.SAME and np.abs(shown).max() < 1 else "UNDECIDED"
-
-
-def _depends(claim: str, condition: Condition, matters: float) -> bool:
-    """One level is as claimed and the other is trained but not so; their gap is not 0 and repeats."""
-    here, there = (str(level.verdict) for level in condition.levels)
-    differ = claim in (here, there) and here != there and "NOT TRAINED" not in (here, there)
-    low, high = condition.gap
-    above, below = low > 0 and min(condition.gaps) >= matters, high < 0 and max(condition.gaps) <= -matters
-    return differ and bool(above or below)

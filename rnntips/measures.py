@@ -1,92 +1,26 @@
-"""What is measured of runs, and the finding that follows from pairs of sides.
+"""Measures: how the readings of two sides are compared, seed by seed, and the finding that follows.
 
-Every measure gives a number a seed, shape (n,), so that sides are compared seed by seed.
+A plan names one of MEASURES, which say what a change of each is called, its unit, and the smallest that matters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import comb
 from typing import Any
 
 import numpy as np
 
-from rnntips.errors import BadArgument
-from rnntips.evidence import MANY, SEEN, Finding, cap, decide, effects, failures, find, gap, middle
+from rnntips import readings
+from rnntips.evidence import MANY, RATIOS, SEEN, Finding, decide, failures, find, gap, middle, trained
+from rnntips.readings import best_value
 from rnntips.runs import Runs
 
-__all__ = [
-    "MEASURES",
-    "Measure",
-    "best_of",
-    "failed",
-    "find_share",
-    "interaction",
-    "regret",
-    "score",
-    "updates_to",
-    "usable_window",
-]
+__all__ = ["MEASURES", "Measure", "find_share", "interaction", "lone", "settled"]
 
-WITHIN = 1.25  # a learning rate is usable if its error is at most so many times the best
-
-
-def score(runs: Runs) -> np.ndarray:
-    """Test error, in the task's unit; a run that failed errs like the naive guess."""
-    return cap(runs.latest_score, runs.trivial)
-
-
-def failed(runs: Runs) -> np.ndarray:
-    """True where a run diverged or did no better than naive."""
-    return ~(runs.latest_score < runs.trivial)
-
-
-def updates_to(runs: Runs, share: float = 0.5) -> np.ndarray:
-    """Updates after which the validation error had first come this share of the way from naive to the floor.
-
-    A run that never gets there counts with its whole budget. As fine as the evaluations, a factor of about 1.3.
-    """
-    target = runs.valid_trivial - share * (runs.valid_trivial - runs.floor)
-    with np.errstate(invalid="ignore"):
-        there = runs.valid_score <= target[:, None]
-    first = np.where(there.any(1), there.argmax(1), len(runs.evaluations) - 1)
-    return np.maximum(runs.evaluations[first], 1)
-
-
-def usable_window(rates: Mapping[float, Runs], best: np.ndarray | None = None) -> np.ndarray:
-    """Decades of learning rate in which a side's error stays within 1.25 times the best.
-
-    Args:
-        rates: One side at every rate of an evenly spaced grid, on the same seeds.
-        best: Each seed's lowest error over both sides and all rates, (n,); of this side alone if None.
-    """
-    steps = np.diff(np.log10(sorted(rates)))
-    if not len(steps) or np.ptp(steps) > 0.05:
-        raise BadArgument(f"rates {sorted(rates)}: two or more, evenly spaced in powers of ten, are needed.")
-    errors = np.array([score(runs) for runs in rates.values()])
-    best = errors.min(0) if best is None else best
-    return steps.mean() * np.sum(errors <= WITHIN * best, axis=0)
-
-
-def regret(tried: Mapping[Any, Runs], pick: Any) -> np.ndarray:
-    """log(error at the value that was picked / error at the value that proved best, geometric mean over seeds)."""
-    logs = {value: np.log(score(runs)) for value, runs in tried.items()}
-    return logs[pick] - min(logs.values(), key=np.mean)
-
-
-def best_of(errors: np.ndarray, k: int) -> np.ndarray:
-    """Lowest error to expect from k values drawn at random out of those tried, shape (values, n); returns (n,).
-
-    Source: Dodge and others (2019), "Show your work: improved reporting of experimental results".
-    """
-    ordered, values = np.sort(errors, axis=0), len(errors)
-    if not 1 <= k <= values:
-        raise BadArgument(f"k={k}: a number from 1 to {values}, the values tried, is needed.")
-    chances = [comb(values - 1 - i, k - 1) / comb(values, k) for i in range(values)]  # that the i-th is the lowest
-    return np.tensordot(chances, ordered, axes=1)
+Tried = Mapping[Any, Runs]  # one side at every value of a field, on the same seeds
 
 
 def interaction(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[float, float]]:
-    """How much more a change does at one level of a condition than at the other, in logarithms, with its interval.
+    """How much more a change does at one level of a condition than at the other, with its interval.
 
     Args:
         first, second: Effects of some settings at each level, (k, n) and (l, n).
@@ -94,16 +28,20 @@ def interaction(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[flo
     return middle(first) - middle(second), gap(first, second)
 
 
-def find_share(d: np.ndarray, any_trained: bool, smallest: float = MANY) -> Finding:
+def find_share(d: np.ndarray, any_trained: bool, smallest: float = MANY, failed: np.ndarray | None = None) -> Finding:
     """The finding on how often something happens: 1 where to a pair's variant alone, −1 to its baseline alone, else 0.
 
     A median knows nothing of what happens to fewer than half. The interval counts one pair more of each kind, which
     keeps its promise where little happens. A hundred seeds are needed to tell ten points.
 
+    Args:
+        failed: From `lone`, where it is not failing that is counted.
+
     Source: Bonett and Price (2012), "Adjusted Wald confidence interval for a difference of binomial proportions based
     on paired data", Journal of Educational and Behavioral Statistics 37.
     """
     n, share = np.shape(d)[-1], float(np.mean(d))
+    failed = d if failed is None else failed
     ones, minuses = np.sum(np.atleast_2d(d) > 0, axis=1), np.sum(np.atleast_2d(d) < 0, axis=1)
     net = (ones - minuses) / (n + 2)
     margins = 1.96 * np.sqrt(ones + minuses + 2 - (n + 2) * net**2) / (n + 2)
@@ -112,24 +50,8 @@ def find_share(d: np.ndarray, any_trained: bool, smallest: float = MANY) -> Find
     verdict = decide(share, low, high, smallest, n, any_trained)
     return Finding(
         verdict, share, share, (low, high), int(minuses.sum()), int(ones.sum()), n, int(np.size(d)), smallest,
-        SEEN * half, int(np.sum(np.abs(d))), share, "share of failed runs", "points",
+        SEEN * half, int(np.sum(np.abs(failed))), float(np.mean(failed)), "share of failed runs", "points",
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a plan may name as its measure: how two sides are compared, seed by seed, and judged."""
-
-    compare: Callable[[Runs, Runs], np.ndarray]  # baseline, variant → (n,), negative where the variant does better
-    what: str
-    share: bool = False
-
-    def judge(self, pairs: Sequence[tuple[Runs, Runs]], any_trained: bool, smallest: float) -> Finding:
-        """The finding from (baseline, variant) of each setting."""
-        d = np.array([self.compare(*pair) for pair in pairs])
-        if self.share:
-            return find_share(d, any_trained, smallest)
-        return replace(find(d, any_trained, smallest, np.array([lone(*pair) for pair in pairs])), what=self.what)
 
 
 def lone(baseline: Runs, variant: Runs) -> np.ndarray:
@@ -137,8 +59,151 @@ def lone(baseline: Runs, variant: Runs) -> np.ndarray:
     return failures(variant.latest_score, baseline.latest_score, baseline.trivial)
 
 
-MEASURES = {
-    "score": Measure(lambda a, b: effects(b.latest_score, a.latest_score, a.trivial), "error"),
-    "updates to target": Measure(lambda a, b: np.log(updates_to(b) / updates_to(a)), "number of updates"),
-    "failure share": Measure(lone, "share of failed runs", share=True),
-}
+def settled(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sides' readings with a number for every run.
+
+    What was not reached within so many (negative, see `rnntips.readings.to_target`) counts as that, or as the other
+    side's if that is more: who has the smaller budget does not win by it. A run without a number, which an exception
+    ended, counts with the highest of both sides.
+    """
+    larger = np.fmax(np.abs(mine), np.abs(theirs))
+    mine, theirs = (np.where(side < 0, larger, side) for side in (mine, theirs))
+    known = [value for side in (mine, theirs) for value in side[np.isfinite(side)]]
+    most = max(known, default=1.0)
+    mine, theirs = (np.where(np.isfinite(side), side, most) for side in (mine, theirs))
+    return mine, theirs
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a plan may name as its measure.
+
+    Args:
+        name: As plans and records call it.
+        what: As a sentence does: "Lower … in 9 of 10 runs".
+        smallest: The smallest change that matters, unless a plan says otherwise.
+        read: Runs (and `reach`, where it aims) → (n,).
+        unit: `"%"` or `"times"`: log ratios of readings are compared; else their differences; `"points"` of shares.
+        better: What the variant had better be: `"lower"`, `"higher"`, or `""` where neither is better.
+        aims: Whether it asks how far a run came on the way from naive to the floor.
+        kept: Whether a record must keep the readings, since they do not follow from its scores.
+        timed: Whether it needs calibrated seconds.
+        over: Which sides are needed at every learning rate or value that is tried: `"both"`, or the `"baseline"`,
+            of which the one that proves best is compared.
+        across: For `"both"`: one side at every rate, and the other → (n,).
+        harmed: Whether failures can take its verdict back.
+    """
+
+    name: str
+    what: str
+    smallest: float
+    read: Callable[..., np.ndarray] | None = None
+    unit: str = "%"
+    better: str = "lower"
+    aims: bool = False
+    kept: bool = True
+    timed: bool = False
+    over: str = ""
+    across: Callable[[Tried, Tried], np.ndarray] | None = None
+    harmed: bool = True
+    reach: float = 0.5
+
+    @property
+    def share(self) -> bool:
+        """Whether it counts in how many runs something happens."""
+        return self.unit == "points"
+
+    @property
+    def label(self) -> str:
+        """Under which a record keeps its readings."""
+        return f"{self.name} ({100 * self.reach:g} % of the way)" if self.aims else self.name
+
+    def reading(self, runs: Runs) -> np.ndarray:
+        """One number a run; what a record kept, where there is no more."""
+        return readings.reading(runs, self.label, lambda some: self.read(some, *[self.reach] * self.aims))
+
+    def keep(self, runs: Runs) -> dict[str, np.ndarray]:
+        """What a record must keep of these runs beside their scores."""
+        kept = {self.label: self.reading(runs)} if self.kept and self.read else {}
+        if self.name == "best rate":
+            kept["validation error"] = readings.validation_error(runs)
+        return kept | ({readings.CALIBRATED: readings.seconds_per_update(runs)} if self.timed else {})
+
+    def pair(self, baseline: Runs | Tried, variant: Runs | Tried) -> tuple[Runs, Runs]:
+        """One record a side, from records at every value where the measure looks at those."""
+        if not self.over:
+            return baseline, variant
+        if self.over == "baseline":
+            return baseline[best_value(baseline)], variant
+        found = self.across(baseline, variant), self.across(variant, baseline)
+        sides = (tried[best_value(tried)] for tried in (baseline, variant))
+        mine, theirs = (replace(side, readings={self.label: read}) for side, read in zip(sides, found, strict=True))
+        return mine, theirs
+
+    def compare(self, baseline: Runs, variant: Runs) -> np.ndarray:
+        """Paired effects (n,), positive where the variant has more: log ratios, or differences."""
+        mine, theirs = settled(self.reading(baseline), self.reading(variant))
+        return np.log(theirs / mine) if self.unit in RATIOS else theirs - mine
+
+    def alive(self, baseline: Runs, variant: Runs, smallest: float) -> bool:
+        """Whether a setting says anything: a side trained, or, where solved runs are counted, solved some."""
+        if not self.harmed:
+            return True
+        if self.name == "solved share":
+            return max(self.reading(side).mean() for side in (baseline, variant)) >= smallest
+        return any(trained(side.latest_score, side.trivial, side.floor) for side in (baseline, variant))
+
+    @property
+    def sign(self) -> int:
+        """−1 where more is better."""
+        return -1 if self.better == "higher" else 1
+
+    def judge(self, pairs: Sequence[tuple[Runs, Runs]], any_trained: bool, smallest: float) -> Finding:
+        """The finding from (baseline, variant) of each setting."""
+        d = self.sign * np.array([self.compare(*pair) for pair in pairs])
+        failed = np.array([lone(*pair) for pair in pairs]) if self.harmed else None
+        if self.share:
+            found = find_share(d, any_trained, smallest, failed)
+        else:
+            found = find(d, any_trained, smallest, failed, self.unit)
+        found = replace(found, what=self.what, better=self.better)
+        return found if self.sign == 1 else _turned(found)
+
+
+def _turned(f: Finding) -> Finding:
+    """Changes of what is better if higher, from those of its mirror image; the verdict stands."""
+    back = (lambda value: float(np.expm1(-np.log1p(value)))) if f.unit in RATIOS else (lambda value: 0.0 - value)
+    low, high = f.interval
+    return replace(f, effect=back(f.effect), typical=back(f.typical), interval=(back(high), back(low)))
+
+
+def _updates(name: str, what: str, read: Callable, **more) -> Measure:
+    """What it takes to come halfway. The evaluations tell amounts 30 % apart at best."""
+    return Measure(name, what, 0.25, read, aims=True, **more)
+
+
+def _failing(runs: Runs) -> np.ndarray:
+    return readings.failed(runs).astype(float)
+
+
+QUARTER_DECADE = 0.75  # 10^¼ = 1.78 times: a step of the finest grid of rates, and more than no step at all
+_ALL = (
+    Measure("score", "error", 0.05, readings.score, kept=False),
+    Measure("regret", "error", 0.05, readings.score, kept=False, over="baseline"),
+    Measure("training loss", "training loss", 0.05, readings.training_loss),
+    Measure("failure share", "share of failed runs", MANY, _failing, unit="points", kept=False),
+    Measure("solved share", "share of solved runs", MANY, readings.solved, unit="points", better="higher", aims=True,
+            kept=False),
+    Measure("spiking share", "share of runs with a loss spike", MANY, readings.spiky, unit="points"),
+    Measure("spikes", "rate of loss spikes", 1.0, readings.spikes, unit="per 1,000 updates"),
+    _updates("updates to target", "number of updates", readings.to_target),
+    _updates("tokens to target", "number of steps read", readings.tokens_to),
+    _updates("seconds to target", "training time", readings.seconds_to, timed=True),
+    Measure("seconds per update", "time for an update", 0.1, readings.seconds_per_update, timed=True, harmed=False),
+    Measure("seconds per window", "time for a window", 0.1, readings.seconds_per_window, timed=True, harmed=False),
+    Measure("best rate", "best learning rate", QUARTER_DECADE, unit="times", better="", over="both",
+            across=readings.best_rates),
+    Measure("range of rates", "range of usable learning rates", QUARTER_DECADE, unit="times", better="higher",
+            over="both", across=readings.usable_range),
+)  # fmt: skip
+MEASURES = {measure.name: measure for measure in _ALL}

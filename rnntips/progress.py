@@ -51,7 +51,7 @@ class Progress:
 
 def expected(tip: Tip, seeds: Sequence[int] | None, retune: bool) -> int:
     """Runs of `rnntips.records.compute`, as long as tuning widens no grid."""
-    sides, counts = sum(map(len, tip.work().values())), tip.plan["seeds"]
+    sides, counts = sum(map(len, tip.sides().values())), tip.plan["seeds"]
     planned = sides * (counts["first"] + counts["fresh"])
     tuning = (tip.cost()[0] - planned) // (2 if seeds is not None else 1)  # given seeds are one part, not two
     return (planned if seeds is None else sides * len(seeds)) + (tuning if retune else 0)

@@ -7,37 +7,57 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.evidence import Condition, Finding, gap, middle, progress, tail, word
-from rnntips.recipe import Recipe
+from rnntips.errors import BadArgument
+from rnntips.evidence import Finding, gap, middle, progress, tail
+from rnntips.plans import Claim
+from rnntips.readings import CALIBRATED
 from rnntips.runs import Runs
+from rnntips.sides import UNPICKED, UNTUNED, Side, described, digits, grid, grouped, kept, pick_of, restored
 from rnntips.study import Study
-from rnntips.tips import SETTINGS, Claim, Tip
+from rnntips.timing import calibrate, machine
+from rnntips.tips import Tip
 from rnntips.training import check_seeds
-from rnntips.tuning import TUNING_SEEDS, Pick, train_sides, tune_sides, tuning_grids
+from rnntips.tuning import TUNING_SEEDS, Pick, train_sides, tune_sides
+from rnntips.words import Condition, word
 
-__all__ = ["compute", "judge", "live_share", "liveness", "stored_runs"]
+__all__ = ["compute", "judge", "live_share", "liveness", "parts_of"]
 
 # One part of a record, the runs of one set of seeds: setting → side → Runs, and setting → side → Pick.
-Part = tuple[Mapping[str, Mapping[Recipe, Runs]], Mapping[str, Mapping[Recipe, Pick]]]
+Part = tuple[Mapping[str, Mapping[Side, Runs]], Mapping[str, Mapping[Side, Pick]]]
 
 
 def liveness(tip: Tip, say: Callable[[str], None] = print) -> list[dict]:
     """For each setting and side: how far tuning seeds get from trivial (0) to the floor (1), at the tuned rate."""
-    rows = []
-    for setting, sides in tip.work().items():
-        task = SETTINGS[setting]()
-        picks = tune_sides(sides, task, tuning_grids("lr", *sides))
-        tuned = [side.but(**pick.values) for side, pick in zip(sides, picks, strict=True)]
-        for side, runs in zip(tuned, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
+    rows, names = [], described((side for sides in tip.sides().values() for side in sides), tip.base)
+    for setting, sides in tip.sides().items():
+        task = tip.task(setting)
+        picks = _tuned(sides, task, "auto", list(TUNING_SEEDS))
+        tuned = [side.picked(picks[side]) for side in sides]
+        for side, runs in zip(sides, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
             way = progress(runs.test_score, runs.trivial, runs.floor)
+            about = kept(side, names, runs, picks[side], {})
             rows.append({
-                "setting": setting, "features": side.features or "as the series asks", "scaling": side.input_scaling,
-                "lr": side.lr, "progress": round(float(np.median(way)), 3), "unit": runs.unit,
-                "trivial": _digits(runs.trivial.mean()), "score": _digits(np.median(runs.test_score)),
-                "floor": _digits(runs.floor.mean()),
+                "setting": setting, **{name: about[name] for name in [*names, "tuned", *picks[side].values]},
+                "progress": round(float(np.median(way)), 3), "unit": runs.unit,
+                "trivial": digits(runs.trivial.mean()), "score": digits(np.median(runs.test_score)),
+                "floor": digits(runs.floor.mean()),
             })  # fmt: skip
-            say("{setting:18} {features:20} {scaling:10} lr {lr:<8} {progress:5.0%}".format(**rows[-1]))
+            words = ", ".join(f"{name} {about[name]}" for name in [*names, *picks[side].values])
+            say(f"{setting:18} {words:40} {rows[-1]['progress']:5.0%}")
     return rows
+
+
+def _tuned(sides: Sequence[Side], task, device: str, seeds: Sequence[int], **how: Any) -> dict[Side, Pick]:
+    """What tuning picks for each side; alike for those that the same is tuned for."""
+    picks = dict.fromkeys(sides, UNPICKED)
+    for (tuned, choices), group in grouped(sides).items():
+        if tuned != UNTUNED:
+            given = {"widen": False} if choices else {}  # the plan's own values are all that there are
+            recipes = list(dict.fromkeys(side.recipe for side in group))
+            found = tune_sides(recipes, task, grid(group), device, seeds=seeds, **given, **how)
+            chosen = dict(zip(recipes, found, strict=True))
+            picks |= {side: chosen[side.recipe] for side in group}
+    return picks
 
 
 def compute(
@@ -58,22 +78,26 @@ def compute(
     planned = tip.parts()
     if seeds is not None:
         planned = {"first": (planned["first"][0], check_seeds(seeds))}
-    began, parts, stored = time.perf_counter(), [], []
+    began, parts, stored, needed = time.perf_counter(), [], [], tip.sides()
+    names = described((side for sides in needed.values() for side in sides), tip.base)
+    timed = [claim for claim in tip.plans.values() if claim.measured.timed]
     for number, (name, (tuning, these)) in enumerate(planned.items()):
-        results: dict[str, dict[Recipe, Runs]] = {}
-        picks: dict[str, dict[Recipe, Pick]] = {}
-        for setting, sides in tip.work().items():
-            task = SETTINGS[setting]()
+        results: dict[str, dict[Side, Runs]] = {}
+        picks: dict[str, dict[Side, Pick]] = {}
+        for setting, sides in needed.items():
+            task = tip.task(setting)
             if retune:
-                chosen = tune_sides(sides, task, tuning_grids("lr", *sides), device, seeds=tuning, **how)
+                picks[setting] = _tuned(sides, task, device, tuning, **how)
             else:
-                chosen = [tip.pick(setting, side, number) for side in sides]
-            picks[setting] = dict(zip(sides, chosen, strict=True))
-            tuned = [side.but(**pick.values) for side, pick in picks[setting].items()]
+                picks[setting] = {side: tip.pick(setting, side, number) for side in sides}
+            tuned = [side.picked(picks[setting][side]) for side in sides]
             results[setting] = dict(zip(sides, train_sides(tuned, task, these, device, **how), strict=True))
+            _calibrate(results[setting], tip.sides(timed).get(setting, []), task, these, device)
             say(f"{name} seeds, {setting}: {len(sides)} sides, {time.perf_counter() - began:.0f} s so far")
         parts.append((results, picks))
-        stored.append({"name": name, "seeds": these, "tuning_seeds": tuning, "settings": _sides(results, picks)})
+        entries = {s: [kept(side, names, runs, picks[s][side], _readings(tip, s, side, runs))
+                       for side, runs in sides.items()] for s, sides in results.items()}  # fmt: skip
+        stored.append({"name": name, "seeds": these, "tuning_seeds": tuning, "settings": entries})
     some = next(iter(next(iter(results.values())).values()))
     return {
         "tip": tip.name,
@@ -84,9 +108,37 @@ def compute(
         "seconds": round(time.perf_counter() - began),
         "versions": some.versions,
         "device": some.device,
+        **({"timed on": machine()} if timed else {}),
         "claims": [judge(claim, parts) for claim in tip.plans.values()],
         "parts": stored,
     }
+
+
+def _calibrate(results: Mapping[Side, Runs], sides: Sequence[Side], task, seeds: Sequence[int], device: str) -> None:
+    """Give the runs of these sides the seconds that an update of theirs takes, timed side by side."""
+    if sides:
+        recipes = [results[side].recipes[0] for side in sides]
+        for side, seconds in zip(sides, calibrate(recipes, task, seeds, device), strict=True):
+            results[side].readings[CALIBRATED] = seconds
+
+
+def _readings(tip: Tip, setting: str, side: Side, runs: Runs) -> dict[str, np.ndarray]:
+    """What the claims about this side need beside its scores, run by run."""
+    asking = [claim for claim in tip.plans.values() if setting in claim.settings
+              and any(side in tried.values() for tried in claim.needs(setting))]  # fmt: skip
+    return {name: values for claim in asking for name, values in claim.measured.keep(runs).items()}
+
+
+def parts_of(tip: Tip) -> list[Part]:
+    """The parts of the stored record, as `judge` takes them."""
+    parts = []
+    for number in range(len(tip.record["parts"])):
+        found = {s: {side: tip.stored(s, side, number) for side in sides} for s, sides in tip.sides().items()}
+        results = {s: {side: restored(side.recipe, entry) for side, entry in sides.items()}
+                   for s, sides in found.items()}  # fmt: skip
+        picks = {s: {side: pick_of(entry, side) for side, entry in sides.items()} for s, sides in found.items()}
+        parts.append((results, picks))
+    return parts
 
 
 def judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
@@ -104,12 +156,15 @@ def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
     pairs, chosen = {}, {}
     for part, (results, _) in enumerate(parts):
         for setting in claim.settings:
-            sides = claim.sides
+            order = list(range(len(claim.values)))
             if claim.among:  # whatever the first part's tuning seeds name is what every part compares
-                sides = sorted(sides, key=lambda side, picks=parts[0][1][setting]: picks[side].score)
-            pairs[setting, part] = results[setting][sides[0]], results[setting][sides[-1]]
-            chosen[setting] = {"baseline": getattr(sides[0], claim.field), "variant": getattr(sides[-1], claim.field)}
-    study = Study(claim.sides[0], claim.sides[-1], pairs, smallest=claim.smallest, measure=claim.measure)
+                needed, picks = claim.needs(setting), parts[0][1][setting]
+                order.sort(key=lambda i, needed=needed, picks=picks: picks[needed[i][None]].score)
+            pairs[setting, part] = claim.pair(setting, results[setting], (order[0], order[-1]))
+            called = [claim.shown(claim.values[i]) for i in (order[0], order[-1])]
+            chosen[setting] = dict(zip(("baseline", "variant"), called, strict=True))
+    study = Study(claim.sides[0], claim.sides[-1], pairs, smallest=claim.smallest, measure=claim.measure,
+                  reach=claim.reach)  # fmt: skip
     left_out = {setting for setting, _ in study.untrained}
     counted = [key for key in pairs if key[0] not in left_out] or list(pairs)
     overall = study.finding_of(counted)
@@ -118,22 +173,22 @@ def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
     condition = _condition(claim, study, counted) if claim.condition else None
     return {
         "word": word(claim.claimed, overall, [alone[s] for s in alone if s not in left_out], by_part, condition),
-        "p": _digits(_chance(claim, np.concatenate([study.effects(key) for key in counted]))),
+        "p": digits(_chance(claim, overall, np.concatenate([study.effects(key) for key in counted]))),
         **_numbers(overall, len(parts)),
-        "parts": [_digits(found.typical) for found in by_part],
-        "gap": condition and [_digits(value) for value in condition.gap],
+        "parts": [digits(found.typical) for found in by_part],
+        "gap": condition and [digits(value) for value in condition.gap],
         "left_out": [s for s in claim.settings if s in left_out],
         "settings": {s: chosen[s] | _numbers(found, len(parts)) for s, found in alone.items()},
     }
 
 
-def _chance(claim: Claim, d: np.ndarray) -> float:
+def _chance(claim: Claim, overall: Finding, d: np.ndarray) -> float:
     """Sign test over all pairs: how often chance alone is so uneven.
 
     For NO WORSE chance means a loss of the smallest that matters, and only less than that counts.
     """
     if claim.claimed == "NO WORSE":
-        d = d - np.log1p(claim.smallest)
+        d = claim.measured.sign * d - overall.matters
         return tail(int(np.sum(d > 0)), int(np.sum(d != 0)))
     wins, losses = int(np.sum(d < 0)), int(np.sum(d > 0))
     return min(1.0, 2 * tail(min(wins, losses), wins + losses))
@@ -158,57 +213,26 @@ def _condition(claim: Claim, study: Study, counted: Sequence[tuple[str, int]]) -
 
 
 def _numbers(finding: Finding, parts: int) -> dict[str, Any]:
-    """As stored; n counts the seeds of all parts."""
-    fields = asdict(finding) | {"interval": [_digits(end) for end in finding.interval], "n": parts * finding.n}
-    return fields | {name: _digits(fields[name]) for name in ("effect", "typical", "detectable", "failing")}
-
-
-def stored_runs(recipe: Recipe, *sides: Mapping[str, Any]) -> Runs:
-    """Runs with no more in them than the scores that a record keeps of a side; those of several parts in a row."""
-    score, trivial, floor = (
-        np.array([value for side in sides for value in side[name]], dtype=float)  # None, a diverged run, becomes NaN
-        for name in ("test_score", "trivial", "floor")
-    )
-    n = len(score)
-    return Runs((recipe,) * n, seeds=np.arange(n), test_scores=score[:, None], trivial=trivial, floor=floor,
-                train_loss=np.zeros((n, 1)), reached=1)  # fmt: skip
+    """As stored; n counts the seeds of all parts, and what is better is said where it is not lower."""
+    fields = asdict(finding) | {"interval": [digits(end) for end in finding.interval], "n": parts * finding.n}
+    fields |= {name: digits(fields[name]) for name in ("effect", "typical", "detectable", "failing")}
+    return {name: value for name, value in fields.items() if (name, value) != ("better", "lower")}
 
 
 def live_share(tip: Tip, subsets: int = 1000, seeds: int = 10) -> float:
     """Share of random subsets of the live setting's stored seeds that give the verdict of all of them."""
     *sides, setting = tip.live()
-    kept = [[stored for part in tip.record["parts"] for stored in part["settings"][setting]
-             if (stored["features"], stored["input_scaling"]) == (side.features, side.input_scaling)]
-            for side in sides]  # fmt: skip
+    numbers = range(len(tip.record["parts"]))
+    entries = [[tip.stored(setting, side, number) for number in numbers] for side in tip.live_sides()]
 
     def verdict(pairs) -> str:
         return Study(*sides, pairs, smallest=tip.plan["smallest"]).verdict
 
-    parts = [tuple(map(stored_runs, sides, some)) for some in zip(*kept, strict=True)]
+    if None in entries[0] + entries[1]:
+        raise BadArgument(f"The live comparison of {tip.name} is not in its record, and only what is may be live.")
+    parts = [tuple(map(restored, sides, some)) for some in zip(*entries, strict=True)]
     whole = verdict(dict(enumerate(parts)))
-    both, rng = [stored_runs(side, *some) for side, some in zip(sides, kept, strict=True)], np.random.default_rng(0)
+    both = [restored(side, *some) for side, some in zip(sides, entries, strict=True)]
+    rng = np.random.default_rng(0)
     chosen = (rng.permutation(len(both[0]))[:seeds] for _ in range(subsets))
     return float(np.mean([verdict({setting: tuple(runs.only(rows) for runs in both)}) == whole for rows in chosen]))
-
-
-def _sides(results: Mapping, picks: Mapping) -> dict[str, list[dict]]:
-    return {
-        setting: [_side(side, runs, picks[setting][side]) for side, runs in sides.items()]
-        for setting, sides in results.items()
-    }
-
-
-def _side(side: Recipe, runs: Runs, pick: Pick) -> dict[str, Any]:
-    return {
-        "features": side.features,
-        "input_scaling": side.input_scaling,
-        **pick.values,
-        "tuning_score": _digits(pick.score),
-        "diverged": int(np.count_nonzero(runs.diverged_at)),
-        **{name: [_digits(v) for v in getattr(runs, name)] for name in ("test_score", "trivial", "floor")},
-    }
-
-
-def _digits(value: float) -> float | None:
-    """Six significant digits: what a stored number is worth across machines. None where a run diverged."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -65,6 +65,7 @@ class Runs:
     updates_before: int = 0  # of the record that training went on from
     versions: dict[str, str] = field(default_factory=dict)
     failures: tuple[str, ...] = ()  # R messages of the exceptions that ended runs, "" where there was none
+    readings: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # (R,) each: what else is known
 
     def __post_init__(self):
         self.failures = self.failures or ("",) * len(self)
@@ -130,11 +131,14 @@ class Runs:
     def only(self, rows: Sequence[int]) -> "Runs":
         """A record of some of the runs."""
         picked = {name: getattr(self, name)[rows] for name in ROWS if len(getattr(self, name))}
-        state = {name: value[rows] for name, value in self.optimizer_state.items()}
+        state, readings = (
+            {name: value[rows] for name, value in some.items()} for some in (self.optimizer_state, self.readings)
+        )
         rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)
         failures = tuple(self.failures[r] for r in rows)
-        return Runs(**rest | picked | {"recipes": recipes, "failures": failures, "optimizer_state": state})
+        taken = {"recipes": recipes, "failures": failures, "optimizer_state": state, "readings": readings}
+        return Runs(**rest | picked | taken)
 
     def __len__(self) -> int:
         return len(self.seeds)

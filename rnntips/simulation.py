@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from rnntips.evidence import cap, middle
+from rnntips.plans import Claim
 from rnntips.recipe import Recipe
 from rnntips.records import judge
 from rnntips.runs import Runs
-from rnntips.tips import Claim
-from rnntips.tuning import TUNING_SEEDS, tune_sides, tuning_grids
+from rnntips.sides import grid
+from rnntips.tuning import TUNING_SEEDS, tune_sides
 
 __all__ = ["TRUTHS", "simulate", "table"]
 
@@ -130,10 +131,12 @@ def experiment(world: World, claim: Claim, seeds: int) -> tuple[tuple, np.ndarra
     """Tune and train once. Returns the part (setting → side → runs, and → picks) and each setting's true effect."""
     results, picks, true = {}, {}, []
     for setting in claim.settings:
-        chosen = tune_sides(claim.sides, setting, tuning_grids("lr", *claim.sides), train=world.train_sides)
-        tuned = [side.but(**pick.values) for side, pick in zip(claim.sides, chosen, strict=True)]
-        picks[setting] = dict(zip(claim.sides, chosen, strict=True))
-        results[setting] = dict(zip(claim.sides, world.train_sides(tuned, setting, range(seeds)), strict=True))
+        sides = [needed[None] for needed in claim.needs(setting)]
+        recipes = [side.recipe for side in sides]
+        chosen = tune_sides(recipes, setting, grid(sides), train=world.train_sides)
+        tuned = [recipe.but(**pick.values) for recipe, pick in zip(recipes, chosen, strict=True)]
+        picks[setting] = dict(zip(sides, chosen, strict=True))
+        results[setting] = dict(zip(sides, world.train_sides(tuned, setting, range(seeds)), strict=True))
         true.append(middle(world.ratio(setting, [pick.values["lr"] for pick in chosen])))
     return (results, picks), np.array(true)
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges, unknown_name
-from rnntips.evidence import Finding, Verdict, sentence, trained
-from rnntips.measures import MEASURES
+from rnntips.evidence import Finding, Verdict, sentence
+from rnntips.measures import MEASURES, Measure
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -37,6 +37,7 @@ class Study:
     allow: tuple[str, ...] = ()
     smallest: float = 0.05
     measure: str = "score"
+    reach: float = 0.5  # share of the way from naive to the floor, where the measure asks for one
 
     # How a notebook shows a study; set by the package, since figures are further down the pipeline.
     draw: ClassVar[Any] = None
@@ -49,8 +50,12 @@ class Study:
     @cached_property
     def untrained(self) -> list[str]:
         """Settings in which neither side trained; they say nothing and are left out of the pooling."""
-        return [name for name, sides in self.runs.items()
-                if not any(trained(side.latest_score, side.trivial, side.floor) for side in sides)]  # fmt: skip
+        return [name for name, sides in self.runs.items() if not self.measured.alive(*sides, self.smallest)]
+
+    @property
+    def measured(self) -> Measure:
+        """What is measured, as far as this study asks runs to come."""
+        return replace(MEASURES[self.measure], reach=self.reach)
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
@@ -61,7 +66,7 @@ class Study:
         settings = list(settings)
         any_trained = not set(settings) & set(self.untrained)
         pairs = [self.runs[name] for name in settings]
-        found = MEASURES[self.measure].judge(pairs, any_trained, self.smallest)
+        found = self.measured.judge(pairs, any_trained, self.smallest)
         return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     @property
@@ -70,8 +75,8 @@ class Study:
         return any(side.stopped for sides in self.runs.values() for side in sides)
 
     def effects(self, setting: str) -> np.ndarray:
-        """log(variant / baseline) of what is measured, seed by seed, (n,)."""
-        return MEASURES[self.measure].compare(*self.runs[setting])
+        """How much more the variant has of what is measured, seed by seed, (n,): log ratios, or differences."""
+        return self.measured.compare(*self.runs[setting])
 
     verdict = property(lambda self: self.finding.verdict)
     effect = property(lambda self: self.finding.effect)

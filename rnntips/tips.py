@@ -6,22 +6,23 @@ A plan is data: claims with their source, settings, one-field diff and condition
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
 from rnntips import series
-from rnntips.cells import GATES
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
-from rnntips.evidence import percent
+from rnntips.evidence import change, size
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
-from rnntips.measures import MEASURES
+from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, work
 from rnntips.recipe import Recipe
+from rnntips.sides import UNPICKED, UNTUNED, Side, grid, grouped, pick_of, same
 from rnntips.tasks import Forecast, Probe, characters, digits, forecast
-from rnntips.tuning import TUNING_SEEDS, Pick, tuning_grids
+from rnntips.tuning import TUNING_SEEDS, Pick
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
+
+DATA = resources.files("rnntips").joinpath("data")
 
 SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "demand": lambda: forecast(series.demand()),
@@ -50,31 +51,6 @@ class Words(str):
         return str(self)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim of a source, and the comparison that tests it."""
-
-    id: str
-    says: str
-    source: str
-    claimed: str
-    settings: tuple[str, ...]
-    field: str
-    baseline: Any
-    variant: Any
-    among: tuple  # instead of baseline and variant: the best and the worst of these on tuning seeds
-    condition: Mapping[str, str] | None
-    recipe: Recipe
-    smallest: float  # change that matters
-    measure: str = "score"  # a name in MEASURES
-    large: bool = False  # too much work for a CPU, and not counted as such
-
-    @property
-    def sides(self) -> list[Recipe]:
-        """Every recipe this claim needs trained."""
-        return [self.recipe.but(**{self.field: value}) for value in self.among or (self.baseline, self.variant)]
-
-
 class Tip:
     """A named tip: its plan file, and what was found."""
 
@@ -89,18 +65,37 @@ class Tip:
     @cached_property
     def plans(self) -> dict[str, Claim]:
         """Claim id → its plan."""
-        base = Recipe(**self.plan["recipe"])
-        return {name: _claim(name, fields, base, self.plan) for name, fields in self.plan["claims"].items()}
+        return claims_of(self.plan, SETTINGS)
+
+    @cached_property
+    def base(self) -> Recipe:
+        """What all sides of the plan start from."""
+        return base_recipe(self.plan)
+
+    def task(self, setting: str) -> Forecast:
+        """What a setting of the plan trains on."""
+        places = settings_of(self.plan, SETTINGS)
+        return SETTINGS[places[setting].on if setting in places else setting]()
+
+    def fields(self, setting: str) -> dict[str, Any]:
+        """Recipe fields that a setting of the plan brings along."""
+        places = settings_of(self.plan, SETTINGS)
+        return dict(places[setting].fields) if setting in places else {}
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What a plan's hash stands for: the plan, the tasks' versions, and the data that its first seed sees."""
-        tasks = {setting: SETTINGS[setting]() for setting in sorted(self.work())}
+        """What a plan's hash stands for: the plan, the tasks' versions, and the data that its first seed sees.
+
+        What a claim measures otherwise than by the score, it may leave to the measure to say; that counts too.
+        """
+        usual = {claim.id: [claim.smallest, claim.reach] for claim in self.plans.values() if claim.measure != "score"}
+        tasks = {setting: self.task(setting) for setting in sorted(self.work())}
         data = {setting: digest(task.record(0).ravel()) for setting, task in tasks.items()}
         kinds: Any = {type(task).__name__: task.version for task in tasks.values()}
         if kinds.keys() == {Forecast.__name__}:  # as it was written when there were no others
             kinds = Forecast.version
-        return {"plan": self.plan, "task": kinds, "data": data}
+        meaning = {"plan": self.plan, "task": kinds, "data": data}
+        return meaning | ({"smallest and reach": usual} if usual else {})
 
     @property
     def plan_hash(self) -> str:
@@ -140,7 +135,7 @@ class Tip:
     @property
     def has_record(self) -> bool:
         """Whether a record is stored."""
-        return resources.files("rnntips").joinpath(f"data/records/{self.name}.json").is_file()
+        return DATA.joinpath(f"records/{self.name}.json").is_file()
 
     @property
     def words(self) -> dict[str, str]:
@@ -162,21 +157,26 @@ class Tip:
         return Words("\n\n".join(self._sentence(claim) for claim in self.record["claims"]))
 
     def _sentence(self, claim: Mapping[str, Any]) -> str:
-        numbers = {name: percent(found["typical"]) for name, found in claim["settings"].items()}
-        numbers |= {"typical": percent(claim["typical"]), "detectable": f"{100 * claim['detectable']:.0f} %"}
+        numbers = {name: change(found["typical"], claim["unit"]) for name, found in claim["settings"].items()}
+        numbers |= {"typical": change(claim["typical"], claim["unit"])}
+        numbers |= {"detectable": size(claim["detectable"], claim["unit"])}
         kind = "DEPENDS" if claim["word"].startswith("DEPENDS") else claim["word"]
         said = self.texts[claim["id"]][kind].format_map(numbers)
         return said + (f" The first seeds had said: {claim['first'].lower()}." if claim["repeated"] is False else "")
 
     def table(self) -> "Words":
         """Every claim with its word, typical change, interval, number of seeds and repetition, in Markdown."""
+        measured = {claim["what"] for claim in self.record["claims"]}
+        what = next(iter(measured)) if len(measured) == 1 else ""
         rows = [
-            "| claim | source | what the record says | typical change in error | 95 % interval | seeds | repeated |",
+            f"| claim | source | what the record says | typical change{what and f' in {what}'} | 95 % interval | seeds "
+            "| repeated |",
             "|---|---|---|---|---|---|---|",
         ]
         for claim in self.record["claims"]:
-            plan, (low, high) = self.plans[claim["id"]], (percent(value) for value in claim["interval"])
-            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", percent(claim["typical"]),
+            plan, (low, high) = self.plans[claim["id"]], (change(value, claim["unit"]) for value in claim["interval"])
+            typical = change(claim["typical"], claim["unit"]) + ("" if what else f" ({claim['what']})")
+            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", typical,
                      f"{low} to {high}", str(claim["n"]), REPEATED[claim["repeated"]]]  # fmt: skip
             rows.append(f"| {' | '.join(cells)} |")
         said = f"Provisional: {self.record['provisional']}" if self.record["provisional"] else ""
@@ -186,36 +186,64 @@ class Tip:
     def live(self) -> tuple[Recipe, Recipe, str]:
         """Baseline, variant and setting of the default live comparison."""
         live = self.plan["live"]
-        base = Recipe(**self.plan["recipe"]).but(lr=live["lr"])
-        return (
-            base.but(**{live["field"]: live["baseline"]}),
-            base.but(**{live["field"]: live["variant"]}),
-            live["setting"],
-        )
+        base = self.base.but(**typed(self.fields(live["setting"]))).but(lr=live["lr"])
+        values = (live[name] for name in ("baseline", "variant"))
+        sides = (value if isinstance(value, Mapping) else {live["field"]: value} for value in values)
+        baseline, variant = (base.but(**typed(side)) for side in sides)
+        return baseline, variant, live["setting"]
 
-    def work(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Recipe]]:
-        """Setting → the recipes that its claims (all, if None) need, each once."""
-        work: dict[str, list[Recipe]] = {}
+    def live_sides(self) -> list[Side]:
+        """Both sides of the live comparison as the record keeps them; untuned where the learning rate is under test."""
+        *recipes, _ = self.live()
+        tuned = "lr" if recipes[0].lr == recipes[1].lr else UNTUNED
+        return [self._side(recipe, self.plan["live"].get("tuned", tuned)) for recipe in recipes]
+
+    def _side(self, side: Side | Recipe, tuned: str = "lr") -> Side:
+        """A recipe as a side of this plan."""
+        return side if isinstance(side, Side) else Side(side, tuned, choices_of(self.plan, tuned))
+
+    def sides(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Side]]:
+        """Setting → the sides to train that its claims (all, if None) need, each once."""
+        needed: dict[str, dict[Side, None]] = {}
         for claim in self.plans.values() if claims is None else claims:
             for setting in claim.settings:
-                for side in claim.sides:
-                    if side not in work.setdefault(setting, []):
-                        work[setting].append(side)
-        return work
+                for tried in claim.needs(setting):
+                    needed.setdefault(setting, {}).update(dict.fromkeys(tried.values()))
+        return {setting: list(sides) for setting, sides in needed.items()}
 
-    def pick(self, setting: str, side: Recipe, part: int = 0) -> Pick:
+    def work(self, claims: Iterable[Claim] | None = None) -> dict[str, list[Recipe]]:
+        """Setting → the recipes of these sides, each once."""
+        return {setting: list(dict.fromkeys(side.recipe for side in sides))
+                for setting, sides in self.sides(claims).items()}  # fmt: skip
+
+    def stored(self, setting: str, side: Side | Recipe, part: int = 0) -> dict[str, Any] | None:
+        """What a part of the stored record keeps of a side, None if nothing; a recipe is one whose rate was tuned."""
+        side = self._side(side)
+        if not self.has_record:
+            return None
+        entries, planned = self.record["parts"][part]["settings"].get(setting, []), self.sides().get(setting, [])
+        return next((entry for entry in entries if same(entry, side, self.base, planned)), None)
+
+    def pick(self, setting: str, side: Side | Recipe, part: int = 0) -> Pick:
         """What tuning chose for this side when a part of the stored record was made.
 
         Raises:
             BadArgument: The record has no such side.
         """
-        for stored in self.record["parts"][part]["settings"].get(setting, []) if self.has_record else []:
-            if (stored["features"], stored["input_scaling"]) == (side.features, side.input_scaling):
-                return Pick({"lr": stored["lr"]}, stored["tuning_score"])
-        raise BadArgument(f"No learning rate is stored for {setting}, {side.input_scaling}. Use --retune.")
+        side = self._side(side)
+        if side.tuned == UNTUNED:
+            return UNPICKED
+        entry = self.stored(setting, side, part)
+        if entry is None:
+            called = {name: value for name, (_, value) in self.base.diff(side.recipe).items() if name != side.tuned}
+            words = ", ".join(f"{name} {value}" for name, value in called.items()) or "the plan's own recipe"
+            raise BadArgument(f"No {side.tuned} is stored for {setting}, {words}. Use --retune.")
+        return pick_of(entry, side)
 
     def learning_rate(self, setting: str, side: Recipe) -> float:
-        """The rate that tuning chose for this side, or the live default where none is stored."""
+        """The rate that tuning chose for this side, or the live default where none is stored; its own if untuned."""
+        if self.live_sides()[0].tuned == UNTUNED:
+            return side.lr
         try:
             return self.pick(setting, side).values["lr"]
         except BadArgument:
@@ -224,15 +252,13 @@ class Tip:
     def cost(self, claims: Iterable[Claim] | None = None) -> tuple[int, float]:
         """(runs, TFLOP) of the planned record, or of some claims; both parts and their tuning included."""
         runs, flop, counts = 0, 0.0, self.plan["seeds"]
-        for setting, recipes in self.work(claims).items():
-            task = SETTINGS[setting]()
-            for recipe in recipes:
-                example = task.examples(recipe, 0)
-                each = 2 * len(tuning_grids("lr", recipe)["lr"]) * counts["tuning"] + counts["first"] + counts["fresh"]
-                gates = GATES[recipe.cell] * recipe.width
-                products = recipe.batch_size * example.steps * gates * (recipe.width + example.channels)
-                runs += each
-                flop += 3 * 2 * products * recipe.updates_for(len(example.of(0)), example.steps) * each
+        for setting, sides in self.sides(claims).items():
+            for group in grouped(sides).values():
+                tuning = 2 * sum(map(len, grid(group).values())) * counts["tuning"]
+                task, recipes = self.task(setting), [side.recipe for side in group]
+                for recipe in dict.fromkeys(recipes):
+                    each = tuning + recipes.count(recipe) * (counts["first"] + counts["fresh"])
+                    runs, flop = runs + each, flop + each * work(recipe, task)
         return runs, flop / 1e12
 
 
@@ -255,24 +281,9 @@ class Tips(Mapping):
 
     @staticmethod
     def _names() -> list[str]:
-        folder = resources.files("rnntips").joinpath("data/plans")
-        return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+        files = (file.name for file in DATA.joinpath("plans").iterdir())
+        return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
 
 
 def _data(path: str) -> str:
-    return resources.files("rnntips").joinpath("data", path).read_text(encoding="utf-8")
-
-
-def _claim(name: str, fields: dict, base: Recipe, plan: Mapping) -> Claim:
-    fields = dict(fields)
-    recipe = base.but(**fields.pop("recipe", {}))
-    usual = {"baseline": None, "variant": None, "among": (), "condition": None}
-    usual |= {key: plan[key] for key in ("smallest", "measure")}
-    claim = Claim(id=name, **usual | fields | {"recipe": recipe, "settings": tuple(fields["settings"])})
-    for what, given, known in (
-        *(("setting", s, SETTINGS) for s in claim.settings),
-        ("measure", claim.measure, MEASURES),
-    ):
-        if given not in known:
-            raise unknown_name(what, given, known)
-    return claim
+    return DATA.joinpath(path).read_text(encoding="utf-8")

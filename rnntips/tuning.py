@@ -50,12 +50,14 @@ class Pick:
     score: float
 
 
-def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None, **how) -> list[Pick]:
+def tune_sides(
+    sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None, widen=True, **how
+) -> list[Pick]:
     """For every side the values with the lowest validation score, geometric mean over tuning seeds.
 
     `how` goes to `train_sides`: executor, store, done.
 
-    A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most.
+    A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most, if it may.
     """
     if len(grids) != 1:
         raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
@@ -73,9 +75,11 @@ def tune_sides(sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS,
                 float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
             )  # ties: the uncapped one
         picks = [min(tried, key=tried.get) for tried in scores]
+        if not widen or name != "lr":  # other fields may hold names, None or 0
+            break
         edges = {edge for edge in (min(values), max(values)) if edge in picks}
         low, high = (round(2 * np.log10(edge)) / 2 for edge in (min(values), max(values)))
-        if name != "lr" or not edges or values != half_decades(low, high):  # a grid of the caller's own stays
+        if not edges or values != half_decades(low, high):  # a grid of the caller's own stays
             break
         values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
     return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]

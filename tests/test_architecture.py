@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
     "errors series windows tasks cells kernels models recipe optimizers runs feed update training store groups "
-    "evidence measures tuning study ledger tips records simulation findings figures labbook panels exercises bench "
-    "executors progress commands cli"
+    "evidence words readings measures tuning timing study ledger sides plans tips records simulation findings figures "
+    "labbook panels exercises bench executors progress commands cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "cells": {"numpy", "torch"},
@@ -19,7 +19,9 @@ OUTSIDE = {
     "models": {"numpy", "torch"}, "recipe": set(), "optimizers": {"torch"}, "runs": {"numpy", "torch"},
     "feed": {"numpy", "torch"}, "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
     "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
-    "measures": {"numpy"}, "ledger": set(), "simulation": {"numpy"}, "findings": {"numpy"}, "commands": {"click"},
+    "words": {"numpy"}, "readings": {"numpy"}, "measures": {"numpy"}, "timing": {"numpy", "torch"},
+    "ledger": set(), "sides": {"numpy"}, "plans": set(), "simulation": {"numpy"},
+    "findings": {"numpy"}, "commands": {"click"},
     "tuning": {"numpy"}, "study": {"numpy"},
     "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "PIL", "IPython"},
     "labbook": {"numpy", "IPython"}, "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},

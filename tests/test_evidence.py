@@ -8,7 +8,6 @@ import pytest
 from rnntips.errors import BadArgument
 from rnntips.evidence import (
     LEAST,
-    Condition,
     Finding,
     cap,
     effects,
@@ -22,8 +21,8 @@ from rnntips.evidence import (
     sentence,
     tail,
     trained,
-    word,
 )
+from rnntips.words import Condition, word
 
 
 def test_a_failed_run_counts_as_trivial_and_is_never_dropped():

@@ -10,7 +10,7 @@ import pytest
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
 from rnntips.evidence import Finding, Verdict, sentence
-from rnntips.records import stored_runs
+from rnntips.sides import restored
 from rnntips.study import Study
 from rnntips.tuning import TUNING_SEEDS, half_decades, tune_sides
 
@@ -81,7 +81,7 @@ def test_settings_are_trained_apart_and_pooled_with_equal_weight(sines):
 
 
 def kept(scores):
-    return stored_runs(BASE, {"test_score": scores, "trivial": [1.0] * len(scores), "floor": [0.0] * len(scores)})
+    return restored(BASE, {"test_score": scores, "trivial": [1.0] * len(scores), "floor": [0.0] * len(scores)})
 
 
 def test_settings_in_which_neither_side_trained_are_left_out_and_named():

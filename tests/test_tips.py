@@ -1,12 +1,14 @@
 """The registry, its plans, and that record, texts and code still agree."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.records import compute, judge, live_share, stored_runs
+from rnntips.records import compute, judge, live_share, parts_of
+from rnntips.sides import restored
 from rnntips.tasks import Digits, Forecast
 from rnntips.tips import SETTINGS, Tip
 
@@ -29,7 +31,7 @@ def test_plans_are_complete_and_change_one_field(tip):
     for claim in tip.plans.values():
         first, *others = claim.sides
         for other in others:
-            assert list(first.diff(other)) == [claim.field]
+            assert set(first.diff(other)) <= set(claim.changes(claim.values[0])) and claim.field in first.diff(other)
         assert claim.claimed in ("BETTER", "WORSE", "NO WORSE")
         if claim.condition:
             assert set(claim.condition) == {"name", *claim.settings}
@@ -71,14 +73,7 @@ def test_the_record_was_computed_under_the_plan_as_it_stands(tip):
 
 def test_the_records_findings_follow_from_its_scores(tip):
     """Judged again from the stored scores, by the rule as it stands; scores are stored to six digits."""
-    parts = []
-    for number, part in enumerate(tip.record["parts"]):
-        results, picks = {}, {}
-        for setting, sides in tip.work().items():
-            rows = zip(sides, part["settings"][setting], strict=True)
-            results[setting] = {side: stored_runs(side, row) for side, row in rows}
-            picks[setting] = {side: tip.pick(setting, side, number) for side in sides}
-        parts.append((results, picks))
+    parts = parts_of(tip)
     for claim, stored in zip(tip.plans.values(), tip.record["claims"], strict=True):
         alike(judge(claim, parts), stored)
         assert stored["n"] == len(tip.record["seeds"])
@@ -105,13 +100,14 @@ def test_ten_seeds_give_the_live_settings_stored_verdict(tip):
 
 def test_a_live_setting_on_the_edge_of_a_verdict_is_found_out(tip):
     """Scores of the variant moved to where the interval of forty just leaves out zero."""
-    *sides, setting = tip.live()
+    *_, setting = tip.live()
     rng = np.random.default_rng(0)
     for part in tip.record["parts"]:
         for side in part["settings"][setting]:
             side["test_score"] = list(300 * np.exp(0.1 * rng.normal(size=len(side["test_score"]))))
-            if side["input_scaling"] == sides[1].input_scaling:
-                side["test_score"] = [1.08 * score for score in side["test_score"]]
+    for number in range(len(tip.record["parts"])):
+        variant = tip.stored(setting, tip.live_sides()[1], number)
+        variant["test_score"] = [1.08 * score for score in variant["test_score"]]
     assert live_share(tip) < 0.95
 
 
@@ -129,12 +125,12 @@ def test_every_setting_of_every_plan_is_alive(tip):
 
 def test_the_baseline_beats_persistence_in_every_setting(tip):
     for claim, stored in zip(tip.plans.values(), tip.record["claims"], strict=True):
-        for part, setting, sides in stored_settings(tip):
-            for side in sides if setting in stored["settings"] else []:
-                if (side["input_scaling"], side["features"]) == (stored["settings"][setting]["baseline"],
-                                                                 claim.recipe.features):  # fmt: skip
-                    beaten = np.array(side["test_score"], dtype=float) < np.array(side["trivial"])
-                    assert np.mean(beaten) > 0.8, (claim.id, part, setting)
+        for part, setting in itertools.product(range(len(tip.record["parts"])), claim.settings):
+            named = [claim.shown(value) for value in claim.values].index(stored["settings"][setting]["baseline"])
+            for needed in [] if claim.measured.over else claim.needs(setting)[named].values():
+                side = tip.stored(setting, needed, part)
+                beaten = np.array(side["test_score"], dtype=float) < np.array(side["trivial"])
+                assert np.mean(beaten) > 0.8, (claim.id, part, setting)
 
 
 def test_every_word_the_record_may_say_has_its_sentence(tip):
@@ -153,21 +149,20 @@ def test_a_changed_record_changes_the_sentences(tip):
 
 
 def test_the_live_default_is_a_stored_setting(tip):
-    baseline, variant, setting = tip.live()
-    first = tip.record["parts"][0]["settings"]
-    assert setting in first
-    stored = {side["input_scaling"] for side in first[setting]}
-    assert {baseline.input_scaling, variant.input_scaling} <= stored
+    *_, setting = tip.live()
+    assert setting in tip.record["parts"][0]["settings"]
+    one, other = (tip.stored(setting, side) for side in tip.live_sides())
+    assert one and other and one is not other
 
 
 def test_some_stored_runs_trained_again_give_the_stored_scores(tip):
     """One seed of each part, within 2 %: other processors round differently, and 300 updates carry that along."""
-    baseline, variant, setting = tip.live()
-    for recipe in (baseline, variant):
-        for part in tip.record["parts"]:
-            (stored,) = (s for s in part["settings"][setting]
-                         if (s["input_scaling"], s["features"]) == (recipe.input_scaling, recipe.features))  # fmt: skip
-            again = rt.train(recipe.but(lr=stored["lr"]), SETTINGS[setting](), part["seeds"][:1])
+    *_, setting = tip.live()
+    for side in tip.live_sides():
+        for number, part in enumerate(tip.record["parts"]):
+            stored = tip.stored(setting, side, number)
+            recipe = side.recipe.but(**tip.pick(setting, side, number).values)
+            again = rt.train(recipe, tip.task(setting), part["seeds"][:1])
             np.testing.assert_allclose(again.test_score, stored["test_score"][:1], rtol=0.02)
             np.testing.assert_allclose(again.trivial, stored["trivial"][:1], rtol=1e-4)
 
@@ -176,11 +171,12 @@ def test_the_settings_are_still_what_the_record_was_computed_on(tip):
     """Naive errors and floors of the first seed, for every setting: a changed generator shows here."""
     for setting, sides in tip.record["parts"][0]["settings"].items():
         recipe = next(iter(tip.work()[setting]))
-        found = SETTINGS[setting]().bounds(recipe, tip.record["seeds"][0])
+        found = tip.task(setting).bounds(recipe, tip.record["seeds"][0])
         np.testing.assert_allclose(found[:2], [sides[0]["trivial"][0], sides[0]["floor"][0]], rtol=1e-4)
 
 
-def test_compute_takes_other_seeds_and_a_stored_rate(tip, monkeypatch):
+def test_compute_takes_other_seeds_and_a_stored_rate(monkeypatch):
+    tip = Tip("scaling")
     monkeypatch.setitem(tip.plan["recipe"], "updates", 2)
     monkeypatch.setattr(Tip, "pick", lambda *_: rt.tuning.Pick({"lr": 0.01}, 1.0))
     record = compute(tip, seeds=[3, 5], say=lambda line: None)
@@ -191,7 +187,8 @@ def test_compute_takes_other_seeds_and_a_stored_rate(tip, monkeypatch):
     json.dumps(record)
 
 
-def test_a_record_is_tuned_and_trained_part_by_part_on_seeds_of_its_own(tip, monkeypatch):
+def test_a_record_is_tuned_and_trained_part_by_part_on_seeds_of_its_own(monkeypatch):
+    tip = Tip("scaling")
     trained, tuned = [], []
 
     def tune(sides, task, grids, device, seeds):
@@ -202,7 +199,7 @@ def test_a_record_is_tuned_and_trained_part_by_part_on_seeds_of_its_own(tip, mon
         trained.append((seeds, {side.lr for side in sides}))
         rng = np.random.default_rng(seeds)
         row = {"trivial": [1.0] * len(seeds), "floor": [0.1] * len(seeds)}
-        return [stored_runs(side, row | {"test_score": rng.uniform(0.3, 0.5, len(seeds))}) for side in sides]
+        return [restored(side, row | {"test_score": rng.uniform(0.3, 0.5, len(seeds))}) for side in sides]
 
     monkeypatch.setattr("rnntips.records.tune_sides", tune)
     monkeypatch.setattr("rnntips.records.train_sides", train)
@@ -215,8 +212,9 @@ def test_a_record_is_tuned_and_trained_part_by_part_on_seeds_of_its_own(tip, mon
     json.dumps(record)
 
 
-def test_without_tuning_each_part_takes_the_rates_that_it_was_stored_with(tip, monkeypatch):
+def test_without_tuning_each_part_takes_the_rates_that_it_was_stored_with(monkeypatch):
     """Rates are moved first, so that the parts differ."""
+    tip = Tip("scaling")
     for part, factor in zip(tip.record["parts"], (2, 3), strict=True):
         for side in (side for sides in part["settings"].values() for side in sides):
             side["lr"] *= factor
@@ -225,7 +223,7 @@ def test_without_tuning_each_part_takes_the_rates_that_it_was_stored_with(tip, m
     def train(sides, task, seeds, device):
         asked.append((seeds, [(side.features, side.input_scaling, side.lr) for side in sides]))
         row = {name: [value] * len(seeds) for name, value in (("test_score", 0.5), ("trivial", 1), ("floor", 0))}
-        return [stored_runs(side, row) for side in sides]
+        return [restored(side, row) for side in sides]
 
     monkeypatch.setattr("rnntips.records.train_sides", train)
     compute(tip, say=lambda line: None)
@@ -242,10 +240,10 @@ def test_the_best_and_the_worst_side_are_named_by_the_first_part_and_kept():
     row = {"trivial": [1.0] * 20, "floor": [0.0] * 20}
 
     def part(order):
-        ranks = dict(zip(claim.sides, order, strict=True))
-        scores = {side: [0.2 + 0.1 * i + 0.001 * k for k in range(20)] for i, side in enumerate(claim.sides)}
-        runs = {side: stored_runs(side, row | {"test_score": scores[side]}) for side in claim.sides}
-        picks = {side: rt.tuning.Pick({"lr": 0.01}, float(rank)) for side, rank in ranks.items()}
+        sides = [needed[None] for needed in claim.needs(claim.settings[0])]
+        scores = {side: [0.2 + 0.1 * i + 0.001 * k for k in range(20)] for i, side in enumerate(sides)}
+        runs = {side: restored(side.recipe, row | {"test_score": scores[side]}) for side in sides}
+        picks = {side: rt.tuning.Pick({"lr": 0.01}, float(rank)) for side, rank in zip(sides, order, strict=True)}
         return dict.fromkeys(claim.settings, runs), dict.fromkeys(claim.settings, picks)
 
     found = judge(claim, [part([0, 1, 2, 3]), part([3, 2, 1, 0])])
@@ -260,7 +258,8 @@ def made_up(claim, ratio=1.1, dead=()):
         scores = [0.99, 0.99] if setting in dead else [0.3, 0.3 * ratio]
         row = {"trivial": [1.0] * 20, "floor": [0.0] * 20}
         rows = [row | {"test_score": [score * (1 + 0.001 * k) for k in range(20)]} for score in scores]
-        results[setting] = {side: stored_runs(side, row) for side, row in zip(claim.sides, rows, strict=True)}
+        sides = [needed[None] for needed in claim.needs(setting)]
+        results[setting] = {side: restored(side.recipe, row) for side, row in zip(sides, rows, strict=True)}
     return results, {}
 
 

@@ -14,40 +14,13 @@ import torch
 
 from rnntips.bench.peers import CLIP, LR, Size
 from rnntips.recipe import Recipe
-from rnntips.runs import Runs
+from rnntips.timing import Timed, Undisturbed
 from rnntips.training import train
 
 __all__ = ["Timed", "Undisturbed", "alone", "clocked", "interleaved", "ours", "ratio", "timed_training"]
 
 FILL = 60.0  # milliseconds that one contestant's turn lasts at least
 _OWN = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
-
-
-class Timed(Runs):
-    """A record that notes when each update was done."""
-
-    def begin(self, *arguments) -> None:
-        super().begin(*arguments)
-        self.times: list[float] = []
-
-    def advance(self, updates: int) -> None:
-        super().advance(updates)
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
-
-    @property
-    def milliseconds(self) -> float:
-        """Of one update; the first is left out, since memory is new to it."""
-        return (self.times[-1] - self.times[1]) * 1e3 / (len(self.times) - 2)
-
-
-class Undisturbed(Timed):
-    """The same without evaluations."""
-
-    def begin(self, *arguments) -> None:
-        super().begin(*arguments)
-        self.evaluations = self.evaluations[:0]
 
 
 def alone(function: Callable) -> Callable:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnntips.errors import BadArgument
 from rnntips.evidence import LEAST, interval, middle
 from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, log_ticks, plain
 from rnntips.runs import Runs
@@ -165,32 +166,55 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
 
 
 def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals."""
-    chosen = [claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims]
-    rows = []
-    for claim in chosen:
-        rows.append((tip.texts[claim["id"]]["short"], claim, True))
-        rows += [(name, finding, False) for name, finding in claim["settings"].items()]
-    smallest = chosen[0]["smallest"]
-    return findings([(name, found["typical"], found["interval"], whole) for name, found, whole in rows], smallest, ax)
+    """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals.
+
+    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all.
+    """
+    alike: dict[tuple, list[tuple]] = {}
+    for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
+        rows = alike.setdefault(tuple(claim[name] for name in ("smallest", "unit", "what")), [])
+        rows.append((tip.texts[claim["id"]]["short"], claim["typical"], claim["interval"], True))
+        rows += [(name, found["typical"], found["interval"], False) for name, found in claim["settings"].items()]
+    if ax is not None and len(alike) > 1:
+        measured = ", ".join(what for *_, what in alike)
+        raise BadArgument(f"One plot cannot hold {measured}. Name claims that measure the same, or leave out ax=.")
+    heights = [_height(rows) for rows in alike.values()]
+    places = [ax] if ax or len(alike) == 1 else axes(1, 8.6, sum(heights), len(alike), height_ratios=heights)
+    return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
-def findings(rows: Sequence[tuple], smallest: float, ax: Axes | None = None) -> Axes:
+def _height(rows: Sequence[tuple]) -> float:
+    return 0.24 * len(rows) + 0.8
+
+
+def findings(
+    rows: Sequence[tuple], smallest: float, unit: str = "%", what: str = "error", ax: Axes | None = None
+) -> Axes:
     """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
 
     Args:
         rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
         smallest: Change that matters, for the grey band.
+        unit, what: As in `rnntips.evidence.Finding`.
     """
-    ax, rows = ax or axes(1, 8.6, 0.24 * len(rows) + 0.8)[0], rows[::-1]
-    ax.axvspan(-100 * smallest, 100 * smallest, color="black", alpha=0.07, linewidth=0)
-    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax, rows = ax or axes(1, 8.6, _height(rows))[0], rows[::-1]
+
+    def drawn(change: float) -> float:
+        return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
+
+    least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
+    ax.axvspan(drawn(least), drawn(smallest), color="black", alpha=0.07, linewidth=0)
+    ax.axvline(drawn(0), color=GREY, linewidth=0.8)
     for row, (_, typical, ends, whole) in enumerate(rows):
         color = "black" if whole else COLORS["variant"]
-        ax.plot([100 * value for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
-        ax.plot(100 * typical, row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+        ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
+        ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
     ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(-0.7, len(rows) - 0.3))
     for label, (*_, whole) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8, parse_math=False)
-    ax.set(xlabel="error of the variant against the baseline (%), median and 95 % interval")
+    if unit == "times":
+        ax.set_xscale("log"), plain(ax.xaxis)
+        ax.set_xticks(log_ticks(*ax.get_xlim()))
+    shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
+    ax.set(xlabel=f"{what} of the variant against the baseline ({shown}), median and 95 % interval")
     return ax

@@ -20,10 +20,12 @@ from rnntips.labbook import new_experiment, own_book, run_entry
 from rnntips.panels.live import Screen, after
 from rnntips.panels.view import SEATS, View
 from rnntips.panels.words import TUNED, Asked, announced, question, result
+from rnntips.plans import typed
+from rnntips.recipe import Recipe
 from rnntips.series import csv_columns, from_csv
 from rnntips.study import Study, compare
-from rnntips.tasks import Forecast, forecast
-from rnntips.tips import SETTINGS, Tips
+from rnntips.tasks import forecast
+from rnntips.tips import Tips
 from rnntips.training import resolve_device
 from rnntips.tuning import tuning_grids
 
@@ -41,7 +43,7 @@ class Panel(View):
 
     Args:
         tip: Name of a tip, as in `rnntips tips`.
-        setting: Data to train on: a name in `rnntips.tips.SETTINGS`, or a CSV file; the plan's default if None.
+        setting: Data to train on: one of the plan's settings, or a CSV file; the plan's default if None.
         column: Of the CSV file; needed if several hold numbers.
         lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each.
         seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
@@ -56,14 +58,14 @@ class Panel(View):
                  seat: int = 0, device: str = "auto", **fields: Any):  # fmt: skip
         self.tip = Tips()[tip]
         self.baseline, variant, default = self.tip.live()
-        (self.field,) = self.baseline.diff(variant)
+        self.field: str = self.tip.plan["live"]["field"]
         if unknown := set(fields) - {self.field}:
             raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
         self._usual = Asked(default, getattr(variant, self.field))
         asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
         settings = next(iter(self.tip.plans.values())).settings
-        sides = [side for side in self.tip.work()[default] if self.field in self.baseline.but(lr=side.lr).diff(side)]
-        choices = [getattr(side, self.field) for side in sides]
+        self._changes = self._choices([variant, *self.tip.work()[default]])
+        choices = list(self._changes)
         self._check(asked, settings, choices)
         self._code = asked.code(tip, self.field, self._usual)
         self._fails = self.tip.texts.get("fails", {})
@@ -82,6 +84,16 @@ class Panel(View):
         self.note.observe(lambda _: self._take_note(), "value")
         self._first, self._why = asked, ""
         self._ask()
+
+    def _choices(self, sides: Sequence[Recipe]) -> dict[Any, dict[str, Any]]:
+        """Value of the field under test → all fields that change with it."""
+        choices: dict[Any, dict[str, Any]] = {}
+        for side in sides:
+            same = {} if self.field == "lr" else {"lr": side.lr}
+            changed = {name: theirs for name, (_, theirs) in self.baseline.but(**same).diff(side).items()}
+            if self.field in changed:
+                choices.setdefault(changed[self.field], changed)
+        return choices
 
     def _check(self, asked: Asked, settings: Sequence[str], choices: Sequence) -> None:
         need_whole("seat", asked.seat, 0)
@@ -138,7 +150,9 @@ class Panel(View):
 
     def _sides(self, asked: Asked):
         """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
-        sides = self.baseline, self.baseline.but(**{self.field: asked.value})
+        there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
+        baseline = self.baseline.but(**there | typed(self.tip.fields(asked.setting)))
+        sides = baseline, baseline.but(**self._changes[asked.value])
         tuned = asked.lr == TUNED
         return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
 
@@ -244,10 +258,11 @@ class Panel(View):
             _training.release()
             self._ended.set()
 
-    @staticmethod
-    def _compare(asked: Asked, sides, seeds, stop=None, record=None) -> Study:
-        task = SETTINGS[asked.setting]() if asked.setting in SETTINGS else _own(asked)
-        return compare(*sides, task, seeds, allow=("lr",), device=asked.device, stop=stop, record=record)
+    def _compare(self, asked: Asked, sides, seeds, stop=None, record=None) -> Study:
+        own = asked.setting.lower().endswith(".csv")
+        task = forecast(from_csv(asked.setting, target=asked.column)) if own else self.tip.task(asked.setting)
+        allow = {"lr", *self._changes[asked.value]} - {self.field}
+        return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
 
     def study(self) -> Study:
         """What you ran; if nothing was run, the comparison as it stands, now. An interrupt stops the training.
@@ -269,8 +284,3 @@ class Panel(View):
             finally:
                 _training.release()
         return self._study
-
-
-def _own(asked: Asked) -> Forecast:
-    """The task of a reader's CSV file."""
-    return forecast(from_csv(asked.setting, target=asked.column))

@@ -1,0 +1,203 @@
+"""Readings: one number a run, shape (n,), or one a seed where the runs of several values are looked at together.
+
+A run that diverged or failed is an outcome: each reading says what number it gets.
+"""
+
+from collections.abc import Callable, Mapping
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from rnntips.errors import BadArgument
+from rnntips.evidence import cap, progress
+from rnntips.runs import Runs
+
+__all__ = ["best_of", "best_rates", "best_value", "failed", "regret", "score", "seconds_per_update",
+           "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "to_target", "tokens_to", "training_loss",
+           "updates_to", "usable_range", "usable_window", "validation_error"]  # fmt: skip
+
+WITHIN = 1.25  # in `usable_window` a learning rate is usable if its error is at most so many times the best
+CLOSE = 1.1  # the same in `usable_range`
+SPIKE, BEFORE, SETTLED = 2.0, 50, 20  # times the median; losses that it is taken over; updates before the first spike
+CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, see `rnntips.timing`
+
+
+def score(runs: Runs) -> np.ndarray:
+    """Test error, in the task's unit; a run that failed errs like the naive guess."""
+    return cap(runs.latest_score, runs.trivial)
+
+
+def validation_error(runs: Runs) -> np.ndarray:
+    """Mean of the last three evaluations, in the task's unit; what tuning looks at; infinite if a run diverged."""
+    errors = runs.valid_score[:, -3:].mean(1)
+    return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def failed(runs: Runs) -> np.ndarray:
+    """True where a run diverged or did no better than naive."""
+    return ~(runs.latest_score < runs.trivial)
+
+
+def solved(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """1 where the test error came this share of the way from naive to the floor, 0 elsewhere and for failed runs."""
+    return (progress(runs.latest_score, runs.trivial, runs.floor) >= reach).astype(float)
+
+
+def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """Updates until the validation error had first come this share of the way from naive to the floor.
+
+    Negative where it never got there: −300 says "not within 300". A run that diverged got there if it had been there
+    before. As fine as the evaluations, a factor of about 1.3.
+    """
+    target = runs.valid_trivial - reach * (runs.valid_trivial - runs.floor)
+    with np.errstate(invalid="ignore"):
+        there = runs.valid_score <= target[:, None]
+    first = np.where(there.any(1), there.argmax(1), len(runs.evaluations) - 1)
+    return np.where(there.any(1), 1, -1) * np.maximum(runs.evaluations[first], 1)
+
+
+def updates_to(runs: Runs, share: float = 0.5) -> np.ndarray:
+    """As `to_target`, but a run that never gets there counts with its whole budget."""
+    return np.abs(to_target(runs, share))
+
+
+def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """As `to_target`, in time steps read: windows with their overlap, all that a batch holds."""
+    return to_target(runs, reach) * np.array([recipe.batch_size * recipe.past for recipe in runs.recipes])
+
+
+def seconds_per_update(runs: Runs) -> np.ndarray:
+    """Of one run's update, as calibrated beside the other sides; the i-th run has the i-th round.
+
+    Raises:
+        BadArgument: These runs were not calibrated. Their own duration would not do: sides are trained one after
+            the other, or together, on a machine that is never quite quiet.
+    """
+    if CALIBRATED not in runs.readings:
+        raise BadArgument("Seconds are calibrated when a record is computed, and these runs belong to none.")
+    return runs.readings[CALIBRATED]
+
+
+def seconds_per_window(runs: Runs) -> np.ndarray:
+    """As `seconds_per_update`, over the windows of a batch."""
+    return seconds_per_update(runs) / np.array([recipe.batch_size for recipe in runs.recipes])
+
+
+def seconds_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """As `to_target`, in calibrated seconds. Round i goes with seed i, so an interval knows the spread of both."""
+    return to_target(runs, reach) * seconds_per_update(runs)
+
+
+def training_loss(runs: Runs) -> np.ndarray:
+    """Mean loss of the last tenth of the updates, in scaled units.
+
+    No more than before the first update, mean over the runs; that is what a run that diverged counts with. NaN if no
+    run was ever begun.
+    """
+    losses = runs.train_loss[:, : runs.reached]
+    first = losses[:, :1][np.isfinite(losses[:, :1])]
+    untrained = float(first.mean()) if len(first) else np.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        last = losses[:, -max(1, runs.reached // 10) :].mean(1)
+    return np.where(last < untrained, last, untrained)
+
+
+def spikes(runs: Runs) -> np.ndarray:
+    """How often the training loss jumps, per 1,000 updates: above twice the median of the 50 losses before it.
+
+    Counted after update 20, from when on the median has that many to rest on. An infinite loss is a jump, so a run
+    that diverged at update 100 of 300 has a rate of about 700: every update since is one. Losses of small batches jump
+    by chance, so a comparison of batch sizes says little.
+
+    Raises:
+        BadArgument: No update comes after the 20th.
+    """
+    losses = runs.train_loss[:, : runs.reached]
+    if losses.shape[1] <= SETTLED:
+        raise BadArgument(f"Spikes are counted after update {SETTLED}, and these runs did {runs.reached}.")
+    finite = np.where(np.isfinite(losses), losses, np.inf)
+    count = np.zeros(len(runs))
+    for update in range(SETTLED, losses.shape[1]):
+        usual = np.median(finite[:, max(0, update - BEFORE) : update], axis=1)
+        count += ~(losses[:, update] <= SPIKE * usual) | ~np.isfinite(losses[:, update])
+    return 1000 * count / (losses.shape[1] - SETTLED)
+
+
+def spiky(runs: Runs) -> np.ndarray:
+    """1 where the training loss jumped at all, as `spikes` counts it."""
+    return (spikes(runs) > 0).astype(float)
+
+
+def decades(rates: Mapping[float, Runs]) -> float:
+    """The step between evenly spaced rates, in powers of ten."""
+    steps = np.diff(np.log10(sorted(rates)))
+    if not len(steps) or np.ptp(steps) > 0.05:
+        raise BadArgument(f"rates {sorted(rates)}: two or more, evenly spaced in powers of ten, are needed.")
+    return float(steps.mean())
+
+
+def usable_window(rates: Mapping[float, Runs], best: np.ndarray | None = None) -> np.ndarray:
+    """Decades of learning rate in which a side's error stays within 1.25 times the best.
+
+    Args:
+        rates: One side at every rate of an evenly spaced grid, on the same seeds.
+        best: Each seed's lowest error over both sides and all rates, (n,); of this side alone if None.
+    """
+    step, errors = decades(rates), np.array([score(runs) for runs in rates.values()])
+    best = errors.min(0) if best is None else best
+    return step * np.sum(errors <= WITHIN * best, axis=0)
+
+
+def usable_range(rates: Mapping[float, Runs], others: Mapping[float, Runs]) -> np.ndarray:
+    """How many times the lowest usable learning rate the highest is: 10 for a decade, 1 where none is usable.
+
+    Usable is a rate whose test error is within a tenth of the seed's best over both sides and all rates, and below the
+    naive guess's. Every rate that was tried stands for its step of the grid, so a half-decade more is a factor of 3.2
+    whatever the grid; rates beyond its ends are not known of.
+
+    Args:
+        rates, others: Both sides at every rate of an evenly spaced grid, on the same seeds.
+    """
+    best = np.min([score(runs) for side in (rates, others) for runs in side.values()], axis=0)
+    usable = [(score(runs) <= CLOSE * best) & ~failed(runs) for runs in rates.values()]
+    return 10 ** (decades(rates) * np.sum(usable, axis=0))
+
+
+def best_rates(rates: Mapping[float, Runs], _others: Mapping[float, Runs] | None = None) -> np.ndarray:
+    """The rate that tuning on one seed would pick: the lowest error on the validation part; of equals the lower rate.
+
+    Tuning proper picks one rate for ten seeds, which leaves nothing to see its spread by. Each seed's own pick is a
+    draw of the same kind, so their ratios have a median and an interval like any other pairs. A pick at an end of
+    the grid may lie beyond it.
+    """
+    tried = sorted(rates)
+    errors = [reading(rates[rate], "validation error", validation_error) for rate in tried]
+    return np.array(tried)[np.argmin(np.nan_to_num(errors, nan=np.inf, posinf=np.inf), axis=0)]
+
+
+def reading(runs: Runs, name: str, read: Callable[[Runs], np.ndarray]) -> np.ndarray:
+    """What a record kept under this name, or else what the runs themselves say."""
+    return runs.readings[name] if name in runs.readings else read(runs)
+
+
+def best_value(tried: Mapping[Any, Runs]) -> Any:
+    """The value that proved best: the lowest test error, geometric mean over seeds."""
+    return min(tried, key=lambda value: np.log(score(tried[value])).mean())
+
+
+def regret(tried: Mapping[Any, Runs], pick: Any) -> np.ndarray:
+    """log(error at the value that was picked / error at the value that proved best, geometric mean over seeds)."""
+    return np.log(score(tried[pick])) - np.log(score(tried[best_value(tried)]))
+
+
+def best_of(errors: np.ndarray, k: int) -> np.ndarray:
+    """Lowest error to expect from k values drawn at random out of those tried, shape (values, n); returns (n,).
+
+    Source: Dodge and others (2019), "Show your work: improved reporting of experimental results".
+    """
+    ordered, values = np.sort(errors, axis=0), len(errors)
+    if not 1 <= k <= values:
+        raise BadArgument(f"k={k}: a number from 1 to {values}, the values tried, is needed.")
+    chances = [comb(values - 1 - i, k - 1) / comb(values, k) for i in range(values)]  # that the i-th is the lowest
+    return np.tensordot(chances, ordered, axes=1)

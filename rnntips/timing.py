@@ -1,0 +1,90 @@
+"""What an update costs, timed side by side: for claims about time, which no run's own duration can answer.
+
+A side trained in the morning and one trained at noon met different machines. So all sides have short turns one after
+the other, round by round, and what is compared is compared within a round.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from math import ceil
+
+import numpy as np
+import torch
+
+from rnntips.recipe import Recipe
+from rnntips.runs import Runs
+from rnntips.training import train_stack
+
+__all__ = ["Timed", "Undisturbed", "calibrate", "machine"]
+
+FILL = 0.06  # seconds that one side's turn lasts at least
+SIDE_BY_SIDE = 20  # runs in one stack at most, as live comparisons have them
+
+
+class Timed(Runs):
+    """A record that notes when each update was done."""
+
+    def begin(self, *arguments) -> None:
+        super().begin(*arguments)
+        self.times: list[float] = []
+
+    def advance(self, updates: int) -> None:
+        super().advance(updates)
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+    @property
+    def milliseconds(self) -> float:
+        """Of one update; the first is left out, since memory is new to it."""
+        return (self.times[-1] - self.times[1]) * 1e3 / (len(self.times) - 2)
+
+
+class Undisturbed(Timed):
+    """The same without evaluations."""
+
+    def begin(self, *arguments) -> None:
+        super().begin(*arguments)
+        self.evaluations = self.evaluations[:0]
+
+
+def calibrate(
+    recipes: Sequence[Recipe],
+    task,
+    seeds: Sequence[int],
+    device: str = "auto",
+    turn: Callable[[Recipe, int], float] | None = None,
+) -> list[np.ndarray]:
+    """Seconds of one run's update, for every recipe an array with one number a round, (n,); as many rounds as seeds.
+
+    Whole updates, feed and optimizer included; evaluations and set-up are not. Ratios between recipes mean something,
+    seconds only on the machine they were taken on. Every other round goes backwards, so that a machine that slows
+    down steadily harms no side.
+
+    Args:
+        turn: (recipe, updates) → seconds of one update; by `train` if None.
+    """
+    stack = list(seeds)[:SIDE_BY_SIDE]
+
+    def trained(recipe: Recipe, updates: int) -> float:
+        recipe = recipe.but(updates=updates)
+        record = train_stack([recipe] * len(stack), task, stack, device=device, record=Undisturbed())
+        return record.milliseconds / 1e3 / len(stack)
+
+    turn = turn or trained
+    lengths = []
+    for recipe in recipes:
+        turn(recipe, 3)  # what is compiled at first use is not counted
+        lengths.append(2 + max(2, ceil(FILL / max(turn(recipe, 3) * len(stack), 1e-9))))
+    rounds = np.empty((len(recipes), len(seeds)))
+    for number in range(len(seeds)):
+        order = range(len(recipes)) if number % 2 == 0 else reversed(range(len(recipes)))
+        for i in order:
+            rounds[i, number] = turn(recipes[i], lengths[i])
+    return list(rounds)
+
+
+def machine() -> str:
+    """Where seconds were taken, in words."""
+    return f"{platform.processor() or platform.machine()}, {platform.system()}"
