@@ -17,7 +17,7 @@ from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
 from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, work
 from rnntips.recipe import Recipe
 from rnntips.sides import UNPICKED, UNTUNED, Side, grid, grouped, pick_of, same
-from rnntips.tasks import Forecast, Probe, characters, digits, forecast
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast
 from rnntips.tuning import TUNING_SEEDS, Pick
 
 __all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
@@ -35,6 +35,7 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "digits": digits,
     "digits by rows": lambda: digits(rows=True),
     "characters": characters,
+    "adding 10": lambda: adding(10),
 }
 
 
