@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import scaling, start
+from rnntips.exercises import momentum, scaling, start
 
 
 def by_training_part(train, test):
@@ -258,3 +258,63 @@ def test_no_answer_yet_is_told_what_to_do_and_keeps_nothing(monkeypatch, tmp_pat
 def test_another_answer_is_refused_with_those_that_are_taken(answer):
     with pytest.raises(rt.errors.BadArgument, match="'A', 'B', 'cannot tell'"):
         start.commit(answer)
+
+
+# ── momentum ────────────────────────────────────────────────────────────────
+
+
+def stepping(velocity, step):
+    """An answer from how it renews the velocity, and what the weights then follow."""
+
+    def answer(weights, before, gradient, lr, momentum):
+        after = velocity(before, gradient, lr, momentum)
+        return weights - step(after, before, gradient, lr, momentum), after
+
+    return answer
+
+
+def usual(v, g, lr, m):
+    return m * v + g
+
+
+def by_velocity(after, before, g, lr, m):
+    return lr * after
+
+
+MOMENTUM = [
+    ("Right.", stepping(usual, by_velocity)),
+    ("old velocity was forgotten", stepping(lambda v, g, lr, m: g, by_velocity)),
+    ("Multiply it by momentum", stepping(lambda v, g, lr, m: v + g, by_velocity)),
+    ("running mean", stepping(lambda v, g, lr, m: m * v + (1 - m) * g, by_velocity)),
+    ("out of the velocity", stepping(lambda v, g, lr, m: m * v + lr * g, lambda after, *_: after)),
+    ("out of the velocity", stepping(lambda v, g, lr, m: m * v - lr * g, lambda after, *_: -after)),
+    ("the velocity you return is the old one", lambda w, v, g, lr, m: (w - lr * g, v)),
+    ("follow the gradient alone", stepping(usual, lambda after, before, g, lr, m: lr * g)),
+    ("follow the old velocity", stepping(usual, lambda after, before, g, lr, m: lr * before)),
+    ("uphill", stepping(usual, lambda after, before, g, lr, m: -lr * after)),
+    ("learning rate is missing", stepping(usual, lambda after, *_: after)),
+    ("Nesterov", stepping(usual, lambda after, before, g, lr, m: lr * (g + m * after))),
+    ("return two arrays", lambda w, v, g, lr, m: w - lr * g),
+    ("velocity should be", stepping(lambda v, g, lr, m: 0.5 * g, by_velocity)),
+    ("shape (4,)", lambda w, v, g, lr, m: (0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), MOMENTUM)
+def test_a_step_of_momentum(capsys, words, answer):
+    copy.copy(momentum.one_step).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_step_that_is_asked_for_is_pytorchs():
+    import torch
+
+    rng = np.random.default_rng(3)
+    weights, gradients = rng.normal(size=4), rng.normal(size=(6, 4))
+    theirs = torch.tensor(weights, requires_grad=True)
+    optimizer, velocity = torch.optim.SGD([theirs], lr=0.1, momentum=0.9), np.zeros(4)
+    for gradient in gradients:
+        theirs.grad = torch.tensor(gradient)
+        optimizer.step()
+        weights, velocity = momentum._solution(weights, velocity, gradient, 0.1, 0.9)
+    np.testing.assert_allclose(theirs.detach().numpy(), weights)

@@ -31,6 +31,11 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "04_momentum": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "columns = rt.update._columns\n"
+        "rt.update._columns = lambda record: (columns(record) * [1, 0, 1, 1]).astype('float32')",
+    },
 }
 CASES = [(path, name) for path in BOOKS for name in SABOTAGE.get(path.stem, {})]
 

@@ -2,7 +2,8 @@
 
 from rnntips.figures.overview import curves, pipeline
 from rnntips.figures.paper import COLORS, GREY, log_ticks
+from rnntips.figures.rates import rates
 from rnntips.figures.studies import both, findings, forecasts, forest, loss_bands, paired, scaled_inputs, series, show
 
 __all__ = ["COLORS", "GREY", "both", "curves", "findings", "forecasts", "forest", "log_ticks", "loss_bands", "paired",
-           "pipeline", "scaled_inputs", "series", "show"]  # fmt: skip
+           "pipeline", "rates", "scaled_inputs", "series", "show"]  # fmt: skip
