@@ -5,6 +5,7 @@ from typing import Any
 
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
+from rnntips.schedule import planned
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
@@ -16,7 +17,7 @@ DEFAULT_UPDATES = 300
 
 # Fields whose values may differ between runs that train side by side in one stack.
 PER_RUN = frozenset(
-    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon".split()
+    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon schedule".split()
 )
 
 
@@ -80,6 +81,8 @@ class Recipe:
         order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
+        schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
+            `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. None: always 1.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
         nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
@@ -108,6 +111,7 @@ class Recipe:
     order: str = "shuffled"
     optimizer: str = "adam"
     lr: float = 0.01
+    schedule: str | None = None
     momentum: float = 0.0
     nesterov: bool = False
     clip: str = "global"
@@ -141,6 +145,7 @@ class Recipe:
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
+        planned(self.schedule)
         if self.clip != "global" and self.clip_norm is None:
             raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         if self.momentum and self.optimizer == "adam":

@@ -16,6 +16,7 @@ from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
+from rnntips.schedule import planned
 from rnntips.windows import HEADS
 
 __all__ = ["Happened", "updater"]
@@ -49,6 +50,25 @@ def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
     return each.mean(2) if each.dim() == 3 else each
 
 
+class Rates:
+    """Each run's learning rate at an update, (R,) float32: `lr` times what its schedule asks for.
+
+    Of a run that goes on from another, schedules count the updates of both.
+    """
+
+    def __init__(self, record: Runs):
+        self.lr = np.array([recipe.lr for recipe in record.recipes])
+        before, total = record.updates_before, record.updates_before + record.updates
+        schedules = [recipe.schedule for recipe in record.recipes]
+        courses = {schedule: planned(schedule) for schedule in schedules}
+        factors = [[course(done, total) for done in range(before, total)] for course in courses.values()]
+        self.factors, self.rows = np.array(factors), [[*courses].index(schedule) for schedule in schedules]
+        self.vary = any(schedules)
+
+    def __call__(self, update: int) -> np.ndarray:
+        return (self.lr * self.factors[self.rows, update]).astype(np.float32)
+
+
 def _columns(record: Runs) -> np.ndarray:
     """Learning rate, momentum, weight decay and limit of the gradient, (R, 4)."""
     rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
@@ -63,8 +83,11 @@ class InTorch:
         self.masks, self.before = Masks(record), record.updates_before
         hyper = torch.tensor(_columns(record), device=network.flat.device)
         self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
+        self.rates = Rates(record)
 
     def __call__(self, update: int) -> Happened:
+        if self.rates.vary:
+            self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
         inputs, targets = self.feed.batch(update)
         outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
@@ -86,13 +109,16 @@ class Compiled:
     def __init__(self, fused, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
+        self.rates, self.hyper = Rates(record), _columns(record)
         self.update = fused(
             HEADS.index(feed.head), network.cell, network.layers, network.width, feed.steps, recipe.batch_size,
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), _columns(record),
+            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), self.hyper,
         )  # fmt: skip
 
     def __call__(self, update: int) -> Happened:
+        if self.rates.vary:
+            self.hyper[:, 0] = self.rates(update)
         return Happened(*self.update(update * self.batch_size, self.before + update + 1).T)

@@ -8,13 +8,15 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, RnntipsError
+from rnntips.store import key
 
 RECIPE = rt.Recipe()
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "past": 9, "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
     "head": "softmax+nll",
-    "optimizer": "sgd", "lr": 0.5, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
+    "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 
@@ -73,6 +75,14 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
              "clip", "dropout", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"nesterov"}))
+def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
+    """A run that was stored is read for its own recipe alone."""
+    task = rt.tasks.forecast(rt.series.sines(steps=400))
+    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0)
+    assert key(base, task, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), task, 0, "cpu")
 
 
 # --- budgets
