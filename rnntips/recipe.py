@@ -5,7 +5,7 @@ from typing import Any
 
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.schedule import planned
+from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
@@ -17,7 +17,8 @@ DEFAULT_UPDATES = 300
 
 # Fields whose values may differ between runs that train side by side in one stack.
 PER_RUN = frozenset(
-    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon schedule".split()
+    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon "
+    "schedule rescue".split()
 )
 
 
@@ -83,6 +84,9 @@ class Recipe:
         lr: Learning rate.
         schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
             `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. None: always 1.
+        rescue: What is done at the first spike of the training loss, above twice the median of the 50 updates before
+            it and after update 20: `"lower"`, lr / 10 for good; `"lower, then raise"`, lr / 100, and over 100 updates
+            up to lr / 10; `"restore"`, weights and averages of the last evaluation before, and lr / 2 for good.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
         nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
@@ -112,6 +116,7 @@ class Recipe:
     optimizer: str = "adam"
     lr: float = 0.01
     schedule: str | None = None
+    rescue: str | None = None
     momentum: float = 0.0
     nesterov: bool = False
     clip: str = "global"
@@ -208,8 +213,8 @@ class Recipe:
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
-          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
-_ASKED = ("target", "head")  # None leaves these to the task
+          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS, "rescue": RESCUES}  # fmt: skip
+_ASKED = ("target", "head", "rescue")  # may be None, which leaves the first two to the task
 _RANGES = {
     "lr": (0, False, float("inf")),
     "momentum": (0, True, 1),

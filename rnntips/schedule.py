@@ -1,6 +1,7 @@
-"""The learning rate's course over the updates, as a factor of `lr`.
+"""The learning rate's course over the updates, as factors of `lr`: the one planned, and the one after a spike.
 
-Source: Loshchilov and Hutter (2017), "SGDR", for the cosine.
+Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; an old list of advice for `"lower, then raise"`, which
+has no numbers: "turn the learning rate way down, and gradually bring it back up" is a hundredth, and then a tenth.
 """
 
 import math
@@ -8,10 +9,17 @@ from collections.abc import Callable
 
 from rnntips.errors import BadArgument
 
-__all__ = ["planned"]
+__all__ = ["RESCUES", "planned"]
 
 Course = Callable[[int, int], float]  # (updates done before, length of the budget) → factor of this update
 WAYS = '"warmup:30", "cosine" or "drop:0.1:0.5", or some of them joined by "+"'
+RAISED = 100  # updates over which a rate that was lowered is raised
+# What is done at a spike → factor of the learning rate in the update that follows so many others after it.
+RESCUES: dict[str, Callable[[int], float]] = {
+    "lower": lambda since: 0.1,
+    "lower, then raise": lambda since: 0.01 + (0.1 - 0.01) * min(since / RAISED, 1),
+    "restore": lambda since: 0.5,
+}
 
 
 def planned(schedule: str | None) -> Course:

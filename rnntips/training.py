@@ -13,6 +13,7 @@ from rnntips.kernels.pool import one_thread
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
+from rnntips.rescue import Rescue
 from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.update import Happened, updater
@@ -143,11 +144,12 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
     """Updates one by one; yields how many are done."""
     weights, state = _initial(record, examples[0], start)
     network, feed = _network(record.recipes[0], examples[0], weights), Feed(record, examples)
-    step, happened = updater(record, network, feed, state), None
+    step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
                 _evaluate(record, network, feed, task, update, happened)
+                rescue.keep(update)
             record.advance(update)
             if update == record.updates:
                 break
@@ -157,8 +159,8 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
             happened = step(update)
             record.train_loss[:, update] = happened.loss
             record.gradient_norm[:, update] = happened.gradient_norm
-            diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
-            record.diverged_at[diverged] = update + 1
+            lost = ~np.isfinite(record.train_loss[:, update]) & ~rescue.after(update)
+            record.diverged_at[lost & (record.diverged_at == 0)] = update + 1
             yield update + 1
     finally:  # an interrupt keeps them too
         record.weights = weights.cpu().numpy()
@@ -223,6 +225,8 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
             f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
         )
     record.updates_before = start.updates_before + start.updates
+    same = [mine.rescue == theirs.rescue for mine, theirs in zip(start.recipes, record.recipes, strict=True)]
+    record.rescued_at = np.where(same, start.rescued_at, 0)
     state = {name: torch.tensor(rows, device=record.device) for name, rows in start.optimizer_state.items()}
     return torch.tensor(start.weights, device=record.device), state
 

@@ -16,7 +16,7 @@ from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
-from rnntips.schedule import planned
+from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS
 
 __all__ = ["Happened", "updater"]
@@ -51,22 +51,26 @@ def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 class Rates:
-    """Each run's learning rate at an update, (R,) float32: `lr` times what its schedule asks for.
+    """Each run's learning rate at an update, (R,) float32: `lr` times what its schedule and its rescue ask for.
 
     Of a run that goes on from another, schedules count the updates of both.
     """
 
     def __init__(self, record: Runs):
-        self.lr = np.array([recipe.lr for recipe in record.recipes])
+        self.record, self.lr = record, np.array([recipe.lr for recipe in record.recipes])
         before, total = record.updates_before, record.updates_before + record.updates
         schedules = [recipe.schedule for recipe in record.recipes]
         courses = {schedule: planned(schedule) for schedule in schedules}
         factors = [[course(done, total) for done in range(before, total)] for course in courses.values()]
-        self.factors, self.rows = np.array(factors), [[*courses].index(schedule) for schedule in schedules]
-        self.vary = any(schedules)
+        self.factors, self.rows = np.array(factors, float), [[*courses].index(schedule) for schedule in schedules]
+        self.vary = any(schedules) or any(recipe.rescue for recipe in record.recipes)
 
     def __call__(self, update: int) -> np.ndarray:
-        return (self.lr * self.factors[self.rows, update]).astype(np.float32)
+        factors, record = self.factors[self.rows, update], self.record
+        for row in np.flatnonzero(record.rescued_at):
+            since = record.updates_before + update - int(record.rescued_at[row])
+            factors[row] *= RESCUES[record.recipes[row].rescue](since)
+        return (self.lr * factors).astype(np.float32)
 
 
 def _columns(record: Runs) -> np.ndarray:

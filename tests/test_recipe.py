@@ -16,7 +16,7 @@ EXAMPLES = {
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
     "head": "softmax+nll",
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
-    "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 
