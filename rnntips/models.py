@@ -72,19 +72,24 @@ class Network:
         # float32 values that the gradient needs of one window and step: gates and states
         self.kept_values = layers * width * (GATES[cell] + 3) + sum(dense)
 
-    def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
-        """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks."""
-        for _, after in self._segments(inputs, masks):
+    def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()) -> Tensor:
+        """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks and `sequence` for the noise."""
+        for _, after in self._segments(inputs, masks, noise=noise):
             last = after[-1][0] if self.cell == "lstm" else after[-1]
+        last = last + noise[len(self.dense) + self.layers - 1][:, :, -1] if noise else last
         last = last * masks[-1][:, :, 0] if masks else last
         return affine(last, self.parameters["readout_weight"], self.parameters["readout_bias"])
 
     def sequence(
-        self, inputs: Tensor, masks: Sequence[Tensor] = (), state: list | None = None
+        self, inputs: Tensor, masks: Sequence[Tensor] = (), state: list | None = None, noise: Sequence[Tensor] = ()
     ) -> tuple[Tensor, list[State]]:
-        """Predictions at every step (R, B, T, K) and each layer's last state; `state` is what they begin with."""
+        """Predictions at every step (R, B, T, K) and each layer's last state; `state` is what they begin with.
+
+        `noise` (R, B, T, width of the layer), one per layer, dense ones first, is added to what leaves the layer,
+        before the mask; its own next step sees none of it.
+        """
         parts, weight, bias = [], self.parameters["readout_weight"], self.parameters["readout_bias"]
-        for hidden, after in self._segments(inputs, masks, state):  # noqa: B007
+        for hidden, after in self._segments(inputs, masks, state, noise):  # noqa: B007
             parts.append(kernels.dense(hidden, weight, bias, relu=False))
         return torch.cat(parts, 2), after
 
@@ -92,27 +97,33 @@ class Network:
         """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
         return torch.cat([hidden for hidden, _ in self._segments(inputs, masks)], 2)
 
-    def _segments(self, inputs: Tensor, masks: Sequence[Tensor], state: list | None = None):
+    def _segments(
+        self, inputs: Tensor, masks: Sequence[Tensor], state: list | None = None, noise: Sequence[Tensor] = ()
+    ):
         """The last layer's states (R, B, t, H) and every layer's last state, segment by segment."""
         R, B = inputs.shape[:2]
         steps = max(1, SEGMENT // (4 * B * self.kept_values))
-        parts = inputs.split(steps, 2)
+        parts, noises = inputs.split(steps, 2), [added.split(steps, 2) for added in noise]
         keep = KEPT // (4 * R * B * self.kept_values * steps)
         for number, part in enumerate(parts):
+            work = part, masks, state, [added[number] for added in noises]
             if torch.is_grad_enabled() and number < len(parts) - max(1, keep):
-                hidden, state = checkpoint(self._segment, part, masks, state, use_reentrant=False,
-                                           preserve_rng_state=False)  # fmt: skip
+                hidden, state = checkpoint(self._segment, *work, use_reentrant=False, preserve_rng_state=False)
             else:
-                hidden, state = self._segment(part, masks, state)
+                hidden, state = self._segment(*work)
             yield hidden, state
 
-    def _segment(self, hidden: Tensor, masks: Sequence[Tensor], state: list | None) -> tuple[Tensor, list[State]]:
+    def _segment(
+        self, hidden: Tensor, masks: Sequence[Tensor], state: list | None, noise: Sequence[Tensor]
+    ) -> tuple[Tensor, list[State]]:
         p, after = self.parameters, []
         for j in range(len(self.dense)):
             hidden = kernels.dense(hidden, p[f"dense_weight_{j}"], p[f"dense_bias_{j}"])
+            hidden = hidden + noise[j] if noise else hidden
         for layer in range(self.layers):
             names = (f"{kind}_{layer}" for kind in ("input_weight", "input_bias", "recurrent_weight", "recurrent_bias"))
             hidden, last = kernels.layer(self.cell, hidden, *(p[name] for name in names), state and state[layer])
+            hidden = hidden + noise[len(self.dense) + layer] if noise else hidden
             hidden = hidden * masks[layer] if masks else hidden
             after.append(last)
         return hidden, after

@@ -18,7 +18,7 @@ DEFAULT_UPDATES = 300
 # Fields whose values may differ between runs that train side by side in one stack.
 PER_RUN = frozenset(
     "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon "
-    "schedule rescue".split()
+    "schedule rescue noise noise_between".split()
 )
 
 
@@ -93,6 +93,8 @@ class Recipe:
         clip_norm: Largest gradient norm (or value), None for no clipping.
         weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
         dropout: Share of every layer's outputs silenced while training, anew for each window, not between steps.
+        noise: Standard deviation of Gaussian noise on the scaled inputs while training, anew at every step.
+        noise_between: The same on every layer's outputs; dropout silences it too.
         init: See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.
         updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`.
 
@@ -123,6 +125,8 @@ class Recipe:
     clip_norm: float | None = None
     weight_decay: float = 0.0
     dropout: float = 0.0
+    noise: float = 0.0
+    noise_between: float = 0.0
     init: str = "uniform"
     updates: int | None = None
     budget: Budget | None = None
@@ -209,7 +213,8 @@ class Recipe:
 
     def shape(self) -> tuple:
         """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
-        return (*(getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN), self.dropout > 0)
+        same = (getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN)
+        return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0)
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
@@ -220,6 +225,8 @@ _RANGES = {
     "momentum": (0, True, 1),
     "weight_decay": (0, True, float("inf")),
     "dropout": (0, True, 1),
+    "noise": (0, True, float("inf")),
+    "noise_between": (0, True, float("inf")),
     "clip_norm": (0, False, float("inf")),
 }
 

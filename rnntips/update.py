@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnntips import kernels
-from rnntips.feed import Feed, Masks
+from rnntips.feed import Feed, Masks, Noise
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
@@ -33,7 +33,8 @@ class Happened(NamedTuple):
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
-    usual = feed.loss_at == "last" and not network.dense and not any(recipe.dropout for recipe in record.recipes)
+    random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
+    usual = feed.loss_at == "last" and not network.dense and not random
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
@@ -84,7 +85,7 @@ class InTorch:
 
     def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
         self.network, self.feed, self.state, self.recipe = network, feed, state, record.recipes[0]
-        self.masks, self.before = Masks(record), record.updates_before
+        self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
         hyper = torch.tensor(_columns(record), device=network.flat.device)
         self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
         self.rates = Rates(record)
@@ -93,7 +94,8 @@ class InTorch:
         if self.rates.vary:
             self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
         inputs, targets = self.feed.batch(update)
-        outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
+        masks, noise = self.masks.draw(inputs.shape[1]), self.noise.draw(inputs)
+        outputs = self.feed.outputs(self.network, self.noise.on(inputs), masks, noise)
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():

@@ -51,6 +51,29 @@ def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense
             torch.testing.assert_close(mine, theirs.grad.T if mine.dim() == 2 else theirs.grad)
 
 
+def test_noise_reaches_every_layer_above_and_no_step_of_its_own():
+    """The same noise added by hand between the layers of a `torch.nn` model, for answers at the end and everywhere."""
+    recipe = Recipe(cell="gru", layers=2, width=5, dense=(7,))
+    network = made(recipe, torch.float64)
+    x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
+    noise = [torch.randn(len(SEEDS), 4, 6, wide, dtype=torch.float64) for wide in (7, 5, 5)]
+    last, every = network(x, noise=noise), network.sequence(x, noise=noise)[0]
+    for r in range(len(SEEDS)):
+        p = {name: value[r].detach() for name, value in network.parameters.items()}
+        hidden = (x[r] @ p["dense_weight_0"] + p["dense_bias_0"]).relu() + noise[0][r]
+        for layer in range(2):
+            rnn = torch.nn.GRU(hidden.shape[-1], 5, batch_first=True).double()
+            kinds = ("input_weight", "recurrent_weight", "input_bias", "recurrent_bias")
+            with torch.no_grad():
+                for theirs, kind in zip(rnn.parameters(), kinds, strict=True):
+                    mine = p[f"{kind}_{layer}"]
+                    theirs.copy_(mine.T if mine.dim() == 2 else mine)
+            hidden = rnn(hidden)[0] + noise[1 + layer][r]
+        expected = hidden @ p["readout_weight"] + p["readout_bias"]
+        torch.testing.assert_close(every[r], expected)
+        torch.testing.assert_close(last[r], expected[:, -1])
+
+
 def test_every_parameter_gets_a_gradient():
     network = made(Recipe(cell="lstm", layers=2, width=4))
     gradient = network.gradient(network(torch.randn(len(SEEDS), 4, 6, C)).square().sum())
@@ -84,8 +107,8 @@ def test_a_second_layer_leaves_the_first_ones_start_alone():
     np.testing.assert_array_equal(first[:size], both[:size])
 
 
-def outcome(network, x, state=None):
-    predictions, after = network.sequence(x, state=state)
+def outcome(network, x, state=None, noise=()):
+    predictions, after = network.sequence(x, state=state, noise=noise)
     return [predictions.detach(), network.gradient(predictions.square().sum()), *after[-1]]
 
 
@@ -93,15 +116,16 @@ def outcome(network, x, state=None):
 def test_segments_and_what_is_computed_again_change_nothing(dtype, monkeypatch):
     x = torch.randn(len(SEEDS), 4, 23, C, dtype=dtype)
     recipe = Recipe(cell="lstm", layers=2, width=5, dense=(7, 4))
-    whole = outcome(made(recipe, dtype), x)
+    noise = [0.1 * torch.randn(*x.shape[:3], wide, dtype=dtype) for wide in (7, 4, 5, 5)]
+    whole = outcome(made(recipe, dtype), x, noise=noise)
     monkeypatch.setattr(models, "SEGMENT", 5 * 4 * 4 * made(recipe).kept_values)  # five steps
-    kept = outcome(made(recipe, dtype), x)
+    kept = outcome(made(recipe, dtype), x, noise=noise)
     monkeypatch.setattr(models, "KEPT", 0)
-    again = outcome(made(recipe, dtype), x)
+    again = outcome(made(recipe, dtype), x, noise=noise)
     for one, two, three in zip(whole, kept, again, strict=True):
         assert torch.equal(two, three)
         torch.testing.assert_close(one, two, rtol=1e-4 if dtype == torch.float32 else 1e-9, atol=1e-5)
-    torch.testing.assert_close(made(recipe, dtype)(x), whole[0][:, :, -1])
+    torch.testing.assert_close(made(recipe, dtype)(x, noise=noise), whole[0][:, :, -1])
 
 
 def test_recomputing_keeps_less(monkeypatch):

@@ -17,7 +17,8 @@ EXAMPLES = {
     "head": "softmax+nll",
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
-    "weight_decay": 0.1, "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
+    "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
+    "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "dense", "past", "features", "head", "batch_size", "optimizer", "nesterov",
-             "clip", "dropout", "updates"}  # fmt: skip
+             "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -163,6 +164,8 @@ def test_sizes_are_whole_numbers_of_at_least_1(name, value):
         ("clip_norm", [0, -1.0, float("nan"), "1"], [None, 1e-3, 100.0], "above 0"),
         ("weight_decay", [-1e-3, float("inf"), float("nan"), None], [0, 2.0], "0 or more"),
         ("momentum", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
+        ("noise", [-0.1, float("inf"), float("nan"), None, True], [0, 0.5, 3], "0 or more"),
+        ("noise_between", [-0.1, float("inf"), "0.1"], [0, 0.5, 3], "0 or more"),
         ("dropout", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
     ],
 )

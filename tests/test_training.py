@@ -27,7 +27,8 @@ def same(a, b):
     "change",
     [{}, {"width": 7, "past": 13}, {"width": 1, "batch_size": 1}, {"cell": "lstm", "layers": 2, "width": 5},
      {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}, {"width": 3}, {"width": 11},
-     {"width": 25}],
+     {"width": 25}, {"noise": 0.3}, {"noise_between": 0.3, "layers": 2},
+     {"noise_between": 0.1, "dense": (4,), "width": 7}],
     ids=str,
 )  # fmt: skip
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
@@ -225,6 +226,44 @@ def test_dropout_silences_its_share_and_keeps_the_mean(sines):
     assert values.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert values.mean().item() == pytest.approx(1.0, abs=0.03)
     assert not torch.equal(values[:, 0], values[:, 1])
+
+
+def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
+    """Inputs and layers each have a stream; windows that only fill the batch up get none."""
+    fields = {"noise": 0.5, "noise_between": 0.2, "width": 16, "layers": 2, "dense": (8,), "batch_size": 200}
+
+    def drawn(seeds=(0, 1), **changes):
+        record, recipe = rt.Runs(), SHORT.but(**fields | changes)
+        record.begin([recipe] * len(seeds), rt.tasks.forecast(sines), seeds, 100, "cpu")
+        noise, inputs = rt.feed.Noise(record), torch.zeros(len(seeds), 203, 9, 1)
+        updates = [[noise.on(inputs), *noise.draw(inputs)] for _ in range(2)]
+        assert all((place[:, 200:] == 0).all() for places in updates for place in places)
+        return [[place[:, :200] for place in places] for places in updates]
+
+    first, second = drawn()
+    assert [place.shape[3] for place in first] == [1, 8, 16, 16]
+    for place, deviation in zip(first, [0.5, 0.2, 0.2, 0.2], strict=True):
+        assert place.std().item() == pytest.approx(deviation, rel=0.05)
+        assert abs(place.mean().item()) < 0.05 * deviation + 0.01
+    different = [*first[2:], *second[2:]]
+    assert len({place[r].sum().item() for place in different for r in range(2)}) == 8
+    stronger = drawn([1, 5], noise=1.0, width=4)[0]
+    torch.testing.assert_close(stronger[0][0], 2 * first[0][1])
+    torch.testing.assert_close(stronger[1][0], first[1][1])
+    assert drawn(noise=0.0)[0][0].abs().max() == 0 and len(drawn(noise_between=0.0)[0]) == 1
+
+
+@pytest.mark.parametrize("changes", [{"noise": 0.3}, {"noise_between": 0.3, "layers": 2, "dense": (4,)}], ids=str)
+def test_training_is_noisy_and_evaluation_is_not(sines, changes):
+    """Without any learning the scores of all evaluations are those of a calm network; the losses are not."""
+    calm = SHORT.but(lr=1e-30, **{name: value for name, value in changes.items() if "noise" not in name})
+    stack = train_stack([calm.but(**changes), calm.but(**changes | {name: 0.6 for name in changes if "noise" in name})],
+                        sines, [3, 3])  # fmt: skip
+    quiet = rt.train(calm, sines, [3])
+    for row in range(2):
+        np.testing.assert_allclose(stack.valid_score[row], quiet.valid_score[0], rtol=1e-5)
+        assert not np.isclose(stack.train_loss[row], quiet.train_loss[0], rtol=1e-5).any()
+    assert not np.isclose(stack.train_loss[0], stack.train_loss[1], rtol=1e-5).any()
 
 
 def test_a_start_that_does_not_fit_and_a_used_record_are_refused(sines):

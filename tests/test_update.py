@@ -210,6 +210,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
     assert kind() is Compiled and kind(layers=2, cell="lstm") is Compiled
     assert type(updater(*begun([rt.Recipe(updates=1, past=9)], 3))) is Compiled
+    assert kind(noise=0.1) is InTorch and kind(noise_between=0.1) is InTorch
     assert kind(dropout=0.1) is InTorch and kind(dense=(4,)) is InTorch
     long = rt.Recipe(updates=1, past=20, width=700, batch_size=400, cell="lstm")
     assert 4 * 400 * 20 * 700 * 7 > KEPT / 10  # near enough to the bound to build, once it is lowered
