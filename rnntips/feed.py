@@ -142,6 +142,7 @@ class Noise:
         self.inputs = self._place("inputs") if recipe.noise else None
         widths = {f"dense {j}": wide for j, wide in enumerate(recipe.dense)}
         widths |= {f"layer {j}": recipe.width for j in range(recipe.layers)}
+        widths |= {f"dense after {j}": wide for j, wide in enumerate(recipe.dense_after)}
         self.between = [(self._place(name), wide) for name, wide in widths.items() if recipe.noise_between]
 
     def _place(self, name: str) -> list[np.random.Generator]:

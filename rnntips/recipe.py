@@ -69,6 +69,7 @@ class Recipe:
         layers: Recurrent layers on top of each other.
         width: Units of each layer (H).
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
+        dense_after: Units of dense ReLU layers between the recurrent ones and the readout.
         past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
@@ -106,6 +107,7 @@ class Recipe:
     layers: int = 1
     width: int = 24
     dense: tuple[int, ...] = ()
+    dense_after: tuple[int, ...] = ()
     past: int = 32
     horizon: int = 1
     features: str | None = None
@@ -145,10 +147,12 @@ class Recipe:
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
-        if not isinstance(self.dense, tuple):
-            raise BadArgument(f"dense={self.dense!r}: a tuple of widths is needed, for example dense=(64, 32).")
-        for wide in self.dense:
-            need_whole("each width in dense", wide, 1)
+        for name in ("dense", "dense_after"):
+            widths = getattr(self, name)
+            if not isinstance(widths, tuple):
+                raise BadArgument(f"{name}={widths!r}: a tuple of widths is needed, for example {name}=(64, 32).")
+            for wide in widths:
+                need_whole(f"each width in {name}", wide, 1)
         for name, (low, low_included, high) in _RANGES.items():
             _within(name, getattr(self, name), low, low_included, high)
         if self.features is not None:

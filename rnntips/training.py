@@ -208,7 +208,8 @@ def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], exampl
 
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
-    return Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, weights, recipe.dense)
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs
+    return Network(recipe.cell, *sizes, weights, recipe.dense, recipe.dense_after)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
@@ -217,7 +218,7 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
-    shared = ("cell", "layers", "width", "dense", "features", "optimizer", "nesterov")
+    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:

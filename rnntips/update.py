@@ -34,7 +34,7 @@ def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
     random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
-    usual = feed.loss_at == "last" and not network.dense and not random
+    usual = feed.loss_at == "last" and not network.dense and not network.dense_after and not random
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:

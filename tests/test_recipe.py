@@ -12,7 +12,8 @@ from rnntips.store import key
 
 RECIPE = rt.Recipe()
 EXAMPLES = {
-    "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "past": 9, "horizon": 3, "features": "differences:4",
+    "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
+    "past": 9, "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
     "head": "softmax+nll",
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
@@ -72,8 +73,8 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "past", "features", "head", "batch_size", "optimizer", "nesterov",
-             "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "batch_size", "optimizer",
+             "nesterov", "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -221,6 +222,14 @@ def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
     """Whatever is given where a name belongs ends in the package's own error."""
     with pytest.raises(BadArgument, match=name):
         rt.Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["dense", "dense_after"])
+@pytest.mark.parametrize("widths", [4, [4], (4, 0), (2.0,), ("4",), None], ids=repr)
+def test_dense_layers_are_a_tuple_of_widths(name, widths):
+    """One width is a tuple of one."""
+    with pytest.raises(BadArgument, match=f"{name}.*(a tuple of widths|whole number of at least 1)"):
+        rt.Recipe(**{name: widths})
 
 
 @pytest.mark.parametrize("clip", ["tensor", "value"])

@@ -28,7 +28,8 @@ def same(a, b):
     [{}, {"width": 7, "past": 13}, {"width": 1, "batch_size": 1}, {"cell": "lstm", "layers": 2, "width": 5},
      {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}, {"width": 3}, {"width": 11},
      {"width": 25}, {"noise": 0.3}, {"noise_between": 0.3, "layers": 2},
-     {"noise_between": 0.1, "dense": (4,), "width": 7}],
+     {"noise_between": 0.1, "dense": (4,), "width": 7},
+     {"dense_after": (7,), "width": 5}, {"dense_after": (3, 9), "noise_between": 0.1, "layers": 2}],
     ids=str,
 )  # fmt: skip
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
@@ -268,7 +269,8 @@ def test_training_is_noisy_and_evaluation_is_not(sines, changes):
 
 def test_a_start_that_does_not_fit_and_a_used_record_are_refused(sines):
     first = rt.train(SHORT, sines, [1, 2])
-    for other in (SHORT.but(width=8), SHORT.but(cell="tanh"), SHORT.but(optimizer="sgd"), SHORT.but(layers=2)):
+    for other in (SHORT.but(width=8), SHORT.but(cell="tanh"), SHORT.but(optimizer="sgd"), SHORT.but(layers=2),
+                  SHORT.but(dense_after=(1,))):  # fmt: skip
         with pytest.raises(BadArgument, match="start= needs"):
             rt.train(other, sines, [1, 2], start=first)
     with pytest.raises(BadArgument, match="filled before"):

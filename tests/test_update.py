@@ -44,7 +44,8 @@ def begun(recipes, classes=None):
     record.begin(recipes, task, seeds, len(examples[0].of(0)), "cpu")
     channels, outputs, recipe = examples[0].signal.shape[1], examples[0].targets.shape[1], recipes[0]
     flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, channels, outputs))
-    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense)
+    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense,
+                      recipe.dense_after)  # fmt: skip
     return record, network, Feed(record, examples), initial_state(recipe.rule, flat)
 
 
@@ -212,6 +213,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
     assert type(updater(*begun([rt.Recipe(updates=1, past=9)], 3))) is Compiled
     assert kind(noise=0.1) is InTorch and kind(noise_between=0.1) is InTorch
     assert kind(dropout=0.1) is InTorch and kind(dense=(4,)) is InTorch
+    assert kind(dense_after=(4,)) is InTorch
     long = rt.Recipe(updates=1, past=20, width=700, batch_size=400, cell="lstm")
     assert 4 * 400 * 20 * 700 * 7 > KEPT / 10  # near enough to the bound to build, once it is lowered
     with pytest.MonkeyPatch.context() as patch:
