@@ -8,14 +8,23 @@ import torch
 from torch.nn.functional import one_hot
 
 from rnntips.models import ALIGNMENT, Network
+from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import stream
 from rnntips.windows import Examples, batches
 
-__all__ = ["Feed", "Masks", "Noise"]
+__all__ = ["Feed", "Masks", "Noise", "examples_of"]
 
 LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
+
+
+def examples_of(recipe: Recipe, task, seed: int) -> Examples:
+    """A task's windows as a run sees them: `train_size` leaves some out, after all have been cut and scaled."""
+    examples = task.examples(recipe, seed)
+    if recipe.train_size is None:
+        return examples
+    return examples.fewer(recipe.train_size, stream("train_size", task.name, seed), task.name)
 
 
 class Feed:

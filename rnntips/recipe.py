@@ -79,6 +79,8 @@ class Recipe:
             None: `"change"` if the series is trending, else `"level"`.
         head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
             `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
+        train_size: So many of the training windows, drawn anew for every seed; fewer are always among more. Scales,
+            and the errors that scores are read between, are those of all. None: all.
         batch_size: Windows per update (B).
         order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
@@ -115,6 +117,7 @@ class Recipe:
     target_scaling: str = "standard"
     target: str | None = None
     head: str | None = None
+    train_size: int | None = None
     batch_size: int = 16
     order: str = "shuffled"
     optimizer: str = "adam"
@@ -147,6 +150,13 @@ class Recipe:
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
+        if self.train_size is not None:
+            need_whole("train_size", self.train_size, 1)
+            if self.train_size < self.batch_size:
+                raise BadArgument(
+                    f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
+                    "many windows."
+                )
         for name in ("dense", "dense_after"):
             widths = getattr(self, name)
             if not isinstance(widths, tuple):

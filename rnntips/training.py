@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rnntips.errors import BadArgument, BadData, NoDevice
-from rnntips.feed import Feed
+from rnntips.feed import Feed, examples_of
 from rnntips.kernels.pool import one_thread
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import initial_state
@@ -260,7 +260,7 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
     for recipe in recipes:
         if not isinstance(recipe, Recipe):
             raise BadArgument(f"{recipe!r} is not a Recipe. Make one with rt.Recipe(...).")
-    examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     if any(recipe.order == "class" for recipe in recipes):
         need_labels(examples[0].labels(examples[0].of(0)))
     windows = len(examples[0].of(0))

@@ -14,8 +14,8 @@ RECIPE = rt.Recipe()
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
     "past": 9, "horizon": 3, "features": "differences:4",
-    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
-    "head": "softmax+nll",
+    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
+    "order": "time", "head": "softmax+nll",
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
@@ -73,8 +73,8 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "batch_size", "optimizer",
-             "nesterov", "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "train_size", "batch_size",
+             "optimizer",              "nesterov", "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -222,6 +222,16 @@ def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
     """Whatever is given where a name belongs ends in the package's own error."""
     with pytest.raises(BadArgument, match=name):
         rt.Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "8", True])
+def test_a_part_of_the_training_windows_is_a_whole_number_of_batches_size_or_more(size):
+    """None are all; fewer than a batch are none."""
+    with pytest.raises(BadArgument, match=re.escape(f"train_size={size!r}") + ".*whole number of at least 1"):
+        rt.Recipe(train_size=size)
+    with pytest.raises(BadArgument, match="batch_size=16 is larger than train_size=15"):
+        rt.Recipe(train_size=15)
+    assert 16 == rt.Recipe(train_size=16).train_size
 
 
 @pytest.mark.parametrize("name", ["dense", "dense_after"])

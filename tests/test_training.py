@@ -29,7 +29,8 @@ def same(a, b):
      {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}, {"width": 3}, {"width": 11},
      {"width": 25}, {"noise": 0.3}, {"noise_between": 0.3, "layers": 2},
      {"noise_between": 0.1, "dense": (4,), "width": 7},
-     {"dense_after": (7,), "width": 5}, {"dense_after": (3, 9), "noise_between": 0.1, "layers": 2}],
+     {"dense_after": (7,), "width": 5}, {"dense_after": (3, 9), "noise_between": 0.1, "layers": 2},
+     {"train_size": 20}, {"train_size": 7, "order": "time"}],
     ids=str,
 )  # fmt: skip
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
@@ -161,6 +162,7 @@ def test_first_states_of_large_raw_numbers_do_not_tell_windows_apart(sines):
     ("arguments", "words"),
     [({"seeds": []}, "seeds is empty"), ({"seeds": [1, 1]}, "seed 1 appears 2 times"), ({"seeds": [-1]}, "seed -1"),
      ({"seeds": [0.5]}, "seed 0.5"), ({"recipe": SHORT.but(batch_size=5000)}, "larger than the training part.*at most"),
+     ({"recipe": SHORT.but(train_size=5000)}, "train_size=5000.*sines has [0-9]+ windows"),
      ({"device": "tpu"}, "'tpu'.*\"cpu\""), ({"on": [1, 2, 3]}, "from_array")],
 )  # fmt: skip
 def test_bad_arguments_are_named_before_any_training(sines, arguments, words):
@@ -227,6 +229,37 @@ def test_dropout_silences_its_share_and_keeps_the_mean(sines):
     assert values.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert values.mean().item() == pytest.approx(1.0, abs=0.03)
     assert not torch.equal(values[:, 0], values[:, 1])
+
+
+@pytest.mark.parametrize("order", ["shuffled", "time"])
+def test_so_many_windows_are_trained_on_and_fewer_are_among_more(sines, order):
+    """Every update's windows lie in the choice; a run of another batch size has the same one, another seed has not."""
+    task = rt.tasks.forecast(sines)
+
+    def read(size, seed=3, **changes):
+        recipe = SHORT.but(train_size=size, order=order, budget=rt.epochs(3), **changes)
+        runs = rt.train(recipe, sines, [seed])
+        feed = rt.feed.Feed(runs, [rt.feed.examples_of(recipe, task, seed)])
+        assert runs.updates == 3 * size // recipe.batch_size
+        return feed.begins[0].tolist()
+
+    whole = rt.feed.examples_of(SHORT, task, 3)
+    few, many = read(40), read(80)
+    assert 40 == len(set(few)) and 3 * 40 == len(few) and 80 == len(set(many))
+    assert set(few) < set(many) < set(whole.starts[whole.of(0)])
+    assert set(few) == set(read(40, batch_size=8)) != set(read(40, seed=4))
+    if order == "time":
+        assert few[:40] == sorted(set(few))
+    assert max(few) - min(few) > 0.7 * np.ptp(whole.starts[whole.of(0)])
+
+
+def test_fewer_windows_change_neither_scales_nor_what_scores_are_read_between(sines):
+    digits = rt.tasks.digits()
+    for task in (sines, digits):
+        all_of_them, few = (rt.train(SHORT.but(train_size=size), task, [3]) for size in (None, 30))
+        for name in ("trivial", "floor", "valid_trivial"):
+            np.testing.assert_array_equal(getattr(all_of_them, name), getattr(few, name))
+        assert all_of_them.valid_score[0, 0] == few.valid_score[0, 0] and not same(all_of_them, few)
 
 
 def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
