@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rnntips as rt
-from rnntips import training
+from rnntips import readings, training
 from rnntips.errors import BadArgument
 from rnntips.rescue import spikes
 from rnntips.training import train_stack
@@ -54,6 +54,7 @@ def test_it_comes_at_the_first_spike_and_changes_nothing_before(sines, plain, re
     runs = rt.train(JUMPY.but(rescue=rescue), sines, SEEDS)
     assert runs.rescued_at.tolist() == [first_spike(row.tolist()) for row in plain.train_loss]
     assert runs.rescued_at.all() and not plain.rescued_at.any()
+    assert readings.spiky(plain).tolist() == (runs.rescued_at > 0).tolist()  # measures count the same spikes
     for mine, theirs, at in zip(runs.train_loss, plain.train_loss, runs.rescued_at, strict=True):
         np.testing.assert_array_equal(mine[:at], theirs[:at])
         assert not np.array_equal(mine[at:], theirs[at:])
