@@ -1,4 +1,4 @@
-"""Windows, targets and dropout masks of R runs on the device, cut into batches."""
+"""Windows, targets, dropout masks and noise of R runs on the device, cut into batches."""
 
 from collections.abc import Sequence
 from math import gcd
@@ -8,14 +8,23 @@ import torch
 from torch.nn.functional import one_hot
 
 from rnntips.models import ALIGNMENT, Network
+from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import stream
 from rnntips.windows import Examples, batches
 
-__all__ = ["Feed", "Masks"]
+__all__ = ["Feed", "Masks", "Noise", "examples_of"]
 
 LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
+
+
+def examples_of(recipe: Recipe, task, seed: int) -> Examples:
+    """A task's windows as a run sees them: `train_size` leaves some out, after all have been cut and scaled."""
+    examples = task.examples(recipe, seed)
+    if recipe.train_size is None:
+        return examples
+    return examples.fewer(recipe.train_size, stream("train_size", task.name, seed), task.name)
 
 
 class Feed:
@@ -72,11 +81,14 @@ class Feed:
             return self._windows(begins), self._fill(self.targets[:, columns], width)
         return self._windows(begins), self._cut(self.targets, begins[:, :, None] + self.time[self.skip :, 0])
 
-    def outputs(self, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = ()) -> torch.Tensor:
+    def outputs(
+        self, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
+        noise: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:  # fmt: skip
         """What a network answers, shaped like the targets."""
         if self.loss_at == "last":
-            return network(inputs, masks)
-        return network.sequence(inputs, masks)[0][:, :, self.skip :]
+            return network(inputs, masks, noise)
+        return network.sequence(inputs, masks, noise=noise)[0][:, :, self.skip :]
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit (logits of classes), each (R, n, K).
@@ -126,6 +138,39 @@ class Masks:
         shape = (self.layers, windows, 1, self.width)
         rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
         return list(torch.tensor(np.stack(rows), dtype=torch.float32, device=self.device).unbind(1))
+
+
+class Noise:
+    """Gaussian noise for inputs and for every layer's output, from each run's noise streams, one for each place.
+
+    It is drawn with deviation 1 for the windows of a batch alone, so that sides of any noise and width are paired.
+    """
+
+    def __init__(self, record: Runs):
+        recipe, self.record = record.recipes[0], record
+        self.inputs = self._place("inputs") if recipe.noise else None
+        widths = {f"dense {j}": wide for j, wide in enumerate(recipe.dense)}
+        widths |= {f"layer {j}": recipe.width for j in range(recipe.layers)}
+        widths |= {f"dense after {j}": wide for j, wide in enumerate(recipe.dense_after)}
+        self.between = [(self._place(name), wide) for name, wide in widths.items() if recipe.noise_between]
+
+    def _place(self, name: str) -> list[np.random.Generator]:
+        purpose = f"noise of {name} from update {self.record.updates_before}"
+        return [stream(purpose, self.record.setting, seed) for seed in self.record.seeds.tolist()]
+
+    def on(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs (R, B, T, C) with this update's noise, if there is any."""
+        return inputs if self.inputs is None else inputs + self._draw("noise", self.inputs, inputs.shape)
+
+    def draw(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        """Noise (R, B, T, width) of every layer, dense ones first, for inputs (R, B, T, C); none without noise."""
+        return [self._draw("noise_between", rngs, (*inputs.shape[:3], wide)) for rngs, wide in self.between]
+
+    def _draw(self, field: str, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
+        drawn, windows = np.zeros(shape, np.float32), self.record.recipes[0].batch_size
+        for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
+            row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
+        return torch.from_numpy(drawn).to(self.record.device)
 
 
 def logits(outputs: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, unknown_name
+from rnntips.feed import examples_of
 from rnntips.measures import MEASURES, Measure
 from rnntips.recipe import Budget, Recipe
 from rnntips.sides import FIELDS, UNTUNED, Side, plain
@@ -238,14 +239,18 @@ def _wrong(claim: Claim, why: str) -> BadArgument:
 
 def work(recipe: Recipe, task) -> float:
     """Floating-point operations of one run, about: products of the recurrent and dense layers, forward and back."""
-    example = task.examples(recipe, 0)
+    example = examples_of(recipe, task, 0)
     inputs, gates, per_step = example.channels, GATES[recipe.cell] * recipe.width, 0
     for wide in recipe.dense:
         per_step, inputs = per_step + inputs * wide, wide
     for _ in range(recipe.layers):
         per_step, inputs = per_step + gates * (recipe.width + inputs), recipe.width
+    per_window = example.steps * per_step
+    for wide in recipe.dense_after:
+        answers = example.steps if example.loss_at == "every" else 1
+        per_window, inputs = per_window + answers * inputs * wide, wide
     updates = recipe.updates_for(len(example.of(0)), example.steps)
-    return 3 * 2.0 * recipe.batch_size * example.steps * per_step * updates
+    return 3 * 2.0 * recipe.batch_size * per_window * updates
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,8 +263,9 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in typed.keys() - FIELDS.keys():
         raise unknown_name("field", name, FIELDS)
     typed |= {name: None for name, value in typed.items() if value == "none" and FIELDS[name] is None}
-    if isinstance(typed.get("dense"), list):
-        typed["dense"] = tuple(typed["dense"])
+    for name in ("dense", "dense_after"):
+        if isinstance(typed.get(name), list):
+            typed[name] = tuple(typed[name])
     if isinstance(typed.get("budget"), str):
         amount, _, of = typed["budget"].partition(" ")
         if not amount.isdigit():

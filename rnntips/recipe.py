@@ -5,6 +5,7 @@ from typing import Any
 
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
+from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
@@ -16,7 +17,8 @@ DEFAULT_UPDATES = 300
 
 # Fields whose values may differ between runs that train side by side in one stack.
 PER_RUN = frozenset(
-    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon".split()
+    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon "
+    "schedule rescue noise noise_between".split()
 )
 
 
@@ -67,6 +69,7 @@ class Recipe:
         layers: Recurrent layers on top of each other.
         width: Units of each layer (H).
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
+        dense_after: Units of dense ReLU layers between the recurrent ones and the readout.
         past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
@@ -76,16 +79,25 @@ class Recipe:
             None: `"change"` if the series is trending, else `"level"`.
         head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
             `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
+        train_size: So many of the training windows, drawn anew for every seed; fewer are always among more. Scales,
+            and the errors that scores are read between, are those of all. None: all.
         batch_size: Windows per update (B).
         order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
+        schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
+            `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. None: always 1.
+        rescue: What is done at the first spike of the training loss, above twice the median of the 50 updates before
+            it and after update 20: `"lower"`, lr / 10 for good; `"lower, then raise"`, lr / 100, and over 100 updates
+            up to lr / 10; `"restore"`, weights and averages of the last evaluation before, and lr / 2 for good.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
         nesterov: Whether the momentum of `"sgd"` is Nesterov's.
         clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
         clip_norm: Largest gradient norm (or value), None for no clipping.
         weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
         dropout: Share of every layer's outputs silenced while training, anew for each window, not between steps.
+        noise: Standard deviation of Gaussian noise on the scaled inputs while training, anew at every step.
+        noise_between: The same on every layer's outputs; dropout silences it too.
         init: See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.
         updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`.
 
@@ -97,6 +109,7 @@ class Recipe:
     layers: int = 1
     width: int = 24
     dense: tuple[int, ...] = ()
+    dense_after: tuple[int, ...] = ()
     past: int = 32
     horizon: int = 1
     features: str | None = None
@@ -104,16 +117,21 @@ class Recipe:
     target_scaling: str = "standard"
     target: str | None = None
     head: str | None = None
+    train_size: int | None = None
     batch_size: int = 16
     order: str = "shuffled"
     optimizer: str = "adam"
     lr: float = 0.01
+    schedule: str | None = None
+    rescue: str | None = None
     momentum: float = 0.0
     nesterov: bool = False
     clip: str = "global"
     clip_norm: float | None = None
     weight_decay: float = 0.0
     dropout: float = 0.0
+    noise: float = 0.0
+    noise_between: float = 0.0
     init: str = "uniform"
     updates: int | None = None
     budget: Budget | None = None
@@ -132,15 +150,25 @@ class Recipe:
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
             need_whole(name, getattr(self, name), 1)
-        if not isinstance(self.dense, tuple):
-            raise BadArgument(f"dense={self.dense!r}: a tuple of widths is needed, for example dense=(64, 32).")
-        for wide in self.dense:
-            need_whole("each width in dense", wide, 1)
+        if self.train_size is not None:
+            need_whole("train_size", self.train_size, 1)
+            if self.train_size < self.batch_size:
+                raise BadArgument(
+                    f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
+                    "many windows."
+                )
+        for name in ("dense", "dense_after"):
+            widths = getattr(self, name)
+            if not isinstance(widths, tuple):
+                raise BadArgument(f"{name}={widths!r}: a tuple of widths is needed, for example {name}=(64, 32).")
+            for wide in widths:
+                need_whole(f"each width in {name}", wide, 1)
         for name, (low, low_included, high) in _RANGES.items():
             _within(name, getattr(self, name), low, low_included, high)
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
+        planned(self.schedule)
         if self.clip != "global" and self.clip_norm is None:
             raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         if self.momentum and self.optimizer == "adam":
@@ -199,17 +227,20 @@ class Recipe:
 
     def shape(self) -> tuple:
         """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
-        return (*(getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN), self.dropout > 0)
+        same = (getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN)
+        return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0)
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
-          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS}  # fmt: skip
-_ASKED = ("target", "head")  # None leaves these to the task
+          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS, "rescue": RESCUES}  # fmt: skip
+_ASKED = ("target", "head", "rescue")  # may be None, which leaves the first two to the task
 _RANGES = {
     "lr": (0, False, float("inf")),
     "momentum": (0, True, 1),
     "weight_decay": (0, True, float("inf")),
     "dropout": (0, True, 1),
+    "noise": (0, True, float("inf")),
+    "noise_between": (0, True, float("inf")),
     "clip_norm": (0, False, float("inf")),
 }
 

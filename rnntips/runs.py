@@ -17,7 +17,8 @@ __all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_poi
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
 ROWS = (
-    "seeds train_loss gradient_norm valid_score step_ratio test_scores trivial floor valid_trivial diverged_at weights"
+    "seeds train_loss gradient_norm valid_score step_ratio test_scores trivial floor valid_trivial "
+    "diverged_at rescued_at weights"
 ).split()
 
 
@@ -56,6 +57,7 @@ class Runs:
     floor: np.ndarray = field(default_factory=_nothing)  # (R,)
     valid_trivial: np.ndarray = field(default_factory=_nothing)  # (R,) on the validation part
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
+    rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) like `diverged_at`, `updates_before` counted too
     reached: int = 0  # updates done
     stopped: bool = False
     seconds: float = 0.0
@@ -82,7 +84,8 @@ class Runs:
         self.seeds = np.array(seeds, dtype=int)
         self.evaluations = evaluation_points(updates)
         self.trivial, self.floor, self.valid_trivial = np.array(bounds).T
-        self.diverged_at, self.failures = np.zeros(len(recipes), dtype=int), ("",) * len(recipes)
+        self.diverged_at, self.rescued_at = np.zeros((2, len(recipes)), dtype=int)
+        self.failures = ("",) * len(recipes)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
         for name, count in columns.items():

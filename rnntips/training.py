@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from rnntips.errors import BadArgument, BadData, NoDevice
-from rnntips.feed import Feed
+from rnntips.feed import Feed, examples_of
 from rnntips.kernels.pool import one_thread
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
+from rnntips.rescue import Rescue
 from rnntips.runs import Runs, last_points
 from rnntips.tasks import as_settings
 from rnntips.update import Happened, updater
@@ -143,11 +144,12 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
     """Updates one by one; yields how many are done."""
     weights, state = _initial(record, examples[0], start)
     network, feed = _network(record.recipes[0], examples[0], weights), Feed(record, examples)
-    step, happened = updater(record, network, feed, state), None
+    step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
                 _evaluate(record, network, feed, task, update, happened)
+                rescue.keep(update)
             record.advance(update)
             if update == record.updates:
                 break
@@ -157,8 +159,8 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
             happened = step(update)
             record.train_loss[:, update] = happened.loss
             record.gradient_norm[:, update] = happened.gradient_norm
-            diverged = ~np.isfinite(record.train_loss[:, update]) & (record.diverged_at == 0)
-            record.diverged_at[diverged] = update + 1
+            lost = ~np.isfinite(record.train_loss[:, update]) & ~rescue.after(update)
+            record.diverged_at[lost & (record.diverged_at == 0)] = update + 1
             yield update + 1
     finally:  # an interrupt keeps them too
         record.weights = weights.cpu().numpy()
@@ -206,7 +208,8 @@ def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], exampl
 
 
 def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
-    return Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, weights, recipe.dense)
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs
+    return Network(recipe.cell, *sizes, weights, recipe.dense, recipe.dense_after)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
@@ -215,7 +218,7 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
-    shared = ("cell", "layers", "width", "dense", "features", "optimizer", "nesterov")
+    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
@@ -223,6 +226,8 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
             f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
         )
     record.updates_before = start.updates_before + start.updates
+    same = [mine.rescue == theirs.rescue for mine, theirs in zip(start.recipes, record.recipes, strict=True)]
+    record.rescued_at = np.where(same, start.rescued_at, 0)
     state = {name: torch.tensor(rows, device=record.device) for name, rows in start.optimizer_state.items()}
     return torch.tensor(start.weights, device=record.device), state
 
@@ -255,7 +260,7 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
     for recipe in recipes:
         if not isinstance(recipe, Recipe):
             raise BadArgument(f"{recipe!r} is not a Recipe. Make one with rt.Recipe(...).")
-    examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     if any(recipe.order == "class" for recipe in recipes):
         need_labels(examples[0].labels(examples[0].of(0)))
     windows = len(examples[0].of(0))

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from rnntips import kernels
-from rnntips.feed import Feed, Masks
+from rnntips.feed import Feed, Masks, Noise
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
+from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS
 
 __all__ = ["Happened", "updater"]
@@ -32,7 +33,8 @@ class Happened(NamedTuple):
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
-    usual = feed.loss_at == "last" and not network.dense and not any(recipe.dropout for recipe in record.recipes)
+    random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
+    usual = feed.loss_at == "last" and not network.dense and not network.dense_after and not random
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
     if fused is None:
@@ -49,6 +51,29 @@ def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
     return each.mean(2) if each.dim() == 3 else each
 
 
+class Rates:
+    """Each run's learning rate at an update, (R,) float32: `lr` times what its schedule and its rescue ask for.
+
+    Of a run that goes on from another, schedules count the updates of both.
+    """
+
+    def __init__(self, record: Runs):
+        self.record, self.lr = record, np.array([recipe.lr for recipe in record.recipes])
+        before, total = record.updates_before, record.updates_before + record.updates
+        schedules = [recipe.schedule for recipe in record.recipes]
+        courses = {schedule: planned(schedule) for schedule in schedules}
+        factors = [[course(done, total) for done in range(before, total)] for course in courses.values()]
+        self.factors, self.rows = np.array(factors, float), [[*courses].index(schedule) for schedule in schedules]
+        self.vary = any(schedules) or any(recipe.rescue for recipe in record.recipes)
+
+    def __call__(self, update: int) -> np.ndarray:
+        factors, record = self.factors[self.rows, update], self.record
+        for row in np.flatnonzero(record.rescued_at):
+            since = record.updates_before + update - int(record.rescued_at[row])
+            factors[row] *= RESCUES[record.recipes[row].rescue](since)
+        return (self.lr * factors).astype(np.float32)
+
+
 def _columns(record: Runs) -> np.ndarray:
     """Learning rate, momentum, weight decay and limit of the gradient, (R, 4)."""
     rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
@@ -60,13 +85,17 @@ class InTorch:
 
     def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
         self.network, self.feed, self.state, self.recipe = network, feed, state, record.recipes[0]
-        self.masks, self.before = Masks(record), record.updates_before
+        self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
         hyper = torch.tensor(_columns(record), device=network.flat.device)
         self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
+        self.rates = Rates(record)
 
     def __call__(self, update: int) -> Happened:
+        if self.rates.vary:
+            self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
         inputs, targets = self.feed.batch(update)
-        outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
+        masks, noise = self.masks.draw(inputs.shape[1]), self.noise.draw(inputs)
+        outputs = self.feed.outputs(self.network, self.noise.on(inputs), masks, noise)
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
@@ -86,13 +115,16 @@ class Compiled:
     def __init__(self, fused, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
+        self.rates, self.hyper = Rates(record), _columns(record)
         self.update = fused(
             HEADS.index(feed.head), network.cell, network.layers, network.width, feed.steps, recipe.batch_size,
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), _columns(record),
+            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), self.hyper,
         )  # fmt: skip
 
     def __call__(self, update: int) -> Happened:
+        if self.rates.vary:
+            self.hyper[:, 0] = self.rates(update)
         return Happened(*self.update(update * self.batch_size, self.before + update + 1).T)

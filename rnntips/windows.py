@@ -4,7 +4,7 @@ A window is named by the time of its target, so different `past` have the same t
 learn from the training part alone. Knows nothing of recipes or networks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,8 @@ TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the val
 HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
 
 SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
+
+LEFT_OUT = -1
 
 ANSWERS = 32  # at most so many times as many answers are scored where windows have more than one
 
@@ -102,7 +104,7 @@ class Examples:
     offset: np.ndarray  # (N, K) unit
     truth: np.ndarray  # (N, K) unit
     times: np.ndarray  # (N,) time of each target
-    part: np.ndarray  # (N,) 0 training, 1 validation, 2 test
+    part: np.ndarray  # (N,) 0 training, 1 validation, 2 test, LEFT_OUT none
     head: str = "linear+mse"  # one of HEADS
     classes: bool = False  # whether the task is to name one of K classes
     loss_at: str = "last"  # the step at which a network answers, or "every"
@@ -115,6 +117,22 @@ class Examples:
         if at_most is None or len(indices) <= at_most:
             return indices
         return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
+
+    def fewer(self, count: int, rng: np.random.Generator, name: str = "series") -> "Examples":
+        """With so many windows to train on; the others are in no part.
+
+        They are the first ones of a permutation, so that a smaller choice is within every larger one of the same
+        `rng`, and both reach over the whole training part: its beginning alone might be another kind of data.
+
+        Raises:
+            BadArgument: There are not so many.
+        """
+        train = self.of(0)
+        if count > len(train):
+            raise BadArgument(f"train_size={count}: the training part of {name} has {len(train)} windows. Use fewer.")
+        part = self.part.copy()
+        part[rng.permutation(train)[count:]] = LEFT_OUT
+        return replace(self, part=part)
 
     def scored(self, part: int) -> np.ndarray:
         """The fixed subset of a part on which every network and the trivial forecast are scored."""

@@ -15,22 +15,25 @@ SEEDS, C, K = [4, 9, 2], 3, 2
 
 def made(recipe, dtype=torch.float32):
     flat = torch.tensor(initial_weights([recipe] * len(SEEDS), "a setting", SEEDS, C, K), dtype=dtype)
-    return Network(recipe.cell, recipe.layers, recipe.width, C, K, flat, recipe.dense)
+    return Network(recipe.cell, recipe.layers, recipe.width, C, K, flat, recipe.dense, recipe.dense_after)
 
 
-@pytest.mark.parametrize("dense", [(), (7, 4)])
+@pytest.mark.parametrize(("dense", "after"), [((), ()), ((7, 4), ()), ((), (3,)), ((7,), (8, 6))])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize(("cell", "kind"), [("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM), ("tanh", torch.nn.RNN)])
-def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense):
-    network = made(Recipe(cell=cell, layers=layers, width=5, dense=dense), torch.float64)
+def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense, after):
+    network = made(Recipe(cell=cell, layers=layers, width=5, dense=dense, dense_after=after), torch.float64)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
-    predictions = network(x)
+    predictions, everywhere = network(x), network.sequence(x)[0]
     gradient = network.gradient(predictions.square().sum())
     for r in range(len(SEEDS)):
         widths = [C, *dense]
-        rnn, readout = kind(widths[-1], 5, layers, batch_first=True).double(), torch.nn.Linear(5, K).double()
+        rnn = kind(widths[-1], 5, layers, batch_first=True).double()
+        readout = torch.nn.Linear([5, *after][-1], K).double()
         before = [torch.nn.Linear(*pair).double() for pair in pairwise(widths)]
-        pairs = {f"dense_{name}_{j}": getattr(one, name) for j, one in enumerate(before) for name in ("weight", "bias")}
+        above = [torch.nn.Linear(*pair).double() for pair in pairwise([5, *after])]
+        pairs = {f"{place}_{name}_{j}": getattr(one, name) for place, some in (("dense", before), ("after", above))
+                 for j, one in enumerate(some) for name in ("weight", "bias")}  # fmt: skip
         pairs |= {"readout_weight": readout.weight, "readout_bias": readout.bias}
         for layer in range(layers):
             for mine, theirs in (("input_weight", "weight_ih"), ("recurrent_weight", "weight_hh"),
@@ -43,12 +46,41 @@ def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense
         seen = x[r]
         for one in before:
             seen = one(seen).relu()
-        expected = readout(rnn(seen)[0][:, -1])
+        seen = rnn(seen)[0]
+        for one in above:
+            seen = one(seen).relu()
+        expected = readout(seen[:, -1])
         torch.testing.assert_close(predictions[r], expected)
+        torch.testing.assert_close(everywhere[r], readout(seen))
         expected.square().sum().backward()
         for name, theirs in pairs.items():
             mine = gradient[r, network.slices[name]].view(network.parameters[name][r].shape)
             torch.testing.assert_close(mine, theirs.grad.T if mine.dim() == 2 else theirs.grad)
+
+
+def test_noise_reaches_every_layer_above_and_no_step_of_its_own():
+    """The same noise added by hand between the layers of a `torch.nn` model, for answers at the end and everywhere."""
+    recipe = Recipe(cell="gru", layers=2, width=5, dense=(7,), dense_after=(3, 8))
+    network = made(recipe, torch.float64)
+    x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
+    noise = [torch.randn(len(SEEDS), 4, 6, wide, dtype=torch.float64) for wide in (7, 5, 5, 3, 8)]
+    last, every = network(x, noise=noise), network.sequence(x, noise=noise)[0]
+    for r in range(len(SEEDS)):
+        p = {name: value[r].detach() for name, value in network.parameters.items()}
+        hidden = (x[r] @ p["dense_weight_0"] + p["dense_bias_0"]).relu() + noise[0][r]
+        for layer in range(2):
+            rnn = torch.nn.GRU(hidden.shape[-1], 5, batch_first=True).double()
+            kinds = ("input_weight", "recurrent_weight", "input_bias", "recurrent_bias")
+            with torch.no_grad():
+                for theirs, kind in zip(rnn.parameters(), kinds, strict=True):
+                    mine = p[f"{kind}_{layer}"]
+                    theirs.copy_(mine.T if mine.dim() == 2 else mine)
+            hidden = rnn(hidden)[0] + noise[1 + layer][r]
+        for j in range(2):
+            hidden = (hidden @ p[f"after_weight_{j}"] + p[f"after_bias_{j}"]).relu() + noise[3 + j][r]
+        expected = hidden @ p["readout_weight"] + p["readout_bias"]
+        torch.testing.assert_close(every[r], expected)
+        torch.testing.assert_close(last[r], expected[:, -1])
 
 
 def test_every_parameter_gets_a_gradient():
@@ -84,24 +116,34 @@ def test_a_second_layer_leaves_the_first_ones_start_alone():
     np.testing.assert_array_equal(first[:size], both[:size])
 
 
-def outcome(network, x, state=None):
-    predictions, after = network.sequence(x, state=state)
+def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch():
+    """Whatever stands on them, recurrent layers begin the same; a bound is one over the root of the layer below."""
+    plain, more = (made(Recipe(width=5, dense_after=after)) for after in ((), (400, 100)))
+    for name, value in plain.parameters.items():
+        assert name.startswith("readout") or torch.equal(value, more.parameters[name])
+    for name, below in (("after_weight_0", 5), ("after_weight_1", 400), ("after_bias_1", 400), ("readout_weight", 100)):
+        assert more.parameters[name].abs().max().item() == pytest.approx(below**-0.5, rel=0.05)
+
+
+def outcome(network, x, state=None, noise=()):
+    predictions, after = network.sequence(x, state=state, noise=noise)
     return [predictions.detach(), network.gradient(predictions.square().sum()), *after[-1]]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_segments_and_what_is_computed_again_change_nothing(dtype, monkeypatch):
     x = torch.randn(len(SEEDS), 4, 23, C, dtype=dtype)
-    recipe = Recipe(cell="lstm", layers=2, width=5, dense=(7, 4))
-    whole = outcome(made(recipe, dtype), x)
+    recipe = Recipe(cell="lstm", layers=2, width=5, dense=(7, 4), dense_after=(3,))
+    noise = [0.1 * torch.randn(*x.shape[:3], wide, dtype=dtype) for wide in (7, 4, 5, 5, 3)]
+    whole = outcome(made(recipe, dtype), x, noise=noise)
     monkeypatch.setattr(models, "SEGMENT", 5 * 4 * 4 * made(recipe).kept_values)  # five steps
-    kept = outcome(made(recipe, dtype), x)
+    kept = outcome(made(recipe, dtype), x, noise=noise)
     monkeypatch.setattr(models, "KEPT", 0)
-    again = outcome(made(recipe, dtype), x)
+    again = outcome(made(recipe, dtype), x, noise=noise)
     for one, two, three in zip(whole, kept, again, strict=True):
         assert torch.equal(two, three)
         torch.testing.assert_close(one, two, rtol=1e-4 if dtype == torch.float32 else 1e-9, atol=1e-5)
-    torch.testing.assert_close(made(recipe, dtype)(x), whole[0][:, :, -1])
+    torch.testing.assert_close(made(recipe, dtype)(x, noise=noise), whole[0][:, :, -1])
 
 
 def test_recomputing_keeps_less(monkeypatch):
@@ -135,8 +177,8 @@ def test_a_sequence_goes_on_from_the_state_of_the_one_before():
 
 @pytest.mark.parametrize("rows", [[1], [1, 2], [0, 1, 2, 1, 0]])
 def test_dense_layers_give_a_run_the_same_bits_in_any_company(rows):
-    network, x = made(Recipe(cell="gru", width=5, dense=(7, 4))), torch.randn(len(SEEDS), 4, 9, C)
+    network, x = made(Recipe(cell="gru", width=5, dense=(7, 4), dense_after=(3, 9))), torch.randn(len(SEEDS), 4, 9, C)
     all_of_them = outcome(network, x)
-    some = Network("gru", 1, 5, C, K, network.flat[rows], (7, 4))
+    some = Network("gru", 1, 5, C, K, network.flat[rows], (7, 4), (3, 9))
     for mine, theirs in zip(outcome(some, x[rows])[:2], all_of_them[:2], strict=True):
         assert torch.equal(mine, theirs[rows])

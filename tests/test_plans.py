@@ -147,6 +147,17 @@ def test_what_is_tuned_is_the_claims_or_the_plans(made):
     assert tuned["regret"] == {(UNTUNED, ()), ("lr", (0.1, 0.001, 1e-6))}
 
 
+def test_work_counts_every_product_and_no_window_that_is_left_out():
+    """By hand: a tanh layer of 4 on one input, 10 steps; then 5 and 3 units once a window; three passes of 2 FLOP."""
+    task = rt.tasks.forecast(rt.series.sines(steps=400))
+    recipe = rt.Recipe(cell="tanh", width=4, past=10, batch_size=8, updates=7)
+    above = recipe.but(**plans.typed({"dense_after": [5, 3]}))
+    assert 6 * 8 * 7 * 10 * 4 * (4 + 1) == plans.work(recipe, task)
+    assert 6 * 8 * 7 * (10 * 4 * (4 + 1) + 4 * 5 + 5 * 3) == plans.work(above, task)
+    few = recipe.but(budget=rt.epochs(3), train_size=80)
+    assert 6 * 8 * 30 * 10 * 4 * (4 + 1) == plans.work(few, task)
+
+
 def test_the_cost_follows_what_is_tuned(made):
     """Both parts: ten seeds of each side, and three tuning seeds at every value where something is tuned."""
 

@@ -8,14 +8,18 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, RnntipsError
+from rnntips.store import key
 
 RECIPE = rt.Recipe()
 EXAMPLES = {
-    "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "past": 9, "horizon": 3, "features": "differences:4",
-    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "batch_size": 5, "order": "time",
-    "head": "softmax+nll",
-    "optimizer": "sgd", "lr": 0.5, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
-    "weight_decay": 0.1, "dropout": 0.2, "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
+    "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
+    "past": 9, "horizon": 3, "features": "differences:4",
+    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
+    "order": "time", "head": "softmax+nll",
+    "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
+    "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
+    "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 
 
@@ -69,10 +73,18 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "past", "features", "head", "batch_size", "optimizer", "nesterov",
-             "clip", "dropout", "updates"}  # fmt: skip
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "train_size", "batch_size",
+             "optimizer",              "nesterov", "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"nesterov"}))
+def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
+    """A run that was stored is read for its own recipe alone."""
+    task = rt.tasks.forecast(rt.series.sines(steps=400))
+    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0)
+    assert key(base, task, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), task, 0, "cpu")
 
 
 # --- budgets
@@ -153,6 +165,8 @@ def test_sizes_are_whole_numbers_of_at_least_1(name, value):
         ("clip_norm", [0, -1.0, float("nan"), "1"], [None, 1e-3, 100.0], "above 0"),
         ("weight_decay", [-1e-3, float("inf"), float("nan"), None], [0, 2.0], "0 or more"),
         ("momentum", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
+        ("noise", [-0.1, float("inf"), float("nan"), None, True], [0, 0.5, 3], "0 or more"),
+        ("noise_between", [-0.1, float("inf"), "0.1"], [0, 0.5, 3], "0 or more"),
         ("dropout", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
     ],
 )
@@ -208,6 +222,24 @@ def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
     """Whatever is given where a name belongs ends in the package's own error."""
     with pytest.raises(BadArgument, match=name):
         rt.Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "8", True])
+def test_a_part_of_the_training_windows_is_a_whole_number_of_batches_size_or_more(size):
+    """None are all; fewer than a batch are none."""
+    with pytest.raises(BadArgument, match=re.escape(f"train_size={size!r}") + ".*whole number of at least 1"):
+        rt.Recipe(train_size=size)
+    with pytest.raises(BadArgument, match="batch_size=16 is larger than train_size=15"):
+        rt.Recipe(train_size=15)
+    assert 16 == rt.Recipe(train_size=16).train_size
+
+
+@pytest.mark.parametrize("name", ["dense", "dense_after"])
+@pytest.mark.parametrize("widths", [4, [4], (4, 0), (2.0,), ("4",), None], ids=repr)
+def test_dense_layers_are_a_tuple_of_widths(name, widths):
+    """One width is a tuple of one."""
+    with pytest.raises(BadArgument, match=f"{name}.*(a tuple of widths|whole number of at least 1)"):
+        rt.Recipe(**{name: widths})
 
 
 @pytest.mark.parametrize("clip", ["tensor", "value"])

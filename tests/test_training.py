@@ -27,7 +27,10 @@ def same(a, b):
     "change",
     [{}, {"width": 7, "past": 13}, {"width": 1, "batch_size": 1}, {"cell": "lstm", "layers": 2, "width": 5},
      {"cell": "tanh", "clip_norm": 0.1}, {"width": 24, "batch_size": 16}, {"dropout": 0.3}, {"width": 3}, {"width": 11},
-     {"width": 25}],
+     {"width": 25}, {"noise": 0.3}, {"noise_between": 0.3, "layers": 2},
+     {"noise_between": 0.1, "dense": (4,), "width": 7},
+     {"dense_after": (7,), "width": 5}, {"dense_after": (3, 9), "noise_between": 0.1, "layers": 2},
+     {"train_size": 20}, {"train_size": 7, "order": "time"}],
     ids=str,
 )  # fmt: skip
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
@@ -159,6 +162,7 @@ def test_first_states_of_large_raw_numbers_do_not_tell_windows_apart(sines):
     ("arguments", "words"),
     [({"seeds": []}, "seeds is empty"), ({"seeds": [1, 1]}, "seed 1 appears 2 times"), ({"seeds": [-1]}, "seed -1"),
      ({"seeds": [0.5]}, "seed 0.5"), ({"recipe": SHORT.but(batch_size=5000)}, "larger than the training part.*at most"),
+     ({"recipe": SHORT.but(train_size=5000)}, "train_size=5000.*sines has [0-9]+ windows"),
      ({"device": "tpu"}, "'tpu'.*\"cpu\""), ({"on": [1, 2, 3]}, "from_array")],
 )  # fmt: skip
 def test_bad_arguments_are_named_before_any_training(sines, arguments, words):
@@ -227,9 +231,79 @@ def test_dropout_silences_its_share_and_keeps_the_mean(sines):
     assert not torch.equal(values[:, 0], values[:, 1])
 
 
+@pytest.mark.parametrize("order", ["shuffled", "time"])
+def test_so_many_windows_are_trained_on_and_fewer_are_among_more(sines, order):
+    """Every update's windows lie in the choice; a run of another batch size has the same one, another seed has not."""
+    task = rt.tasks.forecast(sines)
+
+    def read(size, seed=3, **changes):
+        recipe = SHORT.but(train_size=size, order=order, budget=rt.epochs(3), **changes)
+        runs = rt.train(recipe, sines, [seed])
+        feed = rt.feed.Feed(runs, [rt.feed.examples_of(recipe, task, seed)])
+        assert runs.updates == 3 * size // recipe.batch_size
+        return feed.begins[0].tolist()
+
+    whole = rt.feed.examples_of(SHORT, task, 3)
+    few, many = read(40), read(80)
+    assert 40 == len(set(few)) and 3 * 40 == len(few) and 80 == len(set(many))
+    assert set(few) < set(many) < set(whole.starts[whole.of(0)])
+    assert set(few) == set(read(40, batch_size=8)) != set(read(40, seed=4))
+    if order == "time":
+        assert few[:40] == sorted(set(few))
+    assert max(few) - min(few) > 0.7 * np.ptp(whole.starts[whole.of(0)])
+
+
+def test_fewer_windows_change_neither_scales_nor_what_scores_are_read_between(sines):
+    digits = rt.tasks.digits()
+    for task in (sines, digits):
+        all_of_them, few = (rt.train(SHORT.but(train_size=size), task, [3]) for size in (None, 30))
+        for name in ("trivial", "floor", "valid_trivial"):
+            np.testing.assert_array_equal(getattr(all_of_them, name), getattr(few, name))
+        assert all_of_them.valid_score[0, 0] == few.valid_score[0, 0] and not same(all_of_them, few)
+
+
+def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
+    """Inputs and layers each have a stream; windows that only fill the batch up get none."""
+    fields = {"noise": 0.5, "noise_between": 0.2, "width": 16, "layers": 2, "dense": (8,), "batch_size": 200}
+
+    def drawn(seeds=(0, 1), **changes):
+        record, recipe = rt.Runs(), SHORT.but(**fields | changes)
+        record.begin([recipe] * len(seeds), rt.tasks.forecast(sines), seeds, 100, "cpu")
+        noise, inputs = rt.feed.Noise(record), torch.zeros(len(seeds), 203, 9, 1)
+        updates = [[noise.on(inputs), *noise.draw(inputs)] for _ in range(2)]
+        assert all((place[:, 200:] == 0).all() for places in updates for place in places)
+        return [[place[:, :200] for place in places] for places in updates]
+
+    first, second = drawn()
+    assert [place.shape[3] for place in first] == [1, 8, 16, 16]
+    for place, deviation in zip(first, [0.5, 0.2, 0.2, 0.2], strict=True):
+        assert place.std().item() == pytest.approx(deviation, rel=0.05)
+        assert abs(place.mean().item()) < 0.05 * deviation + 0.01
+    different = [*first[2:], *second[2:]]
+    assert len({place[r].sum().item() for place in different for r in range(2)}) == 8
+    stronger = drawn([1, 5], noise=1.0, width=4)[0]
+    torch.testing.assert_close(stronger[0][0], 2 * first[0][1])
+    torch.testing.assert_close(stronger[1][0], first[1][1])
+    assert drawn(noise=0.0)[0][0].abs().max() == 0 and len(drawn(noise_between=0.0)[0]) == 1
+
+
+@pytest.mark.parametrize("changes", [{"noise": 0.3}, {"noise_between": 0.3, "layers": 2, "dense": (4,)}], ids=str)
+def test_training_is_noisy_and_evaluation_is_not(sines, changes):
+    """Without any learning the scores of all evaluations are those of a calm network; the losses are not."""
+    calm = SHORT.but(lr=1e-30, **{name: value for name, value in changes.items() if "noise" not in name})
+    stack = train_stack([calm.but(**changes), calm.but(**changes | {name: 0.6 for name in changes if "noise" in name})],
+                        sines, [3, 3])  # fmt: skip
+    quiet = rt.train(calm, sines, [3])
+    for row in range(2):
+        np.testing.assert_allclose(stack.valid_score[row], quiet.valid_score[0], rtol=1e-5)
+        assert not np.isclose(stack.train_loss[row], quiet.train_loss[0], rtol=1e-5).any()
+    assert not np.isclose(stack.train_loss[0], stack.train_loss[1], rtol=1e-5).any()
+
+
 def test_a_start_that_does_not_fit_and_a_used_record_are_refused(sines):
     first = rt.train(SHORT, sines, [1, 2])
-    for other in (SHORT.but(width=8), SHORT.but(cell="tanh"), SHORT.but(optimizer="sgd"), SHORT.but(layers=2)):
+    for other in (SHORT.but(width=8), SHORT.but(cell="tanh"), SHORT.but(optimizer="sgd"), SHORT.but(layers=2),
+                  SHORT.but(dense_after=(1,))):  # fmt: skip
         with pytest.raises(BadArgument, match="start= needs"):
             rt.train(other, sines, [1, 2], start=first)
     with pytest.raises(BadArgument, match="filled before"):

@@ -44,7 +44,8 @@ def begun(recipes, classes=None):
     record.begin(recipes, task, seeds, len(examples[0].of(0)), "cpu")
     channels, outputs, recipe = examples[0].signal.shape[1], examples[0].targets.shape[1], recipes[0]
     flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, channels, outputs))
-    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense)
+    network = Network(recipe.cell, recipe.layers, recipe.width, channels, outputs, flat, recipe.dense,
+                      recipe.dense_after)  # fmt: skip
     return record, network, Feed(record, examples), initial_state(recipe.rule, flat)
 
 
@@ -128,6 +129,36 @@ def test_updates_by_likelihood_equal_torchs_cross_entropy(make, optimizer, momen
 
 
 @pytest.mark.parametrize("make", [updater, in_torch])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("adam", 0.0)])
+def test_updates_by_a_schedule_equal_torchs(make, optimizer, momentum):
+    """Eight updates of a run, against `torch.optim.lr_scheduler.LambdaLR` in float64."""
+    recipe = rt.Recipe(updates=8, past=9, width=6, batch_size=5, optimizer=optimizer, lr=0.02, momentum=momentum,
+                       schedule="warmup:3+drop:0.2:0.75")  # fmt: skip
+    record, network, feed, state = begun([recipe])
+    rnn, readout = torch.nn.GRU(1, 6, batch_first=True).double(), torch.nn.Linear(6, 1).double()
+    theirs = [rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0, readout.weight, readout.bias]
+    with torch.no_grad():
+        for parameter, start in zip(theirs, network.parameters.values(), strict=True):
+            parameter.copy_(start[0].T if start.dim() == 3 else start[0])
+    more = {"momentum": momentum} if momentum else {}
+    oracle = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](theirs, 0.02, **more)
+    factors = [1 / 3, 2 / 3, 1, 1, 1, 1, 0.2, 0.2, 0.2]
+    scheduler = torch.optim.lr_scheduler.LambdaLR(oracle, lambda done: factors[done])
+    step = make(record, network, feed, state)
+    for update in range(8):
+        inputs, targets = (part[0, :5].double() for part in feed.batch(update))
+        loss = (readout(rnn(inputs)[0][:, -1]) - targets).square().mean()
+        oracle.zero_grad()
+        loss.backward()
+        oracle.step()
+        scheduler.step()
+        assert step(update).loss[0] == pytest.approx(loss.item(), rel=1e-5)
+    for parameter, columns in zip(theirs, network.slices.values(), strict=True):
+        expected = (parameter.T if parameter.dim() == 2 else parameter).detach().numpy().ravel()
+        np.testing.assert_allclose(network.flat[0, columns].numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("make", [updater, in_torch])
 def test_likelihood_bears_logits_that_no_exponential_does(make):
     """A readout bias of 300 against −300: the loss is their distance, and its gradient is a whole class's."""
     record, network, feed, state = begun([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], 2)
@@ -180,7 +211,9 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
     assert kind() is Compiled and kind(layers=2, cell="lstm") is Compiled
     assert type(updater(*begun([rt.Recipe(updates=1, past=9)], 3))) is Compiled
+    assert kind(noise=0.1) is InTorch and kind(noise_between=0.1) is InTorch
     assert kind(dropout=0.1) is InTorch and kind(dense=(4,)) is InTorch
+    assert kind(dense_after=(4,)) is InTorch
     long = rt.Recipe(updates=1, past=20, width=700, batch_size=400, cell="lstm")
     assert 4 * 400 * 20 * 700 * 7 > KEPT / 10  # near enough to the bound to build, once it is lowered
     with pytest.MonkeyPatch.context() as patch:

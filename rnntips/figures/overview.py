@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rnntips.evidence import cap
+from rnntips.feed import examples_of
 from rnntips.figures.paper import COLORS, GREY, axes, band, plain
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
@@ -49,7 +50,7 @@ def pipeline(task: Forecast, runs: Runs) -> Axes:
         The last of the four axes; `ax.figure` holds them all.
     """
     recipe, seed = runs.recipes[0], int(runs.seeds[0])
-    examples, first = task.examples(recipe, seed), runs.only([0])
+    examples, first = examples_of(recipe, task, seed), runs.only([0])
     four = axes(2, 8.6, 5.6, rows=2, width_ratios=[1, 1.1])
     _series(four[0], task, recipe, examples, seed)
     _window(four[1], task, examples, first)
