@@ -244,8 +244,8 @@ def work(recipe: Recipe, task) -> float:
         per_step, inputs = per_step + inputs * wide, wide
     for _ in range(recipe.layers):
         per_step, inputs = per_step + gates * (recipe.width + inputs), recipe.width
-    updates = recipe.updates_for(len(example.of(0)), example.steps)
-    return 3 * 2.0 * recipe.batch_size * example.steps * per_step * updates
+    updates = recipe.updates_for(len(example.of(0)), example.steps, example.skip)
+    return 3 * 2.0 * recipe.batch_size * (recipe.chunk or example.steps) * per_step * updates
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class InTorch:
 
     def __call__(self, update: int) -> Happened:
         inputs, targets = self.feed.batch(update)
-        outputs = self.feed.outputs(self.network, inputs, self.masks.draw(inputs.shape[1]))
+        outputs = self.feed.trained(update, self.network, inputs, self.masks.draw(inputs.shape[1]))
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
