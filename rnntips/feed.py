@@ -46,15 +46,19 @@ class Feed:
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
             train = example.of(0)
-            done, needed = record.updates_before * recipe.batch_size, record.updates * recipe.batch_size
+            done, after = (count * recipe.batch_size for count in self.batches_read(record))
             rng = stream("order", record.setting, seed)
             labels = example.labels(train)
-            chosen = train[batches(record.recipes[r].order, len(train), done + needed, rng, labels)[done:]]
+            chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
         self.begins = torch.tensor(np.stack(begins), device=device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = torch.tensor(put(targets), device=device)  # (R, U·B, K), or of all runs' signals (ΣL, K)
+
+    def batches_read(self, record: Runs) -> tuple[int, int]:
+        """Batches of windows read before this record's updates, and after them."""
+        return record.updates_before, record.updates_before + record.updates
 
     def _windows(self, begins: torch.Tensor) -> torch.Tensor:
         """(R, B) places → inputs (R, B, T, C)."""
@@ -89,6 +93,13 @@ class Feed:
         if self.loss_at == "last":
             return network(inputs, masks, noise)
         return network.sequence(inputs, masks, noise=noise)[0][:, :, self.skip :]
+
+    def trained(
+        self, update: int, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
+        noise: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:  # fmt: skip
+        """What a network answers to `batch(update)` in training, shaped like the targets."""
+        return self.outputs(network, inputs, masks, noise)
 
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit (logits of classes), each (R, n, K).

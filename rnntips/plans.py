@@ -245,11 +245,11 @@ def work(recipe: Recipe, task) -> float:
         per_step, inputs = per_step + inputs * wide, wide
     for _ in range(recipe.layers):
         per_step, inputs = per_step + gates * (recipe.width + inputs), recipe.width
-    per_window = example.steps * per_step
+    per_window = (recipe.chunk or example.steps) * per_step
     for wide in recipe.dense_after:
         answers = example.steps if example.loss_at == "every" else 1
         per_window, inputs = per_window + answers * inputs * wide, wide
-    updates = recipe.updates_for(len(example.of(0)), example.steps)
+    updates = recipe.updates_for(len(example.of(0)), example.steps, example.skip)
     return 3 * 2.0 * recipe.batch_size * per_window * updates
 
 

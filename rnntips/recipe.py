@@ -37,12 +37,12 @@ class Budget:
     def __repr__(self) -> str:
         return f"{self.amount} {self.of}"
 
-    def in_updates(self, batch_size: int, steps: int, windows: int) -> int:
-        """Updates for batches of this size, windows of this length and so many training windows."""
+    def in_updates(self, batch_size: int, steps: int, windows: int, each: int = 1) -> int:
+        """Updates for batches of this size, windows of this length, so many training windows and updates a batch."""
         if self.of == "updates":
             return self.amount
         windows_seen = self.amount * windows if self.of == "epochs" else self.amount / steps
-        return max(1, round(windows_seen / batch_size))
+        return max(1, round(windows_seen * each / batch_size))
 
 
 def updates(amount: int) -> Budget:
@@ -56,7 +56,7 @@ def epochs(amount: int) -> Budget:
 
 
 def tokens(amount: int) -> Budget:
-    """A budget in time steps read, windows counted with their overlap."""
+    """A budget in time steps read, windows counted with their overlap, steps of a chunk when they are new."""
     return Budget(amount, "tokens")
 
 
@@ -83,6 +83,10 @@ class Recipe:
             and the errors that scores are read between, are those of all. None: all.
         batch_size: Windows per update (B).
         order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
+        chunk: Steps that the gradient reaches back (k2), where a task asks for an answer at every step: its windows
+            are sequences, read a part at an update. None: whole windows. See `rnntips.lanes.Lanes`.
+        stride: New steps that an update reads and counts (k1). None: as many as `chunk`.
+        carry: Whether a chunk begins with the state that the one before it left there, or with zeros.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
         schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
@@ -120,6 +124,9 @@ class Recipe:
     train_size: int | None = None
     batch_size: int = 16
     order: str = "shuffled"
+    chunk: int | None = None
+    stride: int | None = None
+    carry: bool = False
     optimizer: str = "adam"
     lr: float = 0.01
     schedule: str | None = None
@@ -183,6 +190,26 @@ class Recipe:
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
                 'optimizer="sgd", momentum=0.9.'
             )
+        self._check_chunk()
+
+    def _check_chunk(self):
+        """Chunks, their distance and what they hand on have a meaning together."""
+        for name in ("chunk", "stride"):
+            if getattr(self, name) is not None:
+                need_whole(name, getattr(self, name), 1)
+        if not isinstance(self.carry, bool):
+            raise BadArgument(f"carry={self.carry!r}: True or False is needed.")
+        for name in ("stride", "carry"):
+            if self.chunk is None and getattr(self, name):
+                raise BadArgument(
+                    f"{name}={getattr(self, name)} says how chunks follow each other, and there are none: set chunk, "
+                    "for example chunk=16."
+                )
+        if self.stride is not None and self.stride > self.chunk:
+            raise BadArgument(
+                f"stride={self.stride} is more than chunk={self.chunk}: the gradient would miss steps that count. "
+                f"Use stride={self.chunk} or less."
+            )
 
     def _resolve_budget(self):
         """One of `updates` and `budget` says how long; the other is derived where it can be."""
@@ -205,9 +232,18 @@ class Recipe:
         """Which of `rnntips.optimizers.RULES` moves the weights."""
         return "nesterov" if self.nesterov else self.optimizer
 
-    def updates_for(self, windows: int, steps: int | None = None) -> int:
-        """Updates of a run that has so many training windows, of `past` steps if the task has no other length."""
-        return self.updates or self.budget.in_updates(self.batch_size, steps or self.past, windows)
+    def updates_for(self, windows: int, steps: int | None = None, skip: int = 0) -> int:
+        """Updates of a run that has so many training windows.
+
+        Args:
+            steps: Of a window; `past` if the task has no other length.
+            skip: Its first steps that do not count.
+        """
+        if self.updates:
+            return self.updates
+        steps, new = steps or self.past, self.stride or self.chunk
+        each = -(-steps // new) - skip // new if new else 1
+        return self.budget.in_updates(self.batch_size, steps, windows, each)
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""

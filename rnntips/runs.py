@@ -73,12 +73,13 @@ class Runs:
         self.failures = self.failures or ("",) * len(self)
 
     def begin(
-        self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str, steps: int | None = None
-    ) -> None:
-        """Make room for runs that have so many training windows, of `past` steps if the task has no other length."""
+        self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str,
+        steps: int | None = None, skip: int = 0,
+    ) -> None:  # fmt: skip
+        """Make room for runs that have so many training windows; see `Recipe.updates_for` for the lengths."""
         if len(self):
             raise BadArgument("record= needs an empty Runs(); this one has been filled before.")
-        updates = recipes[0].updates_for(windows, steps)
+        updates = recipes[0].updates_for(windows, steps, skip)
         bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
         self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
         self.seeds = np.array(seeds, dtype=int)

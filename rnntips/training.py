@@ -10,6 +10,7 @@ import torch
 from rnntips.errors import BadArgument, BadData, NoDevice
 from rnntips.feed import Feed, examples_of
 from rnntips.kernels.pool import one_thread
+from rnntips.lanes import check_chunk, feed_for
 from rnntips.models import Network, initial_weights
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
@@ -117,7 +118,7 @@ def train_stacks(
         examples = _draw(recipes, task, seeds)
         if len({recipe.shape() for recipe in recipes}) != 1:
             raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, examples[0].steps)
+        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, examples[0].steps, examples[0].skip)
         going[_train(record, examples, task, stop, start)] = record
     with one_thread():
         try:
@@ -143,7 +144,7 @@ def train_stacks(
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     """Updates one by one; yields how many are done."""
     weights, state = _initial(record, examples[0], start)
-    network, feed = _network(record.recipes[0], examples[0], weights), Feed(record, examples)
+    network, feed = _network(record.recipes[0], examples[0], weights), feed_for(record, examples)
     step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None
     try:
         for update in range(record.updates + 1):
@@ -263,6 +264,7 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
     examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     if any(recipe.order == "class" for recipe in recipes):
         need_labels(examples[0].labels(examples[0].of(0)))
+    check_chunk(recipes[0], task, examples[0])
     windows = len(examples[0].of(0))
     if recipes[0].batch_size > windows:
         raise BadArgument(

@@ -95,7 +95,7 @@ class InTorch:
             self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
         inputs, targets = self.feed.batch(update)
         masks, noise = self.masks.draw(inputs.shape[1]), self.noise.draw(inputs)
-        outputs = self.feed.outputs(self.network, self.noise.on(inputs), masks, noise)
+        outputs = self.feed.trained(update, self.network, self.noise.on(inputs), masks, noise)
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():

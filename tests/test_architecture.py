@@ -9,16 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks cells kernels models schedule recipe optimizers runs rescue feed update training "
-    "store groups evidence words readings measures tuning timing study ledger sides plans tips records simulation "
-    "findings figures labbook panels exercises bench executors progress commands cli"
+    "errors series windows tasks cells kernels models schedule recipe optimizers runs rescue feed lanes update "
+    "training reach store groups evidence words readings measures tuning timing study ledger sides plans tips records "
+    "simulation findings figures labbook panels exercises bench executors progress commands cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "cells": {"numpy", "torch"},
     "kernels": {"numpy", "torch", "numba", "llvmlite"},
     "models": {"numpy", "torch"}, "schedule": set(), "recipe": set(), "optimizers": {"torch"},
     "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
-    "feed": {"numpy", "torch"}, "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
+    "feed": {"numpy", "torch"}, "lanes": {"torch"}, "reach": {"numpy", "torch"},
+    "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
     "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
     "words": {"numpy"}, "readings": {"numpy"}, "measures": {"numpy"}, "timing": {"numpy", "torch"},
     "ledger": set(), "sides": {"numpy"}, "plans": set(), "simulation": {"numpy"},

@@ -15,7 +15,7 @@ EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
     "past": 9, "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
-    "order": "time", "head": "softmax+nll",
+    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
@@ -34,13 +34,14 @@ def test_every_field_has_an_example_here():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "nesterov", "budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
-    recipe = RECIPE.but(clip_norm=1.0)  # without a limit there is nothing for `clip` to say
+    needed = {"clip_norm": 1.0, "chunk": 8}  # else `clip`, `stride` and `carry` have nothing to say
+    recipe = RECIPE.but(**needed)
     other = recipe.but(**{name: EXAMPLES[name]})
     pair = getattr(recipe, name), EXAMPLES[name]
     assert EXAMPLES[name] == getattr(other, name)
     assert {name: pair} == recipe.diff(other)
     assert {name: pair[::-1]} == other.diff(recipe)
-    assert rt.Recipe(clip_norm=1.0) == recipe  # the original is as it was
+    assert rt.Recipe(**needed) == recipe  # the original is as it was
 
 
 def test_how_long_is_one_choice():
@@ -74,8 +75,10 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "train_size", "batch_size",
-             "optimizer",              "nesterov", "clip", "dropout", "noise", "noise_between", "updates"}  # fmt: skip
+             "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk", "stride",
+             "carry"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
+    base = base if name.startswith("noise") else base.but(chunk=8)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
 
@@ -83,7 +86,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
 def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
     """A run that was stored is read for its own recipe alone."""
     task = rt.tasks.forecast(rt.series.sines(steps=400))
-    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0)
+    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0, chunk=8 if name in ("stride", "carry") else None)
     assert key(base, task, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), task, 0, "cpu")
 
 
@@ -99,6 +102,19 @@ def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
 def test_a_budget_in_updates(budget, expected):
     """With batches of 20 windows of 32 steps out of 1,000: epochs × windows / batch, tokens / (batch × steps)."""
     assert expected == rt.Recipe(budget=budget, batch_size=20, past=32).updates_for(1000)
+
+
+@pytest.mark.parametrize(
+    ("steps", "skip", "fields", "each"),
+    [(32, 0, {"chunk": 8}, 4), (32, 0, {"chunk": 8, "stride": 2}, 16), (33, 0, {"chunk": 8}, 5),
+     (32, 8, {"chunk": 8}, 3), (32, 9, {"chunk": 8, "stride": 4}, 6), (32, 31, {"chunk": 32}, 1)],
+    ids=str,
+)  # fmt: skip
+def test_a_budget_in_updates_that_read_a_chunk_each(steps, skip, fields, each):
+    """A pass over the sequences takes so many updates a batch, and reads every step once as a new one."""
+    for budget in (rt.epochs(3), rt.tokens(3 * 1000 * steps)):
+        recipe = rt.Recipe(budget=budget, batch_size=20, **fields)
+        assert 3 * 50 * each == recipe.updates_for(1000, steps, skip)
 
 
 def test_an_epoch_is_longer_with_smaller_batches():
@@ -247,6 +263,19 @@ def test_clipping_without_a_limit_is_refused(clip):
     """It would do nothing, and a comparison of it would find no difference."""
     with pytest.raises(BadArgument, match=rf'"{clip}" needs a limit.*clip_norm'):
         rt.Recipe(clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"stride": 4}, "stride=4 says how chunks follow.*none: set chunk"), ({"carry": True}, "carry=True.*set chunk"),
+     ({"chunk": 4, "stride": 5}, "stride=5 is more than chunk=4.*stride=4 or less"), ({"chunk": 0}, "chunk=0"),
+     ({"chunk": 2.5}, "chunk=2.5: a whole"), ({"chunk": True}, "chunk=True"), ({"chunk": 4, "stride": 0}, "stride=0"),
+     ({"chunk": 4, "carry": 1}, "carry=1: True or False"), ({"chunk": 4, "carry": None}, "carry=None: True or False")],
+    ids=str,
+)  # fmt: skip
+def test_chunks_that_cannot_be_are_refused(fields, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.Recipe(**fields)
 
 
 @pytest.mark.parametrize("wrong", [{"optimizer": "rmsprop", "momentum": 0.9}, {"optimizer": "sgd"}, {}], ids=str)

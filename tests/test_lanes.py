@@ -1,0 +1,314 @@
+"""Truncated backpropagation through time: against loops of `torch.nn` with `detach`, and its laws."""
+
+import numpy as np
+import pytest
+import torch
+
+import rnntips as rt
+from rnntips.errors import BadArgument
+from rnntips.feed import Feed
+from rnntips.lanes import Chunk, Lanes, chunks, feed_for
+from rnntips.models import Network, initial_weights
+from rnntips.training import train_stack
+from rnntips.windows import batches
+
+SHORT = rt.Recipe(updates=7, width=6, batch_size=5, past=13, optimizer="sgd", lr=0.1, momentum=0.9)
+ARRAYS = ("train_loss", "valid_score", "test_scores", "gradient_norm", "weights", "trivial", "floor")
+TASKS = {task.name: task for task in (rt.tasks.leaky(5), rt.tasks.recall_stream(3), rt.tasks.characters())}
+TORCH = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "tanh": torch.nn.RNN}
+every_task = pytest.mark.parametrize("name", TASKS)
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in ARRAYS)
+
+
+def begun(recipe, task, seed=0):
+    """What `train` would begin with, for one run."""
+    example, record = task.examples(recipe, seed), rt.Runs()
+    record.begin([recipe], task, [seed], len(example.of(0)), "cpu", example.steps, example.skip)
+    flat = torch.tensor(initial_weights([recipe], task.name, [seed], example.channels, example.outputs))
+    network = Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, flat, recipe.dense)
+    return example, network, feed_for(record, [example])
+
+
+# --- against torch.nn
+
+
+def by_hand(recipe, task, seed):
+    """Losses and weights of truncated training, step by step with `torch.nn`, `torch.optim` and `detach`."""
+    example, network, _ = begun(recipe, task, seed)
+    rnn = TORCH[recipe.cell](example.channels, recipe.width, recipe.layers, batch_first=True).double()
+    readout = torch.nn.Linear(recipe.width, example.outputs).double()
+    names = [f"{kind}_l{k}" for k in range(recipe.layers) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    parameters = [*(getattr(rnn, each) for each in names), readout.weight, readout.bias]
+    with torch.no_grad():
+        for theirs, mine in zip(parameters, network.parameters.values(), strict=True):
+            theirs.copy_(mine[0].T if mine.dim() == 3 else mine[0])
+    optimizer = torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum)
+    stream = rt.tasks.stream("order", task.name, seed)
+    order = batches(recipe.order, len(example.of(0)), recipe.updates * recipe.batch_size, stream)
+    order, losses, new = iter(example.of(0)[order].reshape(-1, recipe.batch_size)), [], recipe.stride or recipe.chunk
+
+    def value(state):
+        return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+
+    while len(losses) < recipe.updates:
+        chosen = next(order)
+        inputs = torch.tensor(example.inputs(chosen)).double()
+        truth = torch.tensor(example.answers(chosen)).double().unflatten(0, (len(chosen), -1))
+        seen, states = 0, {0: None}  # step → the state before it, as last computed
+        while seen < example.steps and len(losses) < recipe.updates:
+            counts, seen = seen, min(seen + new, example.steps)
+            if seen <= example.skip:
+                continue
+            begin = max(0, seen - recipe.chunk)
+            if begin not in states and recipe.carry:
+                with torch.no_grad():
+                    states[begin] = rnn(inputs[:, :begin])[1]
+            state, outputs = states[begin] if recipe.carry else None, []
+            for step in range(begin, seen):
+                output, state = rnn(inputs[:, step : step + 1], state)
+                states[step + 1] = value(state)
+                outputs.append(readout(output))
+            counts = max(counts, example.skip)
+            answers = torch.cat(outputs, 1)[:, counts - begin :].flatten(0, 1)
+            targets = truth[:, counts - example.skip : seen - example.skip].flatten(0, 1)
+            if example.classes:
+                loss = torch.nn.functional.cross_entropy(answers, targets.argmax(1))
+            else:
+                loss = torch.nn.functional.mse_loss(answers, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    weights = [(theirs.T if theirs.dim() == 2 else theirs).detach().numpy().ravel() for theirs in parameters]
+    return losses, np.concatenate(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("leaky 5", {"chunk": 4}), ("leaky 5", {"chunk": 5, "stride": 2}), ("leaky 5", {"chunk": 13, "stride": 1}),
+     ("leaky 5", {"chunk": 1}), ("leaky 5", {"chunk": 6, "stride": 3, "layers": 2}),
+     ("leaky 5", {"chunk": 6, "stride": 4, "order": "time"}), ("recall stream 3", {"chunk": 4}),
+     ("recall stream 3", {"chunk": 2, "stride": 1}), ("recall stream 3", {"chunk": 5, "stride": 3}),
+     ("characters", {"chunk": 7, "stride": 4})],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("carry", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_updates_equal_a_loop_of_torch_that_detaches(name, change, carry, cell):
+    """Seven updates, over the end of a sequence or not: losses and weights."""
+    recipe = SHORT.but(cell=cell, carry=carry, **change)
+    losses, weights = by_hand(recipe, TASKS[name], 3)
+    runs = rt.train(recipe, TASKS[name], [3])
+    np.testing.assert_allclose(runs.train_loss[0], losses, rtol=2e-5)
+    np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, atol=2e-5)
+    if carry and recipe.chunk < 13:  # zeros instead of the carried state would be seen
+        zeros = rt.train(recipe.but(carry=False), TASKS[name], [3])
+        assert not np.allclose(zeros.train_loss[0], losses, rtol=5e-5)
+
+
+@every_task
+@pytest.mark.parametrize("change", [{}, {"cell": "lstm", "layers": 2, "dropout": 0.3}, {"dense": (4,)}], ids=str)
+def test_a_chunk_as_long_as_the_sequence_is_training_on_whole_ones_bit_for_bit(name, change):
+    whole = rt.train(SHORT.but(**change), TASKS[name], [0, 1])
+    for carry in (False, True):
+        assert same(whole, rt.train(SHORT.but(**change, chunk=13, carry=carry), TASKS[name], [0, 1]))
+
+
+# --- what is read and counted
+
+
+@pytest.mark.parametrize(
+    ("fields", "skip", "expected"),
+    [({"chunk": 4}, 0, [(0, 0, 4), (4, 4, 8), (6, 8, 10)]), ({"chunk": 10}, 3, [(0, 3, 10)]),
+     ({"chunk": 6, "stride": 3}, 0, [(0, 0, 3), (0, 3, 6), (3, 6, 9), (4, 9, 10)]),
+     ({"chunk": 3}, 5, [(3, 5, 6), (6, 6, 9), (7, 9, 10)])],
+    ids=str,
+)  # fmt: skip
+def test_the_chunks_of_ten_steps(fields, skip, expected):
+    assert [Chunk(*each) for each in expected] == chunks(rt.Recipe(**fields), 10, skip)
+
+
+@every_task
+@pytest.mark.parametrize("order", ["shuffled", "time"])
+@pytest.mark.parametrize("change", [{"chunk": 4}, {"chunk": 5, "stride": 2}], ids=str)
+def test_every_answer_counts_once_and_lanes_take_whole_sequences_in_order(name, order, change):
+    """Targets and the inputs that led to them, put together, are the sequences that the run's stream names."""
+    recipe = SHORT.but(order=order, updates=30, carry=True, **change)
+    example, network, feed = begun(recipe, TASKS[name])
+    each = len(chunks(recipe, 13, example.skip))
+    stream = rt.tasks.stream("order", name, 0)
+    expected = example.of(0)[batches(order, len(example.of(0)), 5 * 3, stream)].reshape(3, 5)
+    for turn, sequences in enumerate(expected):
+        counted, whole = [], torch.tensor(example.inputs(sequences))
+        for place, chunk in enumerate(chunks(recipe, 13, example.skip)):
+            inputs, targets = feed.batch(turn * each + place)
+            answers = feed.trained(turn * each + place, network, inputs)
+            assert answers.shape[2] == targets.shape[2] == chunk.end - chunk.counts
+            torch.testing.assert_close(inputs[0, :5], whole[:, chunk.end - inputs.shape[2] : chunk.end])
+            counted.append(targets[0, :5])
+        truth = example.answers(sequences).reshape(5, 13 - example.skip, -1)
+        np.testing.assert_allclose(torch.cat(counted, 1), truth, atol=1e-6)
+        assert feed.carried is None  # reset at the end of a sequence
+
+
+def test_sides_read_the_same_sequences_in_the_same_order_whatever_their_chunks():
+    feeds = [begun(SHORT.but(updates=20, **change), TASKS["leaky 5"])[2]
+             for change in ({}, {"chunk": 4}, {"chunk": 4, "stride": 1, "carry": True})]  # fmt: skip
+    assert [Feed, Lanes, Lanes] == [type(feed) for feed in feeds]
+    for feed in feeds[1:]:
+        torch.testing.assert_close(feed.begins, feeds[0].begins[:, : feed.begins.shape[1]])
+
+
+def test_the_score_is_that_of_whole_sequences_from_a_zero_state():
+    """With and without a carried state: read again from the record's weights with `torch.nn`."""
+    for carry in (False, True):
+        runs = rt.train(SHORT.but(chunk=3, carry=carry), TASKS["leaky 5"], [2])
+        example, rnn = TASKS["leaky 5"].examples(SHORT, 2), torch.nn.GRU(1, 6, batch_first=True)
+        network = Network("gru", 1, 6, 1, 1, torch.tensor(runs.weights))
+        kinds = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        with torch.no_grad():
+            for kind, mine in zip(kinds, network.parameters.values(), strict=False):
+                getattr(rnn, kind).copy_(mine[0].T if mine.dim() == 3 else mine[0])
+            states, _ = rnn(torch.tensor(example.inputs(example.scored(2))))
+            outputs = states @ network.parameters["readout_weight"][0] + network.parameters["readout_bias"][0]
+        error = np.sqrt(np.mean((outputs.numpy().ravel() - example.answers(example.scored(2)).ravel()) ** 2))
+        assert runs.test_scores[0, -1] == pytest.approx(error, rel=1e-4)
+
+
+# --- how far the gradient reaches
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_no_gradient_goes_further_back_than_the_chunk_but_values_come_from_there(cell):
+    """Of eight steps that lead to a first chunk of four: exactly no gradient, but other answers."""
+    recipe = SHORT.but(past=16, chunk=4, carry=True, cell=cell)
+    _, network, feed = begun(recipe, rt.tasks.recall_stream(8))
+    inputs = feed.batch(0)[0].requires_grad_()
+    answers = feed.trained(0, network, inputs)
+    (gradient,) = torch.autograd.grad(answers.sum(), inputs)
+    assert inputs.shape[2] == 12 and (gradient[:, :, :8] == 0).all() and (gradient[:, :, 8:] != 0).all()
+    other = inputs.detach().clone()
+    other[:, :, 7] *= -1
+    assert (begun(recipe, rt.tasks.recall_stream(8))[2].trained(0, network, other) != answers).any(2).all()
+
+
+@pytest.mark.parametrize(("change", "updates"), [({"chunk": 4}, 2), ({"chunk": 6, "stride": 2}, 4)], ids=str)
+def test_what_is_carried_is_a_value_that_depends_on_all_steps_before(change, updates):
+    """The first update that no longer reads a sequence's first input still answers otherwise if that was another."""
+    recipe, found = SHORT.but(past=20, carry=True, **change), []
+    for factor in (1, -1):
+        _, network, feed = begun(recipe, TASKS["leaky 5"])
+        for update in range(updates):
+            inputs = feed.batch(update)[0].clone()
+            if feed.chunks[update].start == 0:
+                inputs[:, :, 0] *= factor
+            inputs.requires_grad_()
+            carried = feed.carried
+            answers = feed.trained(update, network, inputs)
+        (gradient,) = torch.autograd.grad(answers.sum(), inputs)
+        assert inputs.shape[2] == recipe.chunk and (gradient != 0).all()
+        assert not any(layer.requires_grad for layer in carried)
+        found.append(answers)
+    assert (found[0] != found[1]).all()
+
+
+# --- what is learned
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_what_came_before_the_chunk_cannot_be_learned(carry):
+    """A symbol of eight steps ago: with four steps of gradient a guess, though the state is handed on."""
+    recipe = rt.Recipe(past=32, width=16, lr=0.02, updates=400, chunk=4, carry=carry)
+    runs = rt.train(recipe, rt.tasks.recall_stream(8), range(4))
+    assert np.median(runs.test_score) == pytest.approx(np.log(2), abs=0.02)
+    assert (abs(runs.test_score - np.log(2)) < 0.08).all()
+
+
+@pytest.mark.parametrize("stride", [None, 8])
+def test_what_came_within_the_chunk_is_learned(stride):
+    recipe = rt.Recipe(past=32, width=24, lr=0.02, updates=400, chunk=16, stride=stride, carry=True)
+    assert (rt.train(recipe, rt.tasks.recall_stream(8), range(4)).test_score < 0.35).all()
+
+
+def test_a_rule_seen_at_short_lags_holds_at_long_ones_if_the_state_is_handed_on():
+    """A sum that fades over twenty steps, gradients over four: the carried state takes most of the error away."""
+    recipe = rt.Recipe(past=60, width=8, lr=0.01, updates=600, chunk=4)
+    zeros, carried = (rt.train(recipe.but(carry=carry), rt.tasks.leaky(20), range(6)) for carry in (False, True))
+    assert np.median(carried.test_score / zeros.test_score) < 0.8
+    study = rt.compare(recipe.but(updates=300), recipe.but(updates=300, carry=True), rt.tasks.leaky(20), range(10))
+    assert study.verdict == "BETTER" and study.label == "carry: False → True"
+
+
+# --- runs, records, budgets
+
+
+@every_task
+@pytest.mark.parametrize(
+    "change",
+    [{"chunk": 4}, {"chunk": 5, "stride": 2, "cell": "lstm", "layers": 2}, {"chunk": 4, "dropout": 0.3},
+     {"chunk": 3, "stride": 1, "width": 11, "cell": "tanh"}],
+    ids=str,
+)  # fmt: skip
+def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(name, change):
+    recipe = SHORT.but(carry=True, **change)
+    company = rt.train(recipe, TASKS[name], range(12))
+    for seeds in ([7], [7, 3], [1, 7, 11]):
+        found = rt.train(recipe, TASKS[name], seeds)
+        for row, seed in enumerate(seeds):
+            assert same(found.only([row]), company.only([seed]))
+    sides = [recipe.but(lr=1e18), recipe]  # what diverges beside a run hands nothing on to it
+    stack = train_stack([side for side in sides for _ in range(2)], TASKS[name], [0, 1, 0, 1])
+    assert same(stack.only([2, 3]), company.only([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [({"chunk": 4}, 3), ({"chunk": 4, "carry": True}, 4), ({"chunk": 4, "carry": True}, 8)],
+    ids=str,
+)  # fmt: skip
+def test_going_on_from_a_record_equals_training_without_a_break(change, first):
+    """Without carried states anywhere; with them where a sequence ends: 13 steps are 4 updates."""
+    recipe = SHORT.but(**change)
+    whole = rt.train(recipe.but(updates=11), TASKS["leaky 5"], [1, 2])
+    begin = rt.train(recipe.but(updates=first), TASKS["leaky 5"], [1, 2])
+    rest = rt.train(recipe.but(updates=11 - first), TASKS["leaky 5"], [1, 2], start=begin)
+    np.testing.assert_array_equal(whole.train_loss, np.hstack([begin.train_loss, rest.train_loss]))
+    np.testing.assert_array_equal(whole.weights, rest.weights)
+
+
+def test_in_the_middle_of_a_sequence_its_beginning_is_read_again():
+    """With the weights of now instead of those of then, which is nearly the same; and nothing like a zero state."""
+    recipe = SHORT.but(chunk=4, carry=True, lr=0.01)
+    whole = rt.train(recipe.but(updates=7), TASKS["leaky 5"], [1])
+    begin = rt.train(recipe.but(updates=6), TASKS["leaky 5"], [1])
+    rest = rt.train(recipe.but(updates=1), TASKS["leaky 5"], [1], start=begin)
+    zeros = rt.train(recipe.but(updates=1, carry=False), TASKS["leaky 5"], [1], start=begin)
+    gaps = [abs(runs.train_loss[0, 0] - whole.train_loss[0, 6]) for runs in (rest, zeros)]
+    assert 0 < gaps[0] < 0.2 * gaps[1]
+
+
+def test_a_budget_of_sequences_takes_an_update_for_every_chunk():
+    """1,000 sequences in batches of 10; 13 steps, of which the first 3 do not count, are 4 chunks of 4 or 3 of 5."""
+    base = rt.Recipe(past=13, width=4, batch_size=10)
+    for chunk, each in ((4, 4), (5, 3), (13, 1)):
+        recipe = base.but(chunk=chunk)
+        for budget in (rt.epochs(1), rt.tokens(13_000)):
+            found = rt.train(recipe.but(budget=budget), TASKS["recall stream 3"], [0])
+            assert found.updates == 100 * each
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "words"),
+    [({"chunk": 14}, rt.tasks.leaky(5), "chunk=14 is longer than a sequence of leaky 5, which has 13.*chunk=13 or"),
+     ({"chunk": 4}, rt.series.sines(600), "chunk=4 cuts sequences with an answer at every step.*sines has one.*Leave"),
+     ({"chunk": 4}, rt.tasks.digits(), "digits has one answer a window")],
+    ids=["long", "series", "digits"],
+)  # fmt: skip
+def test_what_cannot_be_cut_is_refused_before_training(change, task, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.train(SHORT.but(**change), task, [0])
+    with pytest.raises(BadArgument, match=words):
+        rt.compare(SHORT, SHORT.but(**change), task, range(2))
