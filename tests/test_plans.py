@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_tips import alike
 
 import rnntips as rt
 from rnntips import figures, ledger, plans, records
@@ -294,22 +295,10 @@ def test_the_page_on_plans_names_every_measure_and_every_entry():
 # ── a record of it ──────────────────────────────────────────────────────────
 
 
-def alike(found, stored):
-    if isinstance(stored, dict):
-        assert found.keys() == stored.keys()
-        for name in stored:
-            alike(found[name], stored[name])
-    elif isinstance(stored, list):
-        for one, other in zip(found, stored, strict=True):
-            alike(one, other)
-    else:
-        assert found == (stored if isinstance(stored, str | None) else pytest.approx(stored, abs=1e-4, rel=1e-3))
-
-
 def test_a_stored_record_is_judged_again_as_it_was(made):
     parts = records.parts_of(made)
     for claim, stored in zip(made.plans.values(), made.record["claims"], strict=True):
-        alike(records.judge(claim, parts), stored)
+        alike(records.judge(claim, parts), stored, rel=1e-3)
 
 
 def test_every_side_has_one_entry_in_each_part(made):

@@ -81,17 +81,17 @@ def test_the_records_findings_follow_from_its_scores(tip):
         assert stored["first"] == judge(claim, parts[:1])["word"]
 
 
-def alike(found, stored):
-    """Equal, numbers within a ten-thousandth."""
+def alike(found, stored, rel=None):
+    """Equal, numbers within a ten-thousandth, or within `rel` of their size if that is more."""
     if isinstance(stored, dict):
         assert found.keys() == stored.keys()
         for name in stored:
-            alike(found[name], stored[name])
+            alike(found[name], stored[name], rel)
     elif isinstance(stored, list):
         for one, other in zip(found, stored, strict=True):
-            alike(one, other)
+            alike(one, other, rel)
     else:
-        assert found == (stored if isinstance(stored, str | None) else pytest.approx(stored, abs=1e-4))
+        assert found == (stored if isinstance(stored, str | None) else pytest.approx(stored, abs=1e-4, rel=rel))
 
 
 def test_ten_seeds_give_the_live_settings_stored_verdict(tip):
