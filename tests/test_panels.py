@@ -125,6 +125,15 @@ def test_each_side_gets_its_stored_learning_rate_unless_one_is_chosen():
     assert [side.lr for side in made._sides(made.asked)] == [0.001, 0.001]
 
 
+def test_a_setting_brings_its_fields_and_leaves_a_changed_baseline_alone():
+    made = rt.panels.Panel("momentum")
+    made.baseline = made.baseline.but(updates=60)
+    assert [(side.updates, side.batch_size, side.momentum) for side in made._sides(made.asked)] == [
+        (60, 8, 0.0), (60, 8, 0.9)]  # fmt: skip
+    made.setting_choice.value = "sines, batches of 128"
+    assert [(side.updates, side.batch_size) for side in made._sides(made.asked)] == [(300, 128), (300, 128)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [({"tip": "scalin"}, "Did you mean 'scaling'"), ({"setting": "demandd"}, "Did you mean 'demand'"),

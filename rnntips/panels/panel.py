@@ -104,7 +104,7 @@ class Panel(View):
             self.baseline.but(lr=asked.lr)
         if asked.value not in choices:
             raise unknown_name(self.field, asked.value, choices)
-        if str(asked.setting).lower().endswith(".csv"):
+        if asked.own:
             from_csv(asked.setting, target=asked.column)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
@@ -150,8 +150,10 @@ class Panel(View):
 
     def _sides(self, asked: Asked):
         """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
-        there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
-        baseline = self.baseline.but(**there | typed(self.tip.fields(asked.setting)))
+        baseline = self.baseline
+        if asked.setting != self._usual.setting:  # whose fields the baseline has
+            there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
+            baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         sides = baseline, baseline.but(**self._changes[asked.value])
         tuned = asked.lr == TUNED
         return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
@@ -259,8 +261,7 @@ class Panel(View):
             self._ended.set()
 
     def _compare(self, asked: Asked, sides, seeds, stop=None, record=None) -> Study:
-        own = asked.setting.lower().endswith(".csv")
-        task = forecast(from_csv(asked.setting, target=asked.column)) if own else self.tip.task(asked.setting)
+        task = forecast(from_csv(asked.setting, target=asked.column)) if asked.own else self.tip.task(asked.setting)
         allow = {"lr", *self._changes[asked.value]} - {self.field}
         return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
 

@@ -29,6 +29,11 @@ class Asked:
     seat: int = 0
     device: str = "auto"
 
+    @property
+    def own(self) -> bool:
+        """Whether the setting is a reader's file."""
+        return str(self.setting).lower().endswith(".csv")
+
     def code(self, tip: str, field: str, usual: "Asked") -> str:
         """The call that builds such a panel; only what differs from the usual one is named."""
         mine = {f.name: getattr(self, f.name) for f in fields(self)}
