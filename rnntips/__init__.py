@@ -15,7 +15,8 @@ is training.
 from importlib import import_module
 
 from rnntips import errors, series, tasks
-from rnntips.recipe import Budget, Recipe, epochs, tokens, updates
+from rnntips.budget import Budget, epochs, tokens, updates
+from rnntips.recipe import Recipe
 from rnntips.runs import Outcome, Runs
 from rnntips.study import Study, Sweep, compare, sweep
 from rnntips.tips import Tips

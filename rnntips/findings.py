@@ -10,8 +10,9 @@ from rnntips.ledger import versions
 from rnntips.plans import ONE_OF, Claim, Setting, settings_of
 from rnntips.recipe import Recipe
 from rnntips.records import live_share
+from rnntips.settings import SETTINGS
 from rnntips.sides import UNTUNED
-from rnntips.tips import REPEATED, SETTINGS, Tip
+from rnntips.tips import REPEATED, Tip
 
 __all__ = ["lines", "page", "plan_lines", "q_values"]
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from rnntips.budget import Budget
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, unknown_name
 from rnntips.feed import examples_of
 from rnntips.measures import MEASURES, Measure
-from rnntips.recipe import Budget, Recipe
+from rnntips.recipe import Recipe
 from rnntips.sides import FIELDS, UNTUNED, Side, plain
 from rnntips.tuning import tuning_grids
 from rnntips.words import CLAIMED
@@ -27,7 +28,7 @@ ONE_OF = "one_of"
 class Setting:
     """Data to train on, under a name of the plan's own, and recipe fields that belong to it."""
 
-    on: str  # a name of `rnntips.tips.SETTINGS`
+    on: str  # a name of `rnntips.settings.SETTINGS`
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from rnntips.budget import Budget, updates
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Budget", "Recipe", "epochs", "tokens", "updates"]
+__all__ = ["Recipe"]
 
-UNITS = ("epochs", "tokens", "updates")
 CLIPS = ("global", "tensor", "value")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
@@ -20,44 +20,6 @@ PER_RUN = frozenset(
     "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon "
     "schedule rescue noise noise_between".split()
 )
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: an amount of updates, epochs (passes over the training windows) or tokens (steps read)."""
-
-    amount: int
-    of: str
-
-    def __post_init__(self):
-        if self.of not in UNITS:
-            raise unknown_name("unit", self.of, UNITS)
-        need_whole(f"budget in {self.of}", self.amount, 1)
-
-    def __repr__(self) -> str:
-        return f"{self.amount} {self.of}"
-
-    def in_updates(self, batch_size: int, steps: int, windows: int, each: int = 1) -> int:
-        """Updates for batches of this size, windows of this length, so many training windows and updates a batch."""
-        if self.of == "updates":
-            return self.amount
-        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / steps
-        return max(1, round(windows_seen * each / batch_size))
-
-
-def updates(amount: int) -> Budget:
-    """A budget in updates."""
-    return Budget(amount, "updates")
-
-
-def epochs(amount: int) -> Budget:
-    """A budget in passes over the training windows."""
-    return Budget(amount, "epochs")
-
-
-def tokens(amount: int) -> Budget:
-    """A budget in time steps read, windows counted with their overlap, steps of a chunk when they are new."""
-    return Budget(amount, "tokens")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.recipe import Budget, Recipe
+from rnntips.budget import Budget
+from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tuning import Pick, tuning_grids
 

@@ -5,39 +5,24 @@ A plan is data: claims with their source, settings, one-field diff and condition
 
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
-from rnntips import series
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import change, size
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
 from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, work
 from rnntips.recipe import Recipe
+from rnntips.settings import SETTINGS
 from rnntips.sides import UNPICKED, UNTUNED, Side, grid, grouped, pick_of, same
-from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast
+from rnntips.tasks import Forecast
 from rnntips.tuning import TUNING_SEEDS, Pick
 
-__all__ = ["SETTINGS", "Claim", "Tip", "Tips"]
+__all__ = ["Claim", "Tip", "Tips"]
 
 DATA = resources.files("rnntips").joinpath("data")
-
-SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
-    "demand": lambda: forecast(series.demand()),
-    "demand, spiked": lambda: forecast(series.demand(), spikes=True),
-    "CO2": lambda: forecast(series.co2()),
-    "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
-    "weather": lambda: forecast(series.weather()),
-    "sines": lambda: forecast(series.sines()),
-    "sines as printed": lambda: forecast(series.sines_as_printed()),
-    "digits": digits,
-    "digits by rows": lambda: digits(rows=True),
-    "characters": characters,
-    "adding 10": lambda: adding(10),
-}
-
 
 REPEATED = {True: "yes", False: "no", None: "–"}  # None: the first seeds decided nothing, or no fresh ones were tried
 

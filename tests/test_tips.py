@@ -9,9 +9,10 @@ import pytest
 import rnntips as rt
 from rnntips.evidence import progress
 from rnntips.records import compute, judge, live_share, parts_of
+from rnntips.settings import SETTINGS
 from rnntips.sides import restored
 from rnntips.tasks import Digits, Forecast
-from rnntips.tips import SETTINGS, Tip
+from rnntips.tips import Tip
 
 TIPS = list(rt.tips)
 MOST_TFLOP = 25

@@ -11,9 +11,10 @@ from rnntips.bench import peers, rounds
 from rnntips.bench.memory import memory
 from rnntips.bench.peers import CELLS, Size
 from rnntips.cells import GATES
+from rnntips.settings import SETTINGS
 from rnntips.study import compare
 from rnntips.tasks import forecast
-from rnntips.tips import SETTINGS, Tips
+from rnntips.tips import Tips
 
 __all__ = ["CPU", "CUDA"]
 

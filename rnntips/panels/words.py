@@ -22,7 +22,7 @@ SCORED = {True: "<b>Right.</b>", False: "<b>Not this time.</b>", None: "Not scor
 class Asked:
     """What a panel's controls stand at."""
 
-    setting: str  # a name in `rnntips.tips.SETTINGS`, or a CSV file
+    setting: str  # a name in `rnntips.settings.SETTINGS`, or a CSV file
     value: Any  # the variant's, of the field under test
     column: str | None = None  # of the CSV file
     lr: float | str = TUNED  # of both sides; TUNED: each side's own

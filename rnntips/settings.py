@@ -1,0 +1,22 @@
+"""Settings that plans name: a name → the task, with the sizes that it has in every plan."""
+
+from collections.abc import Callable
+
+from rnntips import series
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast
+
+__all__ = ["SETTINGS"]
+
+SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
+    "demand": lambda: forecast(series.demand()),
+    "demand, spiked": lambda: forecast(series.demand(), spikes=True),
+    "CO2": lambda: forecast(series.co2()),
+    "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
+    "weather": lambda: forecast(series.weather()),
+    "sines": lambda: forecast(series.sines()),
+    "sines as printed": lambda: forecast(series.sines_as_printed()),
+    "digits": digits,
+    "digits by rows": lambda: digits(rows=True),
+    "characters": characters,
+    "adding 10": lambda: adding(10),
+}
