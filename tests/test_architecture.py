@@ -9,9 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks settings cells kernels models schedule budget recipe optimizers runs rescue feed lanes "
-    "update training reach store groups evidence words readings measures tuning timing study ledger sides plans tips records "
-    "simulation findings figures labbook panels exercises bench executors progress commands cli"
+    "errors series windows tasks settings cells kernels models schedule budget recipe optimizers runs rescue feed "
+    "lanes update training reach store groups evidence words readings measures tuning timing study ledger sides "
+    "plans tips records simulation findings figures labbook panels exercises bench executors progress commands "
+    "cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "settings": set(),
