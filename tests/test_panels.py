@@ -211,13 +211,16 @@ def pressed(panel, *actions):
 
 
 def test_ten_and_ten_more_seeds_are_the_study_of_twenty(panel):
-    pressed(panel, panel.press, panel.more_seeds)
+    pressed(panel, panel.press)
+    assert "after a look" not in panel.status.value
+    pressed(panel, panel.more_seeds)
     at_once = rt.compare(*panel._sides(panel.asked), rt.series.demand(), range(20), allow=("lr",))
     (mine,), (theirs,) = panel.study().runs.values(), at_once.runs.values()
     for one, other in zip(mine, theirs, strict=True):
         assert np.array_equal(one.weights, other.weights) and np.array_equal(one.test_scores, other.test_scores)
     assert panel.study().sentence == at_once.sentence and panel.study().n == 20
     assert "20 runs a side, seeds 0 to 19" in panel.status.value
+    assert "Seeds were added after a look." in panel.status.value
     assert panel.picture.value.count('class="seed"') == 20
 
 

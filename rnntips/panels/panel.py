@@ -246,7 +246,7 @@ class Panel(View):
             screen.show(*study.runs.values(), study.sentence)
             kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
                                                      seat=asked.seat, experiment=self._experiment))  # fmt: skip
-            words += result(study, self.guess, asked.lr == TUNED)
+            words += result(study, self.guess, asked.lr == TUNED, study.n // SEEDS)
             self.status.value = f"{words}<br>{escape(kept)}" if kept else words
         except Exception as error:  # a thread's exception would be seen by nobody
             self.said.value = escape(f"Training failed: {error}")

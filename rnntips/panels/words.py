@@ -16,6 +16,10 @@ __all__ = ["TUNED", "Asked", "announced", "labelled", "progress", "question", "r
 QUARTERS = ("Training has begun.", "A quarter is done.", "Half is done.", "Three quarters are done.", "Done.")
 TUNED = "tuned"
 SCORED = {True: "<b>Right.</b>", False: "<b>Not this time.</b>", None: "Not scored: nothing is decided."}
+LOOKS = (
+    " Seeds were added after a look. Whoever adds seeds until something shows will find it by chance at last; the "
+    "record's number of seeds was fixed beforehand."
+)
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,16 @@ def labelled(sides: Sequence[Runs], names: Sequence[str]) -> str:
     return f"{names[0]} against {names[1]}: {reached} of {updates} updates done, {len(sides[0])} runs a side"
 
 
-def result(study: Study, guess: str | None, tuned: bool) -> str:
-    """The sentence, the guess and whether it was right, and where the numbers come from."""
+def result(study: Study, guess: str | None, tuned: bool, looks: int) -> str:
+    """The sentence, the guess and whether it was right, and where the numbers come from.
+
+    Args:
+        looks: How often seeds were judged; more than once when some were added after a look.
+    """
     words = f'<span class="rnntips-sentence">{escape(study.sentence)}</span>'
     if guess:
         words += f" You guessed: {GUESSES[guess]}. {SCORED[right(guess, study)]}"
-    return f"{words}<br><small>{escape(_provenance(study, tuned))}</small>"
+    return f"{words}<br><small>{escape(_provenance(study, tuned) + LOOKS * (looks > 1))}</small>"
 
 
 def _provenance(study: Study, tuned: bool) -> str:
