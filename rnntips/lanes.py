@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from rnntips.feed import Feed
 from rnntips.models import Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
+from rnntips.tasks import stream
 from rnntips.windows import Examples
 
 __all__ = ["Chunk", "Lanes", "check_chunk", "chunks", "feed_for"]
@@ -51,8 +53,8 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
     """Raise unless the task's windows can be read in chunks of this length.
 
     Raises:
-        BadArgument: The task is answered once a window, its windows are shorter than a chunk, or there is noise
-            between layers.
+        BadArgument: The task is answered once a window, its windows are shorter than a chunk, there is noise
+            between layers, or chunks are to be scrambled and are not all equally long.
     """
     if recipe.chunk is None:
         return
@@ -67,6 +69,12 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
         raise BadArgument(
             f"chunk={recipe.chunk} is longer than a sequence of {task.name}, which has {example.steps} steps. "
             f"Use chunk={example.steps} or less, or a larger past."
+        )
+    if recipe.order == "scrambled" and (example.steps % recipe.chunk or example.skip % recipe.chunk):
+        counts = f", of which the first {example.skip} do not count" if example.skip else ""
+        raise BadArgument(
+            f'order="scrambled" needs chunks that are equally long, and a sequence of {task.name} has {example.steps} '
+            f"steps{counts}: chunk={recipe.chunk} does not divide them. Change chunk or past."
         )
 
 
@@ -83,6 +91,10 @@ class Lanes(Feed):
     (k1 < k2) are computed again with the weights of now. Steps that lead to the first chunk, or to one in the middle
     at which training goes on from a record, are read without a gradient. Without `carry` a chunk begins with zeros.
 
+    With `order="scrambled"` the chunks of a batch of sequences come in an order drawn anew for every batch, the same in
+    all its lanes. What is carried then is what the chunk before left in the order of reading. No steps lead to the
+    first chunk, or to one at which training goes on: it begins with zeros. Steps that do not count are not read.
+
     Source: Williams and Peng (1990), "An efficient gradient-based algorithm for on-line training of recurrent network
     trajectories"; step by step in S1.
     """
@@ -92,7 +104,17 @@ class Lanes(Feed):
         self.carry, self.chunks = recipe.carry, chunks(recipe, first.steps, first.skip)
         self.before = record.updates_before
         self.carried: list | None = None  # every layer's state at the next chunk's start; None at a sequence's start
+        self.moved = self._scrambled(record) if recipe.order == "scrambled" else None
         super().__init__(record, examples)
+
+    def _scrambled(self, record: Runs) -> Tensor:
+        """Steps from the chunk whose turn it is to the one that is read in its place, (R, batches, chunks)."""
+        done, after = self.batches_read(record)
+        in_turn, mixed = np.arange(len(self.chunks)), []
+        for seed in record.seeds.tolist():
+            rng = stream("chunks", record.setting, seed)
+            mixed.append(np.stack([rng.permutation(in_turn) for _ in range(after)])[done:])
+        return record.recipes[0].chunk * torch.tensor(np.stack(mixed) - in_turn, device=record.device)
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """Batches of sequences ended before this record, and begun before its end."""
@@ -106,6 +128,8 @@ class Lanes(Feed):
         columns = slice(turn * self.batch_size, (turn + 1) * self.batch_size)
         begins = self._fill(self.begins[:, columns], len(self.share))[:, :, None]
         first = 0 if self.carry and self.carried is None else now.start
+        if self.moved is not None:
+            begins, first = begins + self.moved[:, turn, place, None, None], now.start
         inputs = self._cut(self.signal, begins.transpose(1, 2) + self.time[first : now.end]).transpose(1, 2)
         return inputs, self._cut(self.targets, begins + self.time[now.counts : now.end, 0])
 

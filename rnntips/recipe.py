@@ -45,6 +45,7 @@ class Recipe:
             and the errors that scores are read between, are those of all. None: all.
         batch_size: Windows per update (B).
         order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
+            `"scrambled"`: sequences shuffled, and the chunks of each in random order too, whatever is carried.
         chunk: Steps that the gradient reaches back (k2), where a task asks for an answer at every step: its windows
             are sequences, read a part at an update. None: whole windows. See `rnntips.lanes.Lanes`.
         stride: New steps that an update reads and counts (k1). None: as many as `chunk`.
@@ -167,6 +168,11 @@ class Recipe:
                     f"{name}={getattr(self, name)} says how chunks follow each other, and there are none: set chunk, "
                     "for example chunk=16."
                 )
+        if self.order == "scrambled" and (self.chunk is None or self.stride not in (None, self.chunk)):
+            raise BadArgument(
+                'order="scrambled" mixes the chunks of a sequence, each of which is read once: set chunk, for example '
+                "chunk=16, and leave stride out."
+            )
         if self.stride is not None and self.stride > self.chunk:
             raise BadArgument(
                 f"stride={self.stride} is more than chunk={self.chunk}: the gradient would miss steps that count. "
@@ -226,7 +232,7 @@ class Recipe:
     def shape(self) -> tuple:
         """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
         same = (getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN)
-        return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0)
+        return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0, self.order == "scrambled")
 
 
 _NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,

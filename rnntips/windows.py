@@ -257,9 +257,10 @@ def batches(
 
     `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order, and
     `"class"` sorts what `"shuffled"` gives by the windows' `labels` (count,): in every epoch class after class.
+    `"scrambled"` is as `"shuffled"`; what it does to the chunks of a sequence, `rnntips.lanes` says.
     """
     epochs = -(-needed // count)
-    if order == "shuffled":
+    if order in ("shuffled", "scrambled"):
         stream = [rng.permutation(count) for _ in range(epochs)]
     elif order == "class":
         need_labels(labels)
@@ -281,4 +282,4 @@ def need_labels(labels: np.ndarray | None) -> None:
         )
 
 
-ORDERS = ("class", "once", "shuffled", "time")
+ORDERS = ("class", "once", "scrambled", "shuffled", "time")

@@ -20,7 +20,7 @@ OUTSIDE = {
     "kernels": {"numpy", "torch", "numba", "llvmlite"},
     "models": {"numpy", "torch"}, "schedule": set(), "budget": set(), "recipe": set(), "optimizers": {"torch"},
     "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
-    "feed": {"numpy", "torch"}, "lanes": {"torch"}, "reach": {"numpy", "torch"},
+    "feed": {"numpy", "torch"}, "lanes": {"numpy", "torch"}, "reach": {"numpy", "torch"},
     "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
     "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
     "words": {"numpy"}, "readings": {"numpy"}, "measures": {"numpy"}, "timing": {"numpy", "torch"},

@@ -117,6 +117,114 @@ def test_a_chunk_as_long_as_the_sequence_is_training_on_whole_ones_bit_for_bit(n
         assert same(whole, rt.train(SHORT.but(**change, chunk=13, carry=carry), TASKS[name], [0, 1]))
 
 
+# --- chunks in random order
+
+MIXED = SHORT.but(order="scrambled", past=12, chunk=4, updates=7)
+DIVIDED = {task.name: task for task in (rt.tasks.leaky(5), rt.tasks.recall_stream(4))}  # 3 chunks; 2 that count
+
+
+def mixed_chunks(recipe, name, seed, batches_of_sequences):
+    """Places in a sequence, in the order of reading, for each batch of sequences: as the documentation says."""
+    rng, skip = rt.tasks.stream("chunks", name, seed), TASKS_SKIP[name]
+    starts = np.arange(skip, recipe.past, recipe.chunk)
+    return [starts[rng.permutation(len(starts))] for _ in range(batches_of_sequences)]
+
+
+TASKS_SKIP = {"leaky 5": 0, "recall stream 4": 4}
+
+
+@pytest.mark.parametrize("name", DIVIDED)
+@pytest.mark.parametrize("carry", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_scrambled_updates_equal_a_loop_of_torch_that_reads_chunks_in_random_order(name, carry, cell):
+    """Seven updates over several batches of sequences: losses, and that neither order nor carry is ignored."""
+    task, recipe = DIVIDED[name], MIXED.but(cell=cell, carry=carry)
+    example, network, _ = begun(recipe, task, 3)
+    rnn = TORCH[cell](1, recipe.width, batch_first=True).double()
+    readout = torch.nn.Linear(recipe.width, example.outputs).double()
+    kinds = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    parameters = [*(getattr(rnn, kind) for kind in kinds), readout.weight, readout.bias]
+    with torch.no_grad():
+        for theirs, mine in zip(parameters, network.parameters.values(), strict=True):
+            theirs.copy_(mine[0].T if mine.dim() == 3 else mine[0])
+    optimizer, losses = torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum), []
+    rng = rt.tasks.stream("order", name, 3)
+    sequences = example.of(0)[batches("shuffled", len(example.of(0)), 35, rng)].reshape(7, 5)
+    for chosen, starts in zip(sequences, mixed_chunks(recipe, name, 3, 7), strict=True):
+        inputs, state = torch.tensor(example.inputs(chosen)).double(), None
+        truth = torch.tensor(example.answers(chosen)).double().unflatten(0, (5, -1))
+        for start in starts:
+            output, state = rnn(inputs[:, start : start + 4], state if carry else None)
+            state = tuple(part.detach() for part in state) if cell == "lstm" else state.detach()
+            targets = truth[:, start - example.skip :][:, :4].flatten(0, 1)
+            answers = readout(output).flatten(0, 1)
+            if example.classes:
+                loss = torch.nn.functional.cross_entropy(answers, targets.argmax(1))
+            else:
+                loss = torch.nn.functional.mse_loss(answers, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    runs = rt.train(recipe, task, [3])
+    np.testing.assert_allclose(runs.train_loss[0], losses[:7], rtol=2e-5)
+    for other in (recipe.but(order="shuffled"), recipe.but(carry=not carry)):
+        assert not np.allclose(rt.train(other, task, [3]).train_loss[0], losses[:7], rtol=5e-5)
+
+
+@pytest.mark.parametrize("name", DIVIDED)
+def test_every_chunk_of_an_epoch_is_read_exactly_once_in_the_lane_of_its_sequence(name):
+    """Where training windows do not overlap, inputs are told apart by their place in the signal."""
+    recipe = MIXED.but(batch_size=10, carry=True, budget=rt.epochs(1))
+    example, _, feed = begun(recipe, DIVIDED[name])
+    each, read, orders = len(chunks(recipe, 12, example.skip)), [], set()
+    feed.signal = torch.arange(len(feed.signal))[:, None]  # a step's input is now its place
+    for turn in range(100):
+        parts = [feed.batch(turn * each + place)[0][0, :10, :, 0] for place in range(each)]
+        starts = torch.stack([part[:, 0] for part in parts], 1)  # (lanes, chunks)
+        assert all((part - part[:, :1] == torch.arange(4)).all() for part in parts)
+        sequence = starts // 12
+        assert (sequence == sequence[:, :1]).all() and (starts % 12 == starts[:1] % 12).all()
+        read.append(starts)
+        orders.add(tuple((starts[0] % 12).tolist()))
+    expected = 12 * np.arange(1000)[:, None] + np.arange(example.skip, 12, 4)
+    np.testing.assert_array_equal(np.sort(torch.cat(read).numpy().ravel()), expected.ravel())
+    assert len(orders) == np.prod(np.arange(1, each + 1))  # all orders come
+
+
+def test_without_a_carried_state_scrambling_changes_the_order_of_updates_only():
+    """At a rate at which weights stand still, the losses of a batch of sequences are the same ones in another order."""
+    recipe = MIXED.but(lr=1e-20, updates=30)
+    kept, mixed = (rt.train(recipe.but(order=order), TASKS["leaky 5"], [0, 1]) for order in ("shuffled", "scrambled"))
+    for run, seed in enumerate((0, 1)):
+        places = np.array(mixed_chunks(recipe, "leaky 5", seed, 10)) // 4
+        in_order = np.take_along_axis(kept.train_loss[run].reshape(10, 3), places, 1)
+        np.testing.assert_allclose(mixed.train_loss[run].reshape(10, 3), in_order, rtol=1e-6)
+    carried = rt.train(recipe.but(order="scrambled", carry=True), TASKS["leaky 5"], [0, 1])
+    assert (carried.train_loss[:, ::3] == mixed.train_loss[:, ::3]).all()  # the first chunk read begins with zeros
+    assert (carried.train_loss[:, 1::3] != mixed.train_loss[:, 1::3]).all()
+
+
+def test_scrambled_runs_do_not_depend_on_company_and_go_on_where_a_sequence_ends():
+    recipe = MIXED.but(carry=True)
+    company = rt.train(recipe, TASKS["leaky 5"], range(5))
+    assert same(rt.train(recipe, TASKS["leaky 5"], [3]), company.only([3]))
+    begin = rt.train(recipe.but(updates=3), TASKS["leaky 5"], range(5))
+    rest = rt.train(recipe.but(updates=4), TASKS["leaky 5"], range(5), start=begin)
+    np.testing.assert_array_equal(company.train_loss, np.hstack([begin.train_loss, rest.train_loss]))
+
+
+def test_scrambling_is_refused_where_chunks_are_not_alike():
+    with pytest.raises(BadArgument, match="chunks of a sequence.*set chunk"):
+        rt.Recipe(order="scrambled")
+    with pytest.raises(BadArgument, match="leave stride out"):
+        rt.Recipe(order="scrambled", chunk=4, stride=2)
+    with pytest.raises(BadArgument, match="leaky 5 has 12 steps: chunk=5 does not divide them"):
+        rt.train(MIXED.but(chunk=5), TASKS["leaky 5"], [0])
+    with pytest.raises(BadArgument, match="the first 3 do not count: chunk=4 does not"):
+        rt.train(MIXED, TASKS["recall stream 3"], [0])
+
+
 # --- what is read and counted
 
 
