@@ -21,10 +21,11 @@ from rnntips.runs import Outcome, Runs
 from rnntips.study import Study, Sweep, compare, sweep
 from rnntips.tips import Tips
 from rnntips.training import train
+from rnntips.weights import Parameters, parameters
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "Outcome", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors", "series",
-           "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
+__all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors",
+           "parameters", "series", "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
 
 tips = Tips()
 

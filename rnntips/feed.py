@@ -11,9 +11,10 @@ from rnntips.models import ALIGNMENT, Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import stream
+from rnntips.weights import Parameters
 from rnntips.windows import Examples, batches
 
-__all__ = ["Feed", "Masks", "Noise", "examples_of"]
+__all__ = ["Feed", "Masks", "Noise", "examples_of", "sized"]
 
 LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
@@ -25,6 +26,21 @@ def examples_of(recipe: Recipe, task, seed: int) -> Examples:
     if recipe.train_size is None:
         return examples
     return examples.fewer(recipe.train_size, stream("train_size", task.name, seed), task.name)
+
+
+def sized(recipe: Recipe, task) -> Recipe:
+    """The recipe as it is trained: a width in parameters becomes the task's width in units, which no seed changes.
+
+    Whatever trains, counts work or names stored runs sees recipes that have been here.
+
+    Raises:
+        BadArgument: No width gives about so many parameters.
+    """
+    if not isinstance(recipe, Recipe) or not isinstance(recipe.width, Parameters):
+        return recipe
+    example = task.examples(recipe, 0)
+    given = recipe.cell, recipe.layers, example.channels, example.outputs, recipe.dense, recipe.dense_after
+    return recipe.but(width=recipe.width.width(*given))
 
 
 class Feed:

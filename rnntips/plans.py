@@ -12,11 +12,12 @@ from typing import Any
 from rnntips.budget import Budget
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument, unknown_name
-from rnntips.feed import examples_of
+from rnntips.feed import examples_of, sized
 from rnntips.measures import MEASURES, Measure
 from rnntips.recipe import Recipe
 from rnntips.sides import FIELDS, UNTUNED, Side, plain
 from rnntips.tuning import tuning_grids
+from rnntips.weights import Parameters
 from rnntips.words import CLAIMED
 
 __all__ = ["Claim", "Setting", "base_recipe", "choices_of", "claims_of", "settings_of", "typed", "work"]
@@ -240,7 +241,7 @@ def _wrong(claim: Claim, why: str) -> BadArgument:
 
 def work(recipe: Recipe, task) -> float:
     """Floating-point operations of one run, about: products of the recurrent and dense layers, forward and back."""
-    example = examples_of(recipe, task, 0)
+    recipe, example = sized(recipe, task), examples_of(recipe, task, 0)
     inputs, gates, per_step = example.channels, GATES[recipe.cell] * recipe.width, 0
     for wide in recipe.dense:
         per_step, inputs = per_step + inputs * wide, wide
@@ -255,10 +256,11 @@ def work(recipe: Recipe, task) -> float:
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Recipe fields from what a file can hold: `dense = [64, 32]`, `budget = "5 epochs"`, `clip_norm = "none"`.
+    """Recipe fields from what a file can hold: `dense = [64, 32]`, `budget = "5 epochs"`, `width = "2000 parameters"`,
+    `clip_norm = "none"`.
 
     Raises:
-        BadArgument: A name that is no field, or a budget that cannot be read.
+        BadArgument: A name that is no field, or a budget or width that cannot be read.
     """
     typed = dict(given)
     for name in typed.keys() - FIELDS.keys():
@@ -267,9 +269,10 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("dense", "dense_after"):
         if isinstance(typed.get(name), list):
             typed[name] = tuple(typed[name])
-    if isinstance(typed.get("budget"), str):
-        amount, _, of = typed["budget"].partition(" ")
-        if not amount.isdigit():
-            raise BadArgument(f'budget = "{typed["budget"]}": an amount and its unit are needed, such as "5 epochs".')
-        typed["budget"] = Budget(int(amount), of)
+    for name, example in (("budget", "5 epochs"), ("width", "2000 parameters")):
+        if isinstance(typed.get(name), str):
+            amount, _, of = typed[name].partition(" ")
+            if not amount.isdigit() or (name == "width" and of != "parameters"):
+                raise BadArgument(f'{name} = "{typed[name]}": an amount and its unit are needed, such as "{example}".')
+            typed[name] = Budget(int(amount), of) if name == "budget" else Parameters(int(amount))
     return typed

@@ -1,4 +1,4 @@
-"""How far back the gradient of a loss reaches: what a network at step t learns about step t − lag."""
+"""Where the gradient of a loss reaches: how far back in time, and how far down through the layers."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,16 @@ from rnntips.tasks import as_settings
 from rnntips.update import losses
 from rnntips.windows import Examples
 
-__all__ = ["gradient_by_lag"]
+__all__ = ["gradient_by_lag", "gradient_by_layer"]
 
 PLACES = ("inputs", "states")
+LAYERS = {
+    "dense": "dense",
+    "input": "recurrent",
+    "recurrent": "recurrent",
+    "after": "dense after",
+    "readout": "readout",
+}
 
 
 def gradient_by_lag(
@@ -47,22 +54,74 @@ def gradient_by_lag(
     """
     if of not in PLACES:
         raise unknown_name("place", of, PLACES)
-    need_whole("windows", windows, 1)
-    settings, recipe = as_settings(on), runs.recipes[0]
-    if len(settings) > 1:
-        raise BadArgument(f"gradient_by_lag looks at one setting, and {len(settings)} came ({', '.join(settings)}).")
-    (task,) = settings.values()
-    pairs = zip(runs.recipes, runs.seeds.tolist(), strict=True)
-    examples = [task.examples(recipe, seed) for recipe, seed in pairs]
-    first = examples[0]
+    examples, network = _rebuilt(runs, on, windows, weights)
+    recipe, first = runs.recipes[0], examples[0]
     lags = _checked(lags, first.steps)
-    flat = torch.tensor(runs.weights if weights is None else weights)
-    network = Network(recipe.cell, recipe.layers, recipe.width, first.channels, first.outputs, flat, recipe.dense)
     chosen = [example.of(1, windows) for example in examples]
     inputs = torch.tensor(np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)]))
     targets = np.stack([_last(example, some) for example, some in zip(examples, chosen, strict=True)])
     norms = _norms(network, recipe, inputs, torch.tensor(targets), first.head, of)
     return np.pad(norms, [(0, 0), (0, first.steps - norms.shape[1])])[:, lags]
+
+
+def gradient_by_layer(runs: Runs, on, *, windows: int = 64, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """How hard the loss pulls at each layer: the norm of its gradient over the norm of the layer's weights, biases too.
+
+    Of whole validation windows and all their answers, each window by itself; then the mean over windows.
+
+    Args:
+        runs, on, windows, weights: As for `gradient_by_lag`.
+
+    Returns:
+        Layer → (R,), from the inputs up: `"dense 0"`, `"recurrent 0"`, `"dense after 0"`, …, `"readout"`.
+    """
+    examples, network = _rebuilt(runs, on, windows, weights)
+    parts: dict[str, list[str]] = {}
+    for name in network.parameters:
+        kind, _, number = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
+        parts.setdefault(f"{LAYERS[kind.partition('_')[0]]} {number}".strip(), []).append(name)
+    sums = {layer: np.zeros(len(runs)) for layer in parts}
+    count = min(len(example.of(1, windows)) for example in examples)
+    for number in range(count):
+        chosen = [example.of(1, windows)[[number]] for example in examples]
+        pairs = list(zip(examples, chosen, strict=True))
+        inputs = torch.tensor(np.stack([example.inputs(some) for example, some in pairs]))
+        targets = torch.tensor(np.stack([_all(example, some) for example, some in pairs]))
+        every, skip = examples[0].loss_at == "every", examples[0].skip
+        outputs = network.sequence(inputs)[0][:, :, skip:] if every else network(inputs)
+        loss = losses(examples[0].head, outputs, targets).sum()
+        found = torch.autograd.grad(loss, list(network.parameters.values()))
+        gradient = dict(zip(network.parameters, found, strict=True))
+        for layer, names in parts.items():
+            sums[layer] += _norm([gradient[name] for name in names])
+    sizes = {layer: _norm([network.parameters[name].detach() for name in names]) for layer, names in parts.items()}
+    return {layer: total / count / sizes[layer] for layer, total in sums.items()}
+
+
+def _rebuilt(runs: Runs, on, windows: int, weights: np.ndarray | None) -> tuple[list[Examples], Network]:
+    """What the runs were trained on, and their networks with these weights or with those at the end of training."""
+    need_whole("windows", windows, 1)
+    settings, recipe = as_settings(on), runs.recipes[0]
+    if len(settings) > 1:
+        raise BadArgument(f"Gradients are looked at in one setting, and {len(settings)} came ({', '.join(settings)}).")
+    (task,) = settings.values()
+    examples = [task.examples(recipe, seed) for recipe, seed in zip(runs.recipes, runs.seeds.tolist(), strict=True)]
+    sizes = recipe.layers, recipe.width, examples[0].channels, examples[0].outputs
+    flat = torch.tensor(runs.weights if weights is None else weights)
+    return examples, Network(recipe.cell, *sizes, flat, recipe.dense, recipe.dense_after)
+
+
+def _norm(tensors: Sequence[Tensor]) -> np.ndarray:
+    """Of several tensors (R, …) together, (R,)."""
+    return torch.cat([tensor.flatten(1) for tensor in tensors], 1).norm(dim=1).numpy()
+
+
+def _all(example: Examples, chosen: np.ndarray) -> np.ndarray:
+    """Targets of all answers that count, (n, K), or (n, T', K)."""
+    if example.loss_at == "last":
+        return example.targets[chosen]
+    found = example.targets[example.starts[chosen][:, None] + np.arange(example.skip, example.steps)]
+    return np.eye(example.symbols, dtype=np.float32)[found[..., 0]] if example.symbols else found
 
 
 def _norms(network: Network, recipe: Recipe, inputs: Tensor, targets: Tensor, head: str, of: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from rnntips.budget import Budget, updates
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.schedule import RESCUES, planned
+from rnntips.weights import Parameters
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Recipe"]
@@ -29,7 +30,8 @@ class Recipe:
     Args:
         cell: `"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.
         layers: Recurrent layers on top of each other.
-        width: Units of each layer (H).
+        width: Units of each layer (H). `rt.parameters(2000)`: as many as give the whole network about so many weights;
+            training finds them, once for each task, since they depend on its channels and outputs.
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
         dense_after: Units of dense ReLU layers between the recurrent ones and the readout.
         past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
@@ -74,7 +76,7 @@ class Recipe:
 
     cell: str = "gru"
     layers: int = 1
-    width: int = 24
+    width: int | Parameters = 24
     dense: tuple[int, ...] = ()
     dense_after: tuple[int, ...] = ()
     past: int = 32
@@ -119,7 +121,8 @@ class Recipe:
             if not (isinstance(value, str) and value in known) and not (name in _ASKED and value is None):
                 raise unknown_name(name, value, known)
         for name in ("layers", "width", "past", "horizon", "batch_size"):
-            need_whole(name, getattr(self, name), 1)
+            if not isinstance(getattr(self, name), Parameters) or name != "width":
+                need_whole(name, getattr(self, name), 1)
         if self.train_size is not None:
             need_whole("train_size", self.train_size, 1)
             if self.train_size < self.batch_size:

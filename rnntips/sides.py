@@ -13,6 +13,7 @@ from rnntips.budget import Budget
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tuning import Pick, tuning_grids
+from rnntips.weights import Parameters
 
 __all__ = ["UNPICKED", "UNTUNED", "Side", "described", "digits", "grid", "grouped", "kept", "pick_of", "plain",
            "restored", "same"]  # fmt: skip
@@ -70,8 +71,8 @@ def grid(sides: Sequence[Side]) -> dict[str, list]:
 
 
 def plain(value: Any) -> Any:
-    """A recipe's value as JSON has it: a budget in words, a tuple as a list."""
-    return repr(value) if isinstance(value, Budget) else list(value) if isinstance(value, tuple) else value
+    """A recipe's value as JSON has it: a budget or a number of parameters in words, a tuple as a list."""
+    return repr(value) if isinstance(value, Budget | Parameters) else list(value) if isinstance(value, tuple) else value
 
 
 def described(sides: Iterable[Side], base: Recipe) -> list[str]:
@@ -84,6 +85,7 @@ def described(sides: Iterable[Side], base: Recipe) -> list[str]:
 def kept(side: Side, names: Sequence[str], runs: Runs, pick: Pick, readings: Mapping[str, np.ndarray]) -> dict:
     """A side as a record stores it: what it is, what was tuned, and its numbers, seed by seed."""
     entry = {name: plain(getattr(side.recipe, name)) for name in names}
+    entry |= {"units": runs.recipes[0].width} if isinstance(side.recipe.width, Parameters) else {}
     entry |= {"tuned": {side.tuned: list(side.choices)} if side.choices else side.tuned, **pick.values}
     entry |= {"times": side.times} if side.times != 1 else {}
     entry |= {"tuning_score": digits(pick.score), "diverged": int(np.count_nonzero(runs.diverged_at))}

@@ -18,6 +18,7 @@ from rnntips.runs import Runs
 from rnntips.tasks import as_settings
 from rnntips.training import check_seeds, check_trainable
 from rnntips.tuning import TUNING_SEEDS, train_sides, tune_sides, tuning_grids
+from rnntips.weights import Parameters
 
 __all__ = ["Study", "Sweep", "compare", "sweep"]
 
@@ -94,9 +95,12 @@ class Study:
 
     @property
     def label(self) -> str:
-        """What was changed, from the recipes themselves."""
-        changed = self.baseline.diff(self.variant)
-        return ", ".join(f"{name}: {mine} → {theirs}" for name, (mine, theirs) in changed.items()) or "no change"
+        """What was changed, from the recipes themselves; and the widths that their numbers of parameters mean."""
+        changed = [f"{name}: {mine} → {theirs}" for name, (mine, theirs) in self.baseline.diff(self.variant).items()]
+        for name, sides in self.runs.items() if isinstance(self.variant.width, Parameters) else ():
+            widths = " → ".join(str(side.recipes[0].width) for side in sides)
+            changed.append(f"width: {widths}" + (f" on {name}" if len(self.runs) > 1 else ""))
+        return ", ".join(changed) or "no change"
 
     @property
     def sentence(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rnntips.errors import BadArgument, BadData, NoDevice
-from rnntips.feed import Feed, examples_of
+from rnntips.feed import Feed, examples_of, sized
 from rnntips.kernels.pool import one_thread
 from rnntips.lanes import check_chunk, feed_for
 from rnntips.models import Network, initial_weights
@@ -114,7 +114,9 @@ def train_stacks(
     """
     task, device = _one_task(on), resolve_device(device)
     going = {}  # what is left to do → its record
-    for (recipes, seeds), record in zip(stacks, records, strict=True):
+    for (given, seeds), record in zip(stacks, records, strict=True):
+        found = {recipe: sized(recipe, task) for recipe in given}
+        recipes = [found[recipe] for recipe in given]
         examples = _draw(recipes, task, seeds)
         if len({recipe.shape() for recipe in recipes}) != 1:
             raise BadArgument("These recipes differ in shape; train them one shape at a time.")
@@ -196,6 +198,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
 def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
     """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
     seeds, task = check_seeds(seeds), _one_task(on)
+    recipe = sized(recipe, task)
     recipes = [recipe] * len(seeds)
     examples = _draw(recipes, task, seeds)
     network = _network(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
@@ -252,7 +255,7 @@ def check_trainable(recipes: Sequence[Recipe], task, seed: int) -> None:
             f"{task.name} out."
         )
     for recipe in recipes:
-        _draw([recipe], task, [seed])
+        _draw([sized(recipe, task)], task, [seed])
         if not task.bounds(recipe, seed)[0] > 0:
             raise BadData(f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn.")
 

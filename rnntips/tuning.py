@@ -8,6 +8,7 @@ import numpy as np
 
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap
+from rnntips.feed import sized
 from rnntips.groups import AWAY, GROUP, train_groups
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
@@ -100,6 +101,7 @@ def train_sides(
     store = store if store is None or isinstance(store, Store) else Store(store)
     if executor is None:
         resolve_device(device)  # no use to learn of it run after run
+    sides = [sized(side, task) for side in sides]
     most = AWAY if executor is not None else GROUP if store is not None else MOST_AT_ONCE
     groups = _groups(sides, list(seeds), most)
     work = [([sides[i] for i, _ in group], [seed for _, seed in group]) for group in groups]

@@ -9,16 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks settings cells kernels models schedule budget recipe optimizers runs rescue feed "
-    "lanes update training reach store groups evidence words readings measures tuning timing study ledger sides "
-    "plans tips records simulation findings figures labbook panels exercises bench executors progress commands "
-    "cli"
+    "errors series windows tasks settings cells kernels models weights schedule budget recipe optimizers runs rescue "
+    "feed lanes update training reach store groups evidence words readings measures tuning timing study ledger sides "
+    "plans tips records simulation findings figures labbook panels exercises bench executors progress commands cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "settings": set(),
     "cells": {"numpy", "torch"},
     "kernels": {"numpy", "torch", "numba", "llvmlite"},
-    "models": {"numpy", "torch"}, "schedule": set(), "budget": set(), "recipe": set(), "optimizers": {"torch"},
+    "models": {"numpy", "torch"}, "weights": set(), "schedule": set(), "budget": set(), "recipe": set(),
+    "optimizers": {"torch"},
     "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
     "feed": {"numpy", "torch"}, "lanes": {"numpy", "torch"}, "reach": {"numpy", "torch"},
     "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},

@@ -1,4 +1,4 @@
-"""The gradient of the last answer by lag, against `torch.nn` and its law."""
+"""The gradient of the last answer by lag, and of all by layer, against `torch.nn` and their laws."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.models import Network
-from rnntips.reach import gradient_by_lag
+from rnntips.reach import gradient_by_lag, gradient_by_layer
 
 SHORT = rt.Recipe(updates=5, width=6, batch_size=5, past=12)
 LEAKY = rt.tasks.leaky(5)
@@ -120,5 +120,82 @@ def test_bad_questions_are_refused_in_words(lags, more, words):
 
 def test_several_settings_are_refused():
     runs = rt.train(SHORT, LEAKY, [0])
-    with pytest.raises(BadArgument, match="looks at one setting, and 2 came"):
+    with pytest.raises(BadArgument, match="in one setting, and 2 came"):
         gradient_by_lag(runs, {"a": LEAKY, "b": LEAKY}, [0])
+
+
+# --- layer by layer
+
+DEEP = [{"layers": 3}, {"cell": "lstm", "layers": 2}, {"cell": "tanh", "dense": (7, 5), "dense_after": (4,)}]
+
+
+def by_layer_in_torch(runs, task, row, windows):
+    """The same from modules of `torch.nn` in float64: layer → norm of the gradient over the norm of the weights."""
+    recipe, seed = runs.recipes[row], int(runs.seeds[row])
+    example = rt.tasks.as_settings(task).popitem()[1].examples(recipe, seed)
+    weights = torch.tensor(runs.weights[[row]])
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs
+    flat = iter(Network(recipe.cell, *sizes, weights, recipe.dense, recipe.dense_after).parameters.values())
+    modules, wide = {}, example.channels
+    for name, units in [(f"dense {j}", units) for j, units in enumerate(recipe.dense)]:
+        modules[name] = torch.nn.Linear(wide, units).double()
+        wide = units
+    for j in range(recipe.layers):
+        modules[f"recurrent {j}"] = TORCH[recipe.cell](wide, recipe.width, batch_first=True).double()
+        wide = recipe.width
+    for j, units in enumerate(recipe.dense_after):
+        modules[f"dense after {j}"] = torch.nn.Linear(wide, units).double()
+        wide = units
+    modules["readout"] = torch.nn.Linear(wide, example.outputs).double()
+    for module in modules.values():
+        mine = dict(module.named_parameters())
+        order = list(mine) if "weight" in mine else ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+        for name in order:
+            with torch.no_grad():
+                value = next(flat)[0]
+                mine[name].copy_(value.T if value.dim() == 2 else value)
+    found = {name: 0.0 for name in modules}
+    for window in example.of(1, windows):
+        hidden = torch.tensor(example.inputs(np.array([window]))).double()
+        for name, module in modules.items():
+            if name == "readout" and example.loss_at == "last":
+                hidden = hidden[:, -1:]
+            hidden = module(hidden)[0] if "recurrent" in name else module(hidden)
+            hidden = torch.relu(hidden) if "dense" in name else hidden
+        answers = hidden[0, example.skip :] if example.loss_at == "every" else hidden[0]
+        target = torch.tensor(example.answers(np.array([window])) if example.classes or example.loss_at == "every"
+                              else example.targets[[window]]).double()  # fmt: skip
+        if example.head == "softmax+nll":
+            loss = torch.nn.functional.cross_entropy(answers, target)
+        else:
+            loss = (answers - target).square().mean()
+        for module in modules.values():
+            module.zero_grad()
+        loss.backward()
+        for name, module in modules.items():
+            found[name] += torch.cat([p.grad.flatten() for p in module.parameters()]).norm().item() / windows
+    return {name: value / torch.cat([p.detach().flatten() for p in modules[name].parameters()]).norm().item()
+            for name, value in found.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("change", DEEP, ids=str)
+def test_the_pull_at_each_layer_is_that_of_torch(task, change):
+    runs = rt.train(SHORT.but(**change), task, [1, 4])
+    found = gradient_by_layer(runs, task, windows=5)
+    for row in range(2):
+        expected = by_layer_in_torch(runs, task, row, 5)
+        assert list(found) == list(expected)
+        np.testing.assert_allclose([found[name][row] for name in found], list(expected.values()), rtol=2e-3)
+
+
+def test_a_layer_that_nothing_leads_to_feels_nothing():
+    """Without weights into the second layer the first one has no part in the answer."""
+    runs = rt.train(SHORT.but(layers=2), LEAKY, range(3))
+    weights = runs.weights.copy()
+    network = Network("gru", 2, 6, 1, 1, torch.tensor(weights))
+    weights[:, network.slices["input_weight_1"]] = 0
+    found = gradient_by_layer(runs, LEAKY, weights=weights)
+    assert (found["recurrent 0"] == 0).all() and (found["recurrent 1"] > 0).all()
+    with pytest.raises(BadArgument, match="one setting, and 2 came"):
+        gradient_by_layer(runs, {"a": LEAKY, "b": LEAKY})

@@ -15,7 +15,7 @@ SIDES = [
     Side(BASE), Side(BASE.but(width=8)), Side(BASE.but(dense=(8, 4))), Side(BASE.but(budget=rt.epochs(2))),
     Side(BASE.but(batch_size=8, budget=rt.epochs(2))), Side(BASE, UNTUNED), Side(BASE.but(lr=0.1), UNTUNED),
     Side(BASE, "lr", (0.1, 0.01)), Side(BASE, "clip_norm", (None, 1.0)), Side(BASE.but(cell="tanh", features="levels")),
-    Side(BASE, times=2.0),
+    Side(BASE, times=2.0), Side(BASE.but(width=rt.parameters(90))), Side(BASE.but(width=rt.parameters(60))),
 ]  # fmt: skip
 
 
