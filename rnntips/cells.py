@@ -6,6 +6,7 @@ PyTorch's order (GRU r z n; LSTM i f g o), so weights can be copied from and to 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -136,23 +137,37 @@ def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generato
     """A function (shape, H, rng) → one run's values of a weight whose columns are its outputs.
 
     `"uniform"` draws from ±1/√H as PyTorch's recurrent layers do; `"glorot"` from ±√(6/(in+out));
-    `"orthogonal"` makes square blocks orthogonal (Saxe et al. 2014); `"normal:0.1"` has that standard deviation.
+    `"orthogonal"` makes square blocks orthogonal (Saxe et al. 2014); `"normal:0.1"` has that standard deviation;
+    `"radius:1.3"` draws like `"uniform"` and gives every square block, those of the recurrent weights, that spectral
+    radius: how much a state grows from step to step in the long run, were there no activation.
 
     Raises:
         BadArgument: Unknown name or unreadable number.
     """
     kind, _, number = str(init).partition(":")
-    if kind == "normal":
+    if kind in _NUMBERED:
+        called, make = _NUMBERED[kind]
         try:
-            deviation = float(number)
+            value = float(number)
         except ValueError:
-            deviation = math.nan
-        if not 0 <= deviation < math.inf:
-            raise BadArgument(f'init={init!r}: write a standard deviation of at least 0, as in "normal:0.1".')
-        return lambda shape, width, rng: rng.normal(0, deviation, shape)
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise BadArgument(f'init={init!r}: write a {called} of at least 0, as in "{kind}:0.1".')
+        return partial(make, value)
     if init not in _INITIALISERS:
-        raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1"])
+        raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1", "radius:1.3"])
     return _INITIALISERS[init]
+
+
+def _normal(deviation: float, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(0, deviation, shape)
+
+
+def _radius(radius: float, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    drawn = _uniform(shape, width, rng)
+    for block in np.split(drawn, range(width, shape[1], width), axis=1) if shape[0] == width else []:
+        block *= radius / np.abs(np.linalg.eigvals(block)).max()
+    return drawn
 
 
 def _uniform(shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
@@ -176,3 +191,4 @@ def _orthogonal(shape: tuple[int, ...], width: int, rng: np.random.Generator) ->
 
 
 _INITIALISERS = {"uniform": _uniform, "glorot": _glorot, "orthogonal": _orthogonal}
+_NUMBERED = {"normal": ("standard deviation", _normal), "radius": ("spectral radius", _radius)}

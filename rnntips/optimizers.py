@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["RULES", "clip_gradient"]
+__all__ = ["RULES", "clip_gradient", "clip_weights"]
 
 EPS = 1e-8
 
@@ -19,17 +19,23 @@ def clip_gradient(gradient: Tensor, limit: Tensor, how: str, tensors: Iterable[s
     Args:
         gradient: (R, P).
         limit: Largest norm or value of each run, (R, 1).
-        how: `"global"` norm, norm of each `"tensor"`, or each `"value"`.
+        how: `"global"` norm, norm of each `"tensor"`, or each `"value"`; `"weights"` leave the gradient as it is.
         tensors: Columns of each parameter tensor.
 
     Source: Pascanu, Mikolov and Bengio (2013), algorithm 1, for the global norm.
     """
     if how == "value":
         gradient.clamp_(-limit, limit)
-    else:
+    elif how != "weights":
         for columns in tensors if how == "tensor" else [slice(None)]:
             part = gradient[:, columns]
             part *= (limit / (part.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
+
+
+def clip_weights(weights: Tensor, limit: Tensor, how: str) -> None:
+    """Cut each run's weights (R, P) back to ± its limit, (R, 1), where that is `how`. A weight that is NaN stays."""
+    if how == "weights":
+        weights.clamp_(-limit, limit)
 
 
 class SGD:

@@ -12,7 +12,7 @@ from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Recipe"]
 
-CLIPS = ("global", "tensor", "value")
+CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
 
@@ -61,8 +61,9 @@ class Recipe:
             up to lr / 10; `"restore"`, weights and averages of the last evaluation before, and lr / 2 for good.
         momentum: Momentum of `"sgd"` and `"rmsprop"`.
         nesterov: Whether the momentum of `"sgd"` is Nesterov's.
-        clip: What `clip_norm` limits: the `"global"` norm, each `"tensor"`'s norm, or each `"value"`.
-        clip_norm: Largest gradient norm (or value), None for no clipping.
+        clip: What `clip_norm` limits: of the gradient the `"global"` norm, each `"tensor"`'s norm, or each `"value"`;
+            or the `"weights"`, biases included: each is cut back to it after the step.
+        clip_norm: Largest gradient norm (or value, or weight), None for no clipping.
         weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
         dropout: Share of every layer's outputs silenced while training, anew for each window, not between steps.
         noise: Standard deviation of Gaussian noise on the scaled inputs while training, anew at every step.

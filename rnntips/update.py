@@ -13,7 +13,7 @@ from torch import Tensor
 from rnntips import kernels
 from rnntips.feed import Feed, Masks, Noise
 from rnntips.models import KEPT, Network
-from rnntips.optimizers import RULES, clip_gradient
+from rnntips.optimizers import RULES, clip_gradient, clip_weights
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned
@@ -75,7 +75,7 @@ class Rates:
 
 
 def _columns(record: Runs) -> np.ndarray:
-    """Learning rate, momentum, weight decay and limit of the gradient, (R, 4)."""
+    """Learning rate, momentum, weight decay and limit of clipping, (R, 4)."""
     rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
     return np.array(rows, np.float32)
 
@@ -105,6 +105,7 @@ class InTorch:
             rule, count = RULES[self.recipe.rule], self.before + update + 1
             step = rule.step(self.state, gradient, self.lr, self.momentum, count)
             weights += step
+            clip_weights(weights, self.limit, self.recipe.clip)
             happened = torch.stack([loss, norm, step.norm(dim=1) / weights.norm(dim=1)])
         return Happened(*happened.cpu().numpy())
 

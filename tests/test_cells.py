@@ -97,6 +97,13 @@ def test_initialisers_keep_their_laws():
     glorot = initialiser("glorot")((300, 600), 300, rng)
     assert 0.099 < np.abs(glorot).max() <= 0.1
     assert initialiser("normal:0.3")((300, 300), 300, rng).std() == pytest.approx(0.3, rel=0.02)
+    for gate in np.split(initialiser("radius:1.3")((6, 18), 6, rng), 3, axis=1):
+        assert np.abs(np.linalg.eigvals(gate)).max() == pytest.approx(1.3)
+        assert np.linalg.norm(np.linalg.matrix_power(gate, 400), 2) ** (1 / 400) == pytest.approx(1.3, rel=0.02)
+    wide = [initialiser(init)((2, 6), 6, np.random.default_rng(1)) for init in ("radius:1.3", "uniform")]
+    np.testing.assert_array_equal(*wide)  # inputs are no square blocks
+    with pytest.raises(BadArgument, match=r"spectral radius.*radius:0\.1"):
+        initialiser("radius:-1")
     with pytest.raises(BadArgument, match="Did you mean 'orthogonal'"):
         initialiser("orthogonl")
     with pytest.raises(BadArgument, match=r"normal:0\.1"):

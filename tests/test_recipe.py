@@ -258,7 +258,7 @@ def test_dense_layers_are_a_tuple_of_widths(name, widths):
         rt.Recipe(**{name: widths})
 
 
-@pytest.mark.parametrize("clip", ["tensor", "value"])
+@pytest.mark.parametrize("clip", ["tensor", "value", "weights"])
 def test_clipping_without_a_limit_is_refused(clip):
     """It would do nothing, and a comparison of it would find no difference."""
     with pytest.raises(BadArgument, match=rf'"{clip}" needs a limit.*clip_norm'):

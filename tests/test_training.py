@@ -184,13 +184,13 @@ ORACLES = {
 }
 
 
-@pytest.mark.parametrize("clip", ["global", "tensor", "value"])
+@pytest.mark.parametrize("clip", ["global", "tensor", "value", "weights"])
 @pytest.mark.parametrize("optimizer", ORACLES)
 def test_the_whole_loop_equals_torch_with_clipping_decay_and_momentum(sines, optimizer, clip):
     """Three updates of a run, against `torch.nn`, `torch.optim` and `torch.nn.utils` on the same batches."""
-    momentum = 0.0 if optimizer == "adam" else 0.9
+    momentum, limit = 0.0 if optimizer == "adam" else 0.9, 0.2 if clip == "weights" else 0.02
     rule = {"optimizer": "sgd", "nesterov": True} if optimizer == "nesterov" else {"optimizer": optimizer}
-    recipe = SHORT.but(updates=3, **rule, lr=0.05, momentum=momentum, weight_decay=0.1, clip=clip, clip_norm=0.02)
+    recipe = SHORT.but(updates=3, **rule, lr=0.05, momentum=momentum, weight_decay=0.1, clip=clip, clip_norm=limit)
     runs = rt.train(recipe, sines, [3])
     examples = rt.tasks.forecast(sines).examples(recipe, 3)
     order = rt.windows.batches("shuffled", len(examples.of(0)), 15, rt.tasks.stream("order", "sines", 3))
@@ -209,10 +209,14 @@ def test_the_whole_loop_equals_torch_with_clipping_decay_and_momentum(sines, opt
         oracle.zero_grad()
         loss.backward()
         if clip == "value":
-            torch.nn.utils.clip_grad_value_(parameters, 0.02)
+            torch.nn.utils.clip_grad_value_(parameters, limit)
         for group in [parameters] if clip == "global" else [[p] for p in parameters] if clip == "tensor" else []:
-            torch.nn.utils.clip_grad_norm_(group, 0.02)
+            torch.nn.utils.clip_grad_norm_(group, limit)
         oracle.step()
+        if clip == "weights":
+            with torch.no_grad():
+                for parameter in parameters:
+                    parameter.clamp_(-limit, limit)
         assert runs.train_loss[0, update] == pytest.approx(loss.item(), rel=1e-4)
     for theirs, where in zip(parameters, network.slices.values(), strict=True):
         expected = (theirs.T if theirs.dim() == 2 else theirs).detach().numpy().ravel()

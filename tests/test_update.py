@@ -70,7 +70,7 @@ RULES = st.one_of(
 )  # fmt: skip
 CLIPPING = st.one_of(
     st.just({}),
-    st.fixed_dictionaries({"clip": st.sampled_from(["global", "tensor", "value"]),
+    st.fixed_dictionaries({"clip": st.sampled_from(["global", "tensor", "value", "weights"]),
                            "clip_norm": st.sampled_from([0.01, 0.1, 1.0])}),
 )  # fmt: skip
 SHAPES = st.fixed_dictionaries({
@@ -178,6 +178,22 @@ def test_runs_with_and_without_a_limit_stand_side_by_side():
     for make in (updater, in_torch):
         happened = trained(make, [plain.but(optimizer="sgd", lr=1.0, clip_norm=limit) for limit in (None, 1e-3)])[0]
         assert np.isfinite(happened).all() and (happened[:, 2, 1] < happened[:, 2, 0]).all()
+
+
+@pytest.mark.parametrize("make", [updater, in_torch])
+def test_weights_are_cut_back_to_their_runs_own_limit(make):
+    """No limit, one that cuts most weights, and one that cuts few; a weight that is no number stays one."""
+    plain = rt.Recipe(updates=3, width=6, past=9, optimizer="sgd", lr=0.5)
+    recipes = [plain, *(plain.but(clip="weights", clip_norm=limit) for limit in (0.1, 0.3))]
+    recipes[0] = plain.but(clip="weights", clip_norm=1e9)
+    weights = trained(make, recipes)[1]
+    assert np.array_equal(weights[0], trained(make, [plain])[1][0])
+    for row, limit in zip(weights[1:], (0.1, 0.3), strict=True):
+        assert np.abs(row).max() == np.float32(limit) and (np.abs(row) < np.float32(limit)).any()
+    record, network, feed, state = begun(recipes)
+    network.flat[1, 0] = float("nan")
+    make(record, network, feed, state)(0)
+    assert torch.isnan(network.flat[1]).any() and not torch.isnan(network.flat[2]).any()
 
 
 @pytest.mark.parametrize("where", ["loss", "weights"])

@@ -15,7 +15,7 @@ from rnntips.kernels.tiles import take
 __all__ = ["ADAM", "CLIPS", "HEADS", "RULES", "SGD", "update", "workspace"]
 
 RULES = SGD, RMSPROP, ADAM, NESTEROV = range(4)
-CLIPS = GLOBAL, TENSOR, VALUE = range(3)
+CLIPS = GLOBAL, TENSOR, VALUE, WEIGHTS = range(4)
 HEADS = MSE, NLL = range(2)
 EPS = np.float32(1e-8)
 ONE = np.float32(1)
@@ -103,12 +103,18 @@ def _norm(values):
 
 
 @njit(**FAST)
+def _cut(values, limit):
+    for i in range(values.size):
+        v = values[i]
+        values[i] = limit if v > limit else -limit if v < -limit else v  # NaN stays
+
+
+@njit(**FAST)
 def _clip(gradient, limit, how, tensors):
     """See `rnntips.optimizers.clip_gradient`."""
     if how == VALUE:
-        for i in range(gradient.size):
-            g = gradient[i]
-            gradient[i] = limit if g > limit else -limit if g < -limit else g  # NaN stays
+        _cut(gradient, limit)
+    if how == VALUE or how == WEIGHTS:
         return
     for j in range(len(tensors) if how == TENSOR else 1):
         part = gradient[tensors[j, 0] : tensors[j, 1]] if how == TENSOR else gradient
@@ -181,7 +187,7 @@ def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begin
         flat, one, two: Weights and the optimizer's averages, (R, P).
         tensors: First column of each of the P parameters, and the one after its last; `flat` may be wider.
         count: Updates done, this one included.
-        hyper: Learning rate, momentum, weight decay and limit of the gradient, (R, 4).
+        hyper: Learning rate, momentum, weight decay and limit of clipping, (R, 4).
         nothing, never: Empty, for what there is none of: a mask, a reset.
         packed, … gradient: See `workspace`.
         out: Gets the loss, the gradient's norm before clipping, and the step's over the weights', (R, 3).
@@ -222,5 +228,7 @@ def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begin
         for i in range(gradient.size):
             gradient[i] += decay * weights[i]
         _step(rule, gradient, weights, one[r, :P], two[r, :P], lr, momentum, count)
+        if how == WEIGHTS:
+            _cut(weights, limit)
         out[r, 2] = _norm(gradient) / _norm(weights)
         r = take(counter, 0)
