@@ -215,7 +215,7 @@ def test_scrambled_runs_do_not_depend_on_company_and_go_on_where_a_sequence_ends
 
 
 def test_scrambling_is_refused_where_chunks_are_not_alike():
-    with pytest.raises(BadArgument, match="chunks of a sequence.*set chunk"):
+    with pytest.raises(BadArgument, match=r"chunks of a sequence.*set chunk"):
         rt.Recipe(order="scrambled")
     with pytest.raises(BadArgument, match="leave stride out"):
         rt.Recipe(order="scrambled", chunk=4, stride=2)
