@@ -3,7 +3,7 @@
 A run that diverged or failed is an outcome: each reading says what number it gets.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import comb
 from typing import Any
 
@@ -13,7 +13,7 @@ from rnntips.errors import BadArgument
 from rnntips.evidence import cap, progress
 from rnntips.runs import Runs
 
-__all__ = ["best_of", "best_rates", "best_value", "failed", "regret", "score", "seconds_per_update",
+__all__ = ["best_of", "best_rates", "best_value", "failed", "regret", "repeating", "score", "seconds_per_update",
            "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "to_target", "tokens_to", "training_loss",
            "updates_to", "usable_range", "usable_window", "validation_error"]  # fmt: skip
 
@@ -127,6 +127,35 @@ def spikes(runs: Runs) -> np.ndarray:
 def spiky(runs: Runs) -> np.ndarray:
     """1 where the training loss jumped at all, as `spikes` counts it."""
     return (spikes(runs) > 0).astype(float)
+
+
+def repeating(runs: Runs, lags: Sequence[int], epoch: int) -> np.ndarray:
+    """Autocorrelation of the training loss, (n, lags): how much of its ups and downs comes back so many updates later.
+
+    What falls from epoch to epoch says nothing of that, so the mean over the `epoch` updates around an update is taken
+    off; half an epoch at either end has no such mean and is left out. 1: what is left repeats itself exactly; 0: it
+    knows nothing of its past; a straight fall changes neither. NaN where losses are not finite or never differ.
+
+    Args:
+        epoch: Updates in which every window is read once.
+
+    Raises:
+        BadArgument: Fewer updates than an epoch, the longest lag and three more.
+    """
+    losses = runs.train_loss[:, : runs.reached]
+    if losses.shape[1] < epoch + max(lags) + 3:
+        raise BadArgument(f"Epochs of {epoch} updates and a lag of {max(lags)} need {epoch + max(lags) + 3} updates, "
+                          f"and these runs did {losses.shape[1]}.")  # fmt: skip
+    means = np.lib.stride_tricks.sliding_window_view(losses, epoch, axis=1).mean(2)
+    left = losses[:, (epoch - 1) // 2 :][:, : means.shape[1]] - means
+    return np.stack([_correlation(left[:, : left.shape[1] - lag], left[:, lag:]) for lag in lags], 1)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's, row by row."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a, b = (part - part.mean(1, keepdims=True) for part in (a, b))
+        return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
 
 
 def decades(rates: Mapping[float, Runs]) -> float:

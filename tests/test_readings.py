@@ -56,6 +56,35 @@ def test_from_divergence_on_every_update_is_a_jump():
     np.testing.assert_allclose(readings.spikes(losses([np.full(120, NAN)])), [1000])  # an exception ended it
 
 
+def test_what_repeats_every_epoch_is_found_at_its_lag_under_a_fall():
+    """A sawtooth of period 20 on a straight fall: 1 at whole periods; a sine: cos(2π lag / period)."""
+    t = np.arange(200)
+    teeth, wave = t % 20 - 9.5, np.sin(2 * np.pi * t / 20)
+    runs = losses([3 - 0.01 * t + 0.1 * teeth, 5 - 0.02 * t + wave])
+    found = readings.repeating(runs, [20, 40, 10, 5], epoch=20)
+    np.testing.assert_allclose(found[:, :2], 1)
+    np.testing.assert_allclose(found[1], np.cos(np.pi * np.array([4, 8, 2, 1]) / 2), atol=0.02)
+    assert found[0, 2] == pytest.approx(-0.5, abs=0.02)  # of teeth: 1 − 6 s (1 − s) at a share s of the period
+    np.testing.assert_allclose(found, readings.repeating(losses(7 * runs.train_loss), [20, 40, 10, 5], 20))
+
+
+def test_noise_repeats_nothing_and_a_repeated_order_of_it_does():
+    """Two standard errors of a thousand runs' mean; and noise of the same strength on what repeats leaves a half."""
+    rng = np.random.default_rng(0)
+    noise, fixed = rng.normal(size=(1000, 300)), np.tile(rng.normal(size=(1000, 20)), 15)
+    assert abs(readings.repeating(losses(noise), [20], 20).mean()) < 0.01
+    assert readings.repeating(losses(noise), [60], 20).mean() == pytest.approx(0, abs=0.01)
+    assert readings.repeating(losses(noise + fixed), [20], 20).mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_repetition_needs_finite_losses_and_enough_updates():
+    rows = [flat(60), np.where(np.arange(60) == 50, INF, flat(60))]
+    assert np.isnan(readings.repeating(losses(rows), [20], 20)).all()
+    assert np.isfinite(readings.repeating(losses([np.arange(43.0) ** 2]), [20], 20)).all()
+    with pytest.raises(BadArgument, match="need 43 updates, and these runs did 42"):
+        readings.repeating(losses([np.arange(42.0)]), [20], 20)
+
+
 def test_jumps_of_a_run_know_neither_the_unit_of_the_loss_nor_the_other_runs():
     rng = np.random.default_rng(0)
     rows = np.exp(rng.normal(size=(6, 200)))
