@@ -81,8 +81,13 @@ class Claim:
 
     @property
     def sides(self) -> list[Recipe]:
-        """The recipes compared, without what a setting adds."""
-        return [self.recipe.but(**typed(self.changes(value))) for value in self.values]
+        """The recipes compared, on the first setting: there are values that mean nothing without what it adds."""
+        start = self._start(self.settings[0])
+        return [start.but(**typed(self.changes(value))) for value in self.values]
+
+    def _start(self, setting: str) -> Recipe:
+        """What all sides have there."""
+        return self.recipe.but(**typed(self.places[setting].fields if setting in self.places else {}))
 
     @cached_property
     def _needed(self) -> dict[str, list[dict[Any, Side]]]:
@@ -93,8 +98,7 @@ class Claim:
         return self._needed[setting]
 
     def _sides(self, setting: str) -> list[dict[Any, Side]]:
-        own = self.places[setting].fields if setting in self.places else {}
-        start = self.recipe.but(**typed(own))
+        start = self._start(setting)
         recipes = [start.but(**typed(self.changes(value))) for value in self.values]
         if self.measured.over == "both":
             rates = self.rates or tuning_grids("lr", *recipes)["lr"]

@@ -63,8 +63,10 @@ class Panel(View):
             raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
         self._usual = Asked(default, getattr(variant, self.field))
         asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
-        settings = next(iter(self.tip.plans.values())).settings
+        live = self.tip.plan["live"]
+        settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
         self._changes = self._choices([variant, *self.tip.work()[default]])
+        self._changes |= {value: {self.field: value} for value in live.get("values", ()) if value not in self._changes}
         choices = list(self._changes)
         self._check(asked, settings, choices)
         self._code = asked.code(tip, self.field, self._usual)
