@@ -176,3 +176,24 @@ def test_no_text_of_the_pipeline_is_cut_off_or_in_the_way_of_another(ten):
         for i, box in enumerate(boxes):
             for j in range(i):
                 assert not box.overlaps(boxes[j]), (texts[i], texts[j])
+
+
+def test_the_order_of_reading_is_drawn_from_the_losses_as_recorded():
+    """Losses that repeat every ten updates, and chunks whose losses are known."""
+    epoch, rng = 10, np.random.default_rng(0)
+    teeth, noise = np.tile(np.arange(10.0), 5), rng.random((4, 50))
+    runs = {name: rt.train(rt.Recipe(updates=50, width=2, past=4), rt.tasks.leaky(2), range(4)) for name in "ab"}
+    runs["a"].train_loss[:], runs["b"].train_loss[:] = noise, teeth + 3
+    chunked = rt.train(rt.Recipe(updates=30, width=2, past=6, chunk=2), rt.tasks.leaky(2), range(3))
+    chunked.train_loss[:] = np.tile([1.0, 2.0, 4.0], 10) + (np.arange(30) < 20) * 100  # the first two thirds
+    ax = figures.orders(runs, {"in order": chunked}, epoch)
+    left, middle, right = ax.figure.axes
+    np.testing.assert_allclose(left.get_lines()[-1].get_ydata(), 3 + np.arange(10))
+    np.testing.assert_allclose(left.get_lines()[-1].get_xdata(), np.arange(41, 51) / 10)
+    lags = middle.get_lines()[-2]
+    assert lags.get_ydata()[9] == pytest.approx(1) and lags.get_xdata()[9] == 1
+    assert abs(middle.get_lines()[4].get_ydata()[9]) < 0.6 < 0.9 < lags.get_ydata()[9]
+    np.testing.assert_allclose(right.get_lines()[0].get_ydata(), [1, 2, 4])
+    np.testing.assert_array_equal(right.get_lines()[0].get_xdata(), [1, 2, 3])
+    assert left.get_lines()[4].get_linestyle() != left.get_lines()[-1].get_linestyle()
+    png(ax)

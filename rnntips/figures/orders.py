@@ -1,0 +1,65 @@
+"""What the order of reading does to the training loss."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, plain
+from rnntips.readings import repeating
+from rnntips.runs import Runs
+
+__all__ = ["orders"]
+
+SHOWN, LAGS = 1, 1.2  # epochs of losses that are drawn, and of the longest lag
+LAST = 1 / 3  # of the sequences: what the loss of their chunks is the mean of
+STYLES = [("baseline", COLORS["baseline"], DASHES["baseline"]), ("variant", COLORS["variant"], DASHES["variant"]),
+          ("third", GREY, ":")]  # fmt: skip
+
+
+def orders(whole: Mapping[str, Runs], chunked: Mapping[str, Runs], epoch: int) -> Axes:
+    """The training loss of runs that read windows in two orders, its repetition, and that of sequences in chunks.
+
+    Left the last epoch, update by update; in the middle the autocorrelation, see `rnntips.readings.repeating`; right
+    the loss of a sequence's chunks in the order of reading, median over runs of the mean over the last third.
+
+    Args:
+        whole: Two names with their runs.
+        chunked: Up to three names with runs that read sequences in equally long chunks.
+        epoch: Updates in which every window of `whole` is read once.
+
+    Returns:
+        The last axes; `ax.figure` holds all three.
+    """
+    left, middle, right = axes(3, 8.6, 3.2, width_ratios=[4, 3, 3])
+    lags = np.arange(1, round(LAGS * epoch) + 1)
+    for side, (name, runs) in zip(COLORS, whole.items(), strict=True):
+        shown = np.arange(runs.updates - SHOWN * epoch, runs.updates)
+        band(left, side, (shown + 1) / epoch, runs.train_loss[:, shown], name)
+        band(middle, side, lags / epoch, repeating(runs, lags, epoch), name)
+    middle.axhline(0, color=GREY, linewidth=0.8)
+    unit = next(iter(whole.values())).unit
+    left.set(xlabel="epochs", ylabel=f"training loss ({unit})", title="windows: the last epoch", ylim=(0, None))
+    middle.set(xlabel="lag (epochs)", ylabel="autocorrelation", title="does it repeat?", ylim=(-1.05, 1.05))
+    for (_, color, line), (name, runs) in zip(STYLES, chunked.items(), strict=False):
+        loss = np.median(by_chunk(runs), axis=0)
+        right.plot(1 + np.arange(len(loss)), loss, color=color, linestyle=line, linewidth=2, label=name)
+    right.set(xlabel="chunk, as read", ylabel="training loss", title="sequences in chunks", ylim=(0, None))
+    for ax in (left, middle, right):
+        ax.title.set_size(10)
+        plain(ax.yaxis)
+    for ax, columns in ((left, 2), (right, 1)):
+        ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.1))
+    return right
+
+
+def by_chunk(runs: Runs) -> np.ndarray:
+    """Training loss of the first, second, … chunk that was read of a sequence, (n, chunks); mean over the last third.
+
+    For tasks of which every step counts.
+    """
+    recipe = runs.recipes[0]
+    each = recipe.past // recipe.chunk
+    turns = runs.reached // each
+    losses = runs.train_loss[:, : turns * each].reshape(len(runs), turns, each)
+    return losses[:, -max(1, round(LAST * turns)) :].mean(1)
