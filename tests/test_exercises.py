@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import momentum, scaling, start
+from rnntips.exercises import momentum, scaling, shuffling, start
 
 
 def by_training_part(train, test):
@@ -318,3 +318,69 @@ def test_the_step_that_is_asked_for_is_pytorchs():
         optimizer.step()
         weights, velocity = momentum._solution(weights, velocity, gradient, 0.1, 0.9)
     np.testing.assert_allclose(theirs.detach().numpy(), weights)
+
+
+# ── shuffling ───────────────────────────────────────────────────────────────
+
+
+def pieces_mixed(sequences, count, chunk, rng):
+    """The stub: as a loader with shuffle=True does it."""
+    return rng.permutation(sequences.reshape(-1, chunk)).reshape(-1, count, chunk)
+
+
+def fed(sequences, count, chunk, rng, rows=lambda all, rng: rng.permutation(all), starts=sorted):
+    rows, found = rows(sequences, rng), []
+    for first in range(0, len(rows), count):
+        for t in starts(range(0, sequences.shape[1], chunk)):
+            found.append(rows[first : first + count, t : t + chunk])
+    return found
+
+
+def but(**change):
+    return lambda *given: fed(*given, **change)
+
+
+def in_place(sequences, count, chunk, rng):
+    rng.shuffle(sequences)
+    return fed(sequences, count, chunk, rng, rows=lambda all, _: all)
+
+
+def by_columns(sequences, count, chunk, rng):
+    """Chunks outside, groups inside: every lane meets all sequences before the second chunk of any."""
+    mixed = rng.permutation(sequences)
+    return [mixed[i : i + count, t : t + chunk] for t in range(0, sequences.shape[1], chunk)
+            for i in range(0, len(mixed), count)]  # fmt: skip
+
+
+LANES = [
+    ("Right.", fed),
+    ("Right.", lambda *given: np.array(fed(*given))),
+    ("Right.", lambda *given: iter(fed(*given))),
+    ("another sequence before its own has ended", pieces_mixed),
+    ("another sequence before its own has ended", by_columns),
+    ("out of order. Shuffle sequences, never their chunks", but(starts=lambda all: list(all)[::-1])),
+    ("come as they were given", but(rows=lambda all, _: all)),
+    ("same for every rng", but(rows=lambda all, _: np.random.default_rng(7).permutation(all))),
+    ("read twice", but(rows=lambda all, rng: all[rng.integers(0, len(all), len(all))])),
+    ("changes the array", in_place),
+    ("steps must follow each other", but(rows=lambda all, rng: rng.permutation(all, axis=1))),
+    ("is needed: lanes, steps", lambda sequences, count, chunk, rng: rng.permutation(sequences)),
+    ("24 such batches, and 4 came", lambda *given: fed(*given)[:4]),
+    ("list of arrays", lambda *given: None),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), LANES)
+def test_lanes_take_shuffled_sequences_and_read_their_chunks_in_order(capsys, words, answer):
+    copy.copy(shuffling.lanes).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_lanes_that_are_asked_for_are_those_of_the_engine():
+    """Sequence by sequence, chunk by chunk, as `rnntips.lanes` documents; only the permutation is another."""
+    sequences = 1000 * np.arange(6)[:, None] + np.arange(4)
+    read = shuffling._solution(sequences, 2, 2, np.random.default_rng(0))
+    assert [batch.shape for batch in read] == [(2, 2)] * 6
+    for first, second in zip(read[::2], read[1::2], strict=True):
+        np.testing.assert_array_equal(first + 2, second)
+    assert sorted(np.concatenate(read).ravel()) == sorted(sequences.ravel())

@@ -31,6 +31,11 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "05_shuffling": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "batches = rt.feed.batches\n"
+        "rt.feed.batches = lambda order, *rest: batches('shuffled', *rest)",
+    },
     "04_momentum": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "columns = rt.update._columns\n"

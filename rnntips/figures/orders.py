@@ -39,7 +39,18 @@ def orders(whole: Mapping[str, Runs], chunked: Mapping[str, Runs], epoch: int) -
         band(middle, side, lags / epoch, repeating(runs, lags, epoch), name)
     middle.axhline(0, color=GREY, linewidth=0.8)
     unit = next(iter(whole.values())).unit
-    left.set(xlabel="epochs", ylabel=f"training loss ({unit})", title="windows: the last epoch", ylim=(0, None))
+    if unit == "nats":  # of which the loss is
+        naive = next(iter(whole.values())).valid_trivial.mean()
+        left.axhline(naive, color=GREY, linewidth=0.8, linestyle=":")
+        left.annotate(
+            "naive", (1, naive), xycoords=("axes fraction", "data"), color=GREY, size=8, ha="right", va="bottom"
+        )
+    left.set(
+        xlabel="epochs",
+        ylabel="training loss" + " (nats)" * (unit == "nats"),
+        title="windows: the last epoch",
+        ylim=(0, None),
+    )
     middle.set(xlabel="lag (epochs)", ylabel="autocorrelation", title="does it repeat?", ylim=(-1.05, 1.05))
     for (_, color, line), (name, runs) in zip(STYLES, chunked.items(), strict=False):
         loss = np.median(by_chunk(runs), axis=0)
