@@ -197,3 +197,15 @@ def test_the_order_of_reading_is_drawn_from_the_losses_as_recorded():
     np.testing.assert_array_equal(right.get_lines()[0].get_xdata(), [1, 2, 3])
     assert left.get_lines()[4].get_linestyle() != left.get_lines()[-1].get_linestyle()
     png(ax)
+
+
+def test_equal_factors_take_equal_room_where_findings_are_far_apart():
+    """From half to one, from one to two and from two to four; the band of what matters can be seen."""
+    rows = [("big", 8.0, (7.0, 9.0), True), ("small", -0.06, (-0.08, -0.04), False)]
+    ax = figures.findings(rows, 0.05, ratios=True)
+    places = ax.transData.transform([(change, 0) for change in (-50, 0, 100, 300)])[:, 0]
+    np.testing.assert_allclose(np.diff(places), np.diff(places)[0])
+    low, high = ax.get_xlim()
+    assert low < -8 and high > 900 and set(ax.get_xticks()) == {0, 25, 50, 100, 200, 400, 800}
+    assert [line.get_xdata()[0] for line in ax.get_lines()[2::2]] == [-6, 800]
+    png(ax)

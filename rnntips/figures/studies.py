@@ -7,6 +7,7 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from rnntips.errors import BadArgument
 from rnntips.evidence import LEAST, interval, middle
@@ -19,6 +20,9 @@ from rnntips.training import first_states, predict
 from rnntips.windows import TRAIN
 
 __all__ = ["both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
+
+
+PERCENT = (-90, -50, -20, 0, 25, 50, 100, 200, 400, 800, 1600, 3200)  # ticks of changes that are far apart
 
 
 def show(study: Study) -> None:
@@ -165,10 +169,11 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     return right
 
 
-def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None, ratios: bool = False) -> Axes:
     """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals.
 
-    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all.
+    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all. With
+    `ratios` equal factors take equal room, so that +5 % can be seen beside +800 %.
     """
     alike: dict[tuple, list[tuple]] = {}
     for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
@@ -180,7 +185,7 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
         raise BadArgument(f"One plot cannot hold {measured}. Name claims that measure the same, or leave out ax=.")
     heights = [_height(rows) for rows in alike.values()]
     places = [ax] if ax or len(alike) == 1 else axes(1, 8.6, sum(heights), len(alike), height_ratios=heights)
-    return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
+    return [findings(rows, *of, one, ratios) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
 def _height(rows: Sequence[tuple]) -> float:
@@ -188,7 +193,12 @@ def _height(rows: Sequence[tuple]) -> float:
 
 
 def findings(
-    rows: Sequence[tuple], smallest: float, unit: str = "%", what: str = "error", ax: Axes | None = None
+    rows: Sequence[tuple],
+    smallest: float,
+    unit: str = "%",
+    what: str = "error",
+    ax: Axes | None = None,
+    ratios: bool = False,
 ) -> Axes:
     """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
 
@@ -196,6 +206,7 @@ def findings(
         rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
         smallest: Change that matters, for the grey band.
         unit, what: As in `rnntips.evidence.Finding`.
+        ratios: Equal factors take equal room, where the unit is `"%"`.
     """
     ax, rows = ax or axes(1, 8.6, _height(rows))[0], rows[::-1]
 
@@ -215,6 +226,11 @@ def findings(
     if unit == "times":
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))
+    if ratios and unit == "%":
+        ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
+        low, high = min(-15, 1.1 * ax.dataLim.x0), max(20, 1.1 * ax.dataLim.x1)
+        ax.set(xlim=(low, high), xticks=[tick for tick in PERCENT if low <= tick <= high])
+        ax.xaxis.set_minor_formatter(NullFormatter())
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
     ax.set(xlabel=f"{what} of the variant against the baseline ({shown}), median and 95 % interval")
     return ax
