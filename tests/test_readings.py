@@ -68,6 +68,15 @@ def test_what_repeats_every_epoch_is_found_at_its_lag_under_a_fall():
     np.testing.assert_allclose(found, readings.repeating(losses(7 * runs.train_loss), [20, 40, 10, 5], 20))
 
 
+def test_the_mean_that_is_taken_off_is_that_of_the_epoch_around_an_update():
+    """So a fall that slows down changes nothing: a parabola differs from its centred mean by a constant."""
+    t = np.arange(210)
+    teeth = t % 21 * 0.1
+    plain, falling = losses([teeth]), losses([teeth + 1e-3 * (210 - t) ** 2])
+    lags = [21, 10, 4]
+    np.testing.assert_allclose(readings.repeating(falling, lags, 21), readings.repeating(plain, lags, 21), atol=1e-6)
+
+
 def test_noise_repeats_nothing_and_a_repeated_order_of_it_does():
     """Two standard errors of a thousand runs' mean; and noise of the same strength on what repeats leaves a half."""
     rng = np.random.default_rng(0)
