@@ -42,9 +42,9 @@ def orders(whole: Mapping[str, Runs], chunked: Mapping[str, Runs], epoch: int) -
     if unit == "nats":  # of which the loss is
         naive = next(iter(whole.values())).valid_trivial.mean()
         left.axhline(naive, color=GREY, linewidth=0.8, linestyle=":")
-        left.annotate(
-            "naive", (1, naive), xycoords=("axes fraction", "data"), color=GREY, size=8, ha="right", va="bottom"
-        )
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center", "bbox": box}
+        left.annotate("naive", (1.02, naive), color=GREY, size=8, **place)
     left.set(
         xlabel="epochs",
         ylabel="training loss" + " (nats)" * (unit == "nats"),
