@@ -184,9 +184,10 @@ def test_lengths_show_stored_networks_linear_forecasts_and_gradients():
     above, below = ax.figure.axes
     tried = tip.plans["C39"].needs("CO2")[0]
     stored = [[tip.stored("CO2", side, part) for part in (0, 1)] for side in tried.values()]
-    bounds = [np.array([sum((entry[name] for entry in both), []) for both in stored], float)
-              for name in ("test_score", "trivial", "floor")]  # fmt: skip
-    score, trivial, floor = bounds
+    score, trivial, floor = (
+        np.array([[value for entry in both for value in entry[name]] for both in stored], float)
+        for name in ("test_score", "trivial", "floor")
+    )
     way = 100 * (trivial - np.minimum(score, trivial)) / (trivial - floor)
     networks, linear = (line for line in above.get_lines() if line.get_label()[0] != "_")
     np.testing.assert_allclose(networks.get_ydata(), np.median(way, 1))
