@@ -24,7 +24,7 @@ class Budget:
     def __repr__(self) -> str:
         return f"{self.amount} {self.of}"
 
-    def in_updates(self, batch_size: int, steps: int, windows: int, each: int = 1) -> int:
+    def in_updates(self, batch_size: int, steps: float, windows: int, each: int = 1) -> int:
         """Updates for batches of this size, windows of this length, so many training windows and updates a batch."""
         if self.of == "updates":
             return self.amount

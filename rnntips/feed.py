@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
+from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
+from rnntips.schedule import lengths
 from rnntips.tasks import stream
 from rnntips.weights import Parameters
 from rnntips.windows import Examples, batches
@@ -21,8 +23,17 @@ PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on
 
 
 def examples_of(recipe: Recipe, task, seed: int) -> Examples:
-    """A task's windows as a run sees them: `train_size` leaves some out, after all have been cut and scaled."""
+    """A task's windows as a run sees them: `train_size` leaves some out, after all have been cut and scaled.
+
+    Raises:
+        BadArgument: Windows are to grow that cannot be cut shorter.
+    """
     examples = task.examples(recipe, seed)
+    if recipe.grow and ("past" in getattr(task, "ignores", ()) or examples.loss_at == "every"):
+        raise BadArgument(
+            f"grow={recipe.grow!r} needs windows of any length with one answer at their end, and those of {task.name} "
+            "are others. Leave grow out."
+        )
     if recipe.train_size is None:
         return examples
     return examples.fewer(recipe.train_size, stream("train_size", task.name, seed), task.name)
@@ -52,13 +63,15 @@ class Feed:
         first = examples[0]
         self.steps, self.head, self.loss_at = first.steps, first.head, first.loss_at
         self.skip, self.symbols = first.skip, first.symbols
-        lengths = [len(e.signal) for e in examples]
-        self.base = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        sizes = [len(e.signal) for e in examples]
+        self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
         self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
         self._scored: dict[int, tuple] = {}
+        total = record.updates_before + record.updates
+        self.lengths = lengths(recipe.grow, self.steps, total)[record.updates_before :]  # of the windows, each update
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
             train = example.of(0)
@@ -68,7 +81,8 @@ class Feed:
             chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
-        self.begins = torch.tensor(np.stack(begins), device=device)  # (R, U·B)
+        left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
+        self.begins = torch.tensor(np.stack(begins) + left_out, device=device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = torch.tensor(put(targets), device=device)  # (R, U·B, K), or of all runs' signals (ΣL, K)
 
@@ -76,9 +90,9 @@ class Feed:
         """Batches of windows read before this record's updates, and after them."""
         return record.updates_before, record.updates_before + record.updates
 
-    def _windows(self, begins: torch.Tensor) -> torch.Tensor:
-        """(R, B) places → inputs (R, B, T, C)."""
-        return self._cut(self.signal, begins[:, None, :] + self.time).transpose(1, 2)
+    def _windows(self, begins: torch.Tensor, steps: int | None = None) -> torch.Tensor:
+        """(R, B) places → inputs (R, B, T, C); T is so many steps, a whole window's if None."""
+        return self._cut(self.signal, begins[:, None, :] + self.time[:steps]).transpose(1, 2)
 
     def _cut(self, signal: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         found = signal[places]
@@ -98,7 +112,7 @@ class Feed:
         width = len(self.share)
         begins = self._fill(self.begins[:, columns], width)
         if self.loss_at == "last":
-            return self._windows(begins), self._fill(self.targets[:, columns], width)
+            return self._windows(begins, self.lengths[update]), self._fill(self.targets[:, columns], width)
         return self._windows(begins), self._cut(self.targets, begins[:, :, None] + self.time[self.skip :, 0])
 
     def outputs(

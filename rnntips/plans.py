@@ -15,6 +15,7 @@ from rnntips.errors import BadArgument, unknown_name
 from rnntips.feed import examples_of, sized
 from rnntips.measures import MEASURES, Measure
 from rnntips.recipe import Recipe
+from rnntips.schedule import mean_length
 from rnntips.sides import FIELDS, UNTUNED, Side, plain
 from rnntips.tuning import tuning_grids
 from rnntips.weights import Parameters
@@ -230,9 +231,11 @@ def _check_fields(claim: Claim, fixed: Mapping[str, Any], several: list[bool]) -
         if twice:
             raise _wrong(claim, f"{', '.join(sorted(twice))} is given twice: by setting, recipe or sides; keep one")
     for setting in claim.settings:
-        baseline, *_, variant = claim.needs(setting)
+        baseline, *_, variant = needed = claim.needs(setting)
         if baseline == variant:
             raise _wrong(claim, "its sides are equal")
+        if claim.measured.timed and any(side.recipe.grow for tried in needed for side in tried.values()):
+            raise _wrong(claim, f"{claim.measure} needs updates that all take as long, and growing windows do not")
 
 
 def _several(value: Any) -> bool:
@@ -251,7 +254,7 @@ def work(recipe: Recipe, task) -> float:
         per_step, inputs = per_step + inputs * wide, wide
     for _ in range(recipe.layers):
         per_step, inputs = per_step + gates * (recipe.width + inputs), recipe.width
-    per_window = (recipe.chunk or example.steps) * per_step
+    per_window = (recipe.chunk or mean_length(recipe.grow, example.steps)) * per_step
     for wide in recipe.dense_after:
         answers = example.steps if example.loss_at == "every" else 1
         per_window, inputs = per_window + answers * inputs * wide, wide

@@ -12,6 +12,7 @@ import numpy as np
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap, progress
 from rnntips.runs import Runs
+from rnntips.schedule import lengths
 
 __all__ = ["best_of", "best_rates", "best_value", "failed", "regret", "repeating", "score", "seconds_per_update",
            "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "to_target", "tokens_to", "training_loss",
@@ -64,7 +65,10 @@ def updates_to(runs: Runs, share: float = 0.5) -> np.ndarray:
 
 def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
     """As `to_target`, in time steps read: windows with their overlap, all that a batch holds."""
-    return to_target(runs, reach) * np.array([recipe.batch_size * recipe.past for recipe in runs.recipes])
+    updates, total = to_target(runs, reach), runs.updates_before + runs.updates
+    read = [lengths(recipe.grow, recipe.past, total)[runs.updates_before :] for recipe in runs.recipes]
+    steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]
+    return np.sign(updates) * np.array([recipe.batch_size for recipe in runs.recipes]) * steps
 
 
 def seconds_per_update(runs: Runs) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 from rnntips.budget import Budget, updates
 from rnntips.cells import CELLS, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.schedule import RESCUES, planned
+from rnntips.schedule import RESCUES, lengths, mean_length, planned
 from rnntips.weights import Parameters
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
@@ -35,6 +35,9 @@ class Recipe:
         dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
         dense_after: Units of dense ReLU layers between the recurrent ones and the readout.
         past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
+        grow: How windows grow in training up to `past`: with `"24:0.5"` they are the last 24 steps of themselves at
+            first, then twice as many, until half of the updates; see `rnntips.schedule.lengths`. Evaluations always
+            read all of `past`. None: they do not grow.
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
             series asks for, `"differences:1"` if it is trending, else `"levels"`.
@@ -81,6 +84,7 @@ class Recipe:
     dense: tuple[int, ...] = ()
     dense_after: tuple[int, ...] = ()
     past: int = 32
+    grow: str | None = None
     horizon: int = 1
     features: str | None = None
     input_scaling: str = "standard"
@@ -158,6 +162,7 @@ class Recipe:
                 'optimizer="sgd", momentum=0.9.'
             )
         self._check_chunk()
+        lengths(self.grow, self.past, 1)
 
     def _check_chunk(self):
         """Chunks, their distance and what they hand on have a meaning together."""
@@ -166,6 +171,8 @@ class Recipe:
                 need_whole(name, getattr(self, name), 1)
         if not isinstance(self.carry, bool):
             raise BadArgument(f"carry={self.carry!r}: True or False is needed.")
+        if self.chunk is not None and self.grow is not None:
+            raise BadArgument(f"grow={self.grow!r} is for whole windows, not for chunks of them: drop grow or chunk.")
         for name in ("stride", "carry"):
             if self.chunk is None and getattr(self, name):
                 raise BadArgument(
@@ -215,7 +222,7 @@ class Recipe:
             return self.updates
         steps, new = steps or self.past, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
-        return self.budget.in_updates(self.batch_size, steps, windows, each)
+        return self.budget.in_updates(self.batch_size, mean_length(self.grow, steps), windows, each)
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""

@@ -1,4 +1,4 @@
-"""The learning rate's course over the updates, as factors of `lr`: the one planned, and the one after a spike.
+"""What changes over the updates: the learning rate, as planned and after a spike, and the length of windows.
 
 Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; an old list of advice for `"lower, then raise"`, which
 has no numbers: "turn the learning rate way down, and gradually bring it back up" is a hundredth, and then a tenth.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rnntips.errors import BadArgument
 
-__all__ = ["RESCUES", "planned"]
+__all__ = ["RESCUES", "lengths", "mean_length", "planned"]
 
 Course = Callable[[int, int], float]  # (updates done before, length of the budget) → factor of this update
 WAYS = '"warmup:30", "cosine" or "drop:0.1:0.5", or some of them joined by "+"'
@@ -58,3 +58,44 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def lengths(grow: str | None, past: int, updates: int) -> list[int]:
+    """Steps of the windows at every update: all `past`, unless they grow.
+
+    With `"24:0.5"` they have 24 steps at first, then twice as many, and so on while that is below `past`; each of these
+    lengths has an equal part of the first half of the updates. From then on they have `past` steps.
+
+    Raises:
+        BadArgument: A growth that cannot be read, or one that begins above `past`.
+    """
+    stages, share = _stages(grow, past)
+    ends = [round(share * updates * (i + 1) / len(stages)) for i in range(len(stages))]
+    found: list[int] = []
+    for steps, end in zip([*stages, past], [*ends, updates], strict=True):
+        found += [steps] * (end - len(found))
+    return found
+
+
+def mean_length(grow: str | None, past: int) -> float:
+    """Of the windows of all updates."""
+    stages, share = _stages(grow, past)
+    return past + share * (sum(stages) / len(stages) - past) if stages else past
+
+
+def _stages(grow: str | None, past: int) -> tuple[list[int], float]:
+    """Lengths below `past`, shortest first, and the share of the updates that they have together."""
+    if grow is None:
+        return [], 0.0
+    first, _, share = str(grow).partition(":")
+    if not (first.isdecimal() and 1 <= int(first) and 0 < _number(share) < 1):
+        raise BadArgument(
+            f'grow={grow!r} is not "24:0.5": windows of so many steps at first, doubled over so large a share of the '
+            "updates, above 0 and below 1."
+        )
+    if int(first) > past:
+        raise BadArgument(f"grow={grow!r} begins with windows longer than past={past}. Begin with {past} or less.")
+    stages = [int(first)]
+    while 2 * stages[-1] < past:
+        stages.append(2 * stages[-1])
+    return [steps for steps in stages if steps < past], float(share)

@@ -117,15 +117,18 @@ class Compiled:
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
         self.rates, self.hyper = Rates(record), _columns(record)
-        self.update = fused(
-            HEADS.index(feed.head), network.cell, network.layers, network.width, feed.steps, recipe.batch_size,
+        sizes = HEADS.index(feed.head), network.cell, network.layers, network.width
+        arrays = (
             feed.signal.numpy(), feed.begins.numpy(), feed.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],
             np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
             list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), self.hyper,
         )  # fmt: skip
+        self.lengths = feed.lengths
+        self.updates = {steps: fused(*sizes, steps, recipe.batch_size, *arrays) for steps in set(feed.lengths)}
 
     def __call__(self, update: int) -> Happened:
         if self.rates.vary:
             self.hyper[:, 0] = self.rates(update)
-        return Happened(*self.update(update * self.batch_size, self.before + update + 1).T)
+        of_length = self.updates[self.lengths[update]]
+        return Happened(*of_length(update * self.batch_size, self.before + update + 1).T)

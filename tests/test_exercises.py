@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import momentum, scaling, shuffling, start
+from rnntips.exercises import momentum, scaling, shuffling, sliding_windows, start
 
 
 def by_training_part(train, test):
@@ -384,3 +384,111 @@ def test_the_lanes_that_are_asked_for_are_those_of_the_engine():
     for first, second in zip(read[::2], read[1::2], strict=True):
         np.testing.assert_array_equal(first + 2, second)
     assert sorted(np.concatenate(read).ravel()) == sorted(sequences.ravel())
+
+
+# ── sliding windows ─────────────────────────────────────────────────────────
+
+
+def sliding(newest, past_of=lambda past: past, step=1):
+    """An answer whose window for the target at t ends with the value at t − newest(past, horizon)."""
+
+    def answer(values, past, horizon, first):
+        ends = first - newest(past, horizon) + 1 + step * np.arange(len(values) - first)
+        return np.array([values[end - past_of(past) : end] for end in np.minimum(ends, len(values))]), values[first:]
+
+    return answer
+
+
+def in_torch(values, past, horizon, first):
+    import torch
+
+    every = torch.tensor(values).unfold(0, past, 1)
+    begin = first - horizon - past + 1
+    return every[begin : begin + len(values) - first].numpy(), values[first:]
+
+
+def by_window(values, past, horizon, first):
+    """All windows there are, whatever `first` says: other targets for every length."""
+    count = len(values) - past - horizon + 1
+    return np.array([values[i : i + past] for i in range(count)]), values[past + horizon - 1 :]
+
+
+CUT = [
+    ("Right.", sliding(lambda past, horizon: horizon)),
+    ("Right.", in_torch),
+    ("peek: with horizon=3", sliding(lambda past, horizon: 1)),
+    ("peek: with horizon=3", sliding(lambda past, horizon: horizon - 1)),
+    ("hold their own targets", sliding(lambda past, horizon: 0)),
+    ("end too early", sliding(lambda past, horizon: horizon + 1)),
+    ("end too early", sliding(lambda past, horizon: horizon + past)),
+    ("hold 5 values, and yours hold 6", sliding(lambda past, horizon: horizon, lambda past: past + 1)),
+    ("one step apart", sliding(lambda past, horizon: horizon, step=0)),
+    ("Name windows by their target", by_window),
+    ("yours of shape (20,) are others", lambda v, p, h, f: (in_torch(v, p, h, f)[0], v[f:] + 9)),
+    ("yours of shape () are others", lambda v, p, h, f: (in_torch(v, p, h, f)[0], v[f])),
+    ("you returned 17", lambda v, p, h, f: (in_torch(v, p, h, f)[0][:-3], v[f:-3])),
+    ("shape (20, 5), not (17, 5)", lambda v, p, h, f: (in_torch(v, p, h, f)[0][:-3], v[f:])),
+    ("oldest comes first", lambda v, p, h, f: (in_torch(v, p, h, f)[0][:, ::-1], v[f:])),
+    ("no stretch of the series", lambda v, p, h, f: (in_torch(v, p, h, f)[0] * 2, v[f:])),
+    ("two arrays", lambda v, p, h, f: in_torch(v, p, h, f)[0]),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), CUT)
+def test_windows_cut_by_hand(capsys, words, answer):
+    said = says(capsys, copy.copy(sliding_windows.cut).check, answer)
+    assert said == "Right.\n" if words == "Right." else said.startswith("Not yet: ") and words in said
+
+
+def test_the_windows_that_are_asked_for_are_the_packages():
+    from rnntips.windows import cut
+
+    values = rt.series.demand(weeks=2).values
+    found = cut(values, 7, 4, input_scaling="none", target_scaling="none")
+    inputs, targets = sliding_windows._solution(values[:, 0].astype(np.float32), 7, 4, int(found.times[0]))
+    np.testing.assert_array_equal(found.inputs(np.arange(len(targets)))[..., 0], inputs)
+    np.testing.assert_array_equal(found.targets[:, 0], targets)
+
+
+def median_of(errors):
+    return {length: np.median(found) for length, found in errors.items()}
+
+
+def good_by(errors, typical):
+    found = {length: typical(some) for length, some in errors.items()}
+    return [length for length, error in found.items() if error <= 1.05 * min(found.values())]
+
+
+def shortest_by(errors, typical):
+    return min(good_by(errors, typical))
+
+
+CHOOSE = [
+    ("Right.", lambda e: shortest_by(e, np.median)),
+    ("104 has the lowest error, and 52 is shorter", lambda e: min(e, key=lambda n: e[n].mean())),
+    ("so is 52. Take the shortest", lambda e: max(good_by(e, np.median))),
+    ("13 is the shortest of all", min),
+    ("52 is shorter still", lambda e: shortest_by(e, np.mean)),
+    ("208 has the lowest error", lambda e: shortest_by(e, np.min) if 13 in e else 48),
+    ("a single network may be lucky or fail", lambda e: shortest_by(e, np.min if 24 in e else np.median)),
+    ("return one of the lengths", lambda e: 0),
+    ("return one of the lengths", lambda e: median_of(e)),
+    ("return one of the lengths", lambda e: None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "answer"), CHOOSE)
+def test_the_shortest_window_that_is_good_enough(capsys, words, answer):
+    said = says(capsys, copy.copy(sliding_windows.choose).check, answer)
+    assert said == "Right.\n" if words == "Right." else said.startswith("Not yet: ") and words in said
+
+
+@pytest.mark.parametrize("name", ["cut", "choose"])
+def test_the_printed_solutions_of_sliding_windows_pass(capsys, name):
+    exercise = copy.copy(getattr(sliding_windows, name))
+    for _ in range(3):
+        exercise.check(lambda *arguments: None)
+    namespace = {}
+    exec(says(capsys, exercise.solution), {"np": np}, namespace)
+    (solution,) = namespace.values()
+    assert "Right." in says(capsys, exercise.check, solution)

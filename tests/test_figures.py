@@ -209,3 +209,24 @@ def test_equal_factors_take_equal_room_where_findings_are_far_apart():
     assert low < -8 and high > 900 and set(ax.get_xticks()) == {0, 25, 50, 100, 200, 400, 800}
     assert [line.get_xdata()[0] for line in ax.get_lines()[2::2]] == [-6, 800]
     png(ax)
+
+
+def test_lengths_show_stored_networks_linear_forecasts_and_gradients():
+    tip, reached = rt.tips["sliding_windows"], {"CO2": np.geomspace(1, 1e-8, 208)[None].repeat(3, 0) * [[1], [2], [3]]}
+    ax = figures.lengths(tip, reached)
+    above, below = ax.figure.axes
+    tried = tip.plans["C39"].needs("CO2")[0]
+    stored = [[tip.stored("CO2", side, part) for part in (0, 1)] for side in tried.values()]
+    score, trivial, floor = (
+        np.array([[value for entry in both for value in entry[name]] for both in stored], float)
+        for name in ("test_score", "trivial", "floor")
+    )
+    way = 100 * (trivial - np.minimum(score, trivial)) / (trivial - floor)
+    networks, linear = (line for line in above.get_lines() if line.get_label()[0] != "_")
+    np.testing.assert_allclose(networks.get_ydata(), np.median(way, 1))
+    assert networks.get_xdata().tolist() == linear.get_xdata().tolist() == [13, 26, 52, 104, 208]
+    assert networks.get_linestyle() != linear.get_linestyle()
+    assert linear.get_ydata()[0] < 50 < 80 < linear.get_ydata()[2]  # a quarter of the season, and the whole
+    np.testing.assert_allclose(below.get_lines()[-1].get_ydata(), np.geomspace(1, 1e-8, 208))
+    assert below.get_xlabel() == "steps back"
+    png(ax)

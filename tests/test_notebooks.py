@@ -41,6 +41,11 @@ SABOTAGE = {
         "the field compared is ignored": "columns = rt.update._columns\n"
         "rt.update._columns = lambda record: (columns(record) * [1, 0, 1, 1]).astype('float32')",
     },
+    "07_sliding_windows": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "cut = rt.tasks.forecasts.cut\n"
+        "rt.tasks.forecasts.cut = lambda values, past, *some, **more: cut(values, 52, *some, **more)",
+    },
 }
 CASES = [(path, name) for path in BOOKS for name in SABOTAGE.get(path.stem, {})]
 

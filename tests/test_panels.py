@@ -405,3 +405,8 @@ def test_an_upload_never_replaces_another_file(panel, tmp_path, monkeypatch):
     (tmp_path / "own.csv").write_text("mine")
     uploaded(panel, "own.csv", table())
     assert (tmp_path / "own.csv").read_text() == "mine" and "lies here already" in panel.status.value
+
+
+def test_choices_are_values_that_the_record_has_in_order_and_none_that_tuning_replaces():
+    panel = module.Panel("sliding_windows")
+    assert list(panel._changes) == [13, 26, 104, 208]

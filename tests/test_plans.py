@@ -254,6 +254,7 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"settings": ["sines, tanh"], "field": "cell", "baseline": "gru", "variant": "lstm"}, "cell is given twice"),
         ({"field": "batch_size", "baseline": {"batch_size": 8, "budget": "five epochs"},
           "variant": {"batch_size": 4, "budget": "5 epochs"}}, "an amount and its unit"),
+        ({"measure": "seconds per update", "recipe": {"grow": "4:0.5"}}, "growing windows do not"),
         ({"plan": {"settings": {"x": {"on": "sinus"}}}}, "Did you mean 'sines'"),
         ({"plan": {"settings": {"demand": {"cel": "gru"}}}}, "Did you mean 'cell'"),
     ],

@@ -13,7 +13,7 @@ from rnntips.store import key
 RECIPE = rt.Recipe()
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
-    "past": 9, "horizon": 3, "features": "differences:4",
+    "past": 9, "grow": "8:0.5", "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
@@ -34,7 +34,8 @@ def test_every_field_has_an_example_here():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "nesterov", "budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
-    needed = {"clip_norm": 1.0, "chunk": 8}  # else `clip`, `stride` and `carry` have nothing to say
+    needed = {"clip_norm": 1.0}  # else `clip` has nothing to say, nor `stride` and `carry` without chunks
+    needed |= {"chunk": 8} if name != "grow" else {}
     recipe = RECIPE.but(**needed)
     other = recipe.but(**{name: EXAMPLES[name]})
     pair = getattr(recipe, name), EXAMPLES[name]
@@ -67,18 +68,18 @@ def test_a_recipe_is_frozen_hashable_and_travels():
         RECIPE.lr = 1.0
     twin = rt.Recipe().but(lr=0.1).but(lr=0.01)
     assert 1 == len({RECIPE: 1, twin: 2}) and 2 == len({RECIPE, RECIPE.but(lr=0.1)})
-    whole = rt.Recipe(**{name: value for name, value in EXAMPLES.items() if name != "updates"})
+    whole = rt.Recipe(**{name: value for name, value in EXAMPLES.items() if name not in ("updates", "grow")})
     assert whole == pickle.loads(pickle.dumps(whole)) and hash(whole) == hash(pickle.loads(pickle.dumps(whole)))
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "features", "head", "train_size", "batch_size",
-             "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk", "stride",
-             "carry"}  # fmt: skip
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
+             "batch_size", "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk",
+             "stride", "carry"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
-    base = base if name.startswith("noise") else base.but(chunk=8)
+    base = base if name.startswith(("noise", "grow")) else base.but(chunk=8)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
 

@@ -1,5 +1,11 @@
 """One module per lesson: what it asks, checks that say what is off, staged hints, and solutions."""
 
-from rnntips.exercises import momentum, scaling, shuffling, start
+from rnntips.exercises import (
+    momentum,
+    scaling,
+    shuffling,
+    sliding_windows,
+    start,
+)
 
-__all__ = ["momentum", "scaling", "shuffling", "start"]
+__all__ = ["momentum", "scaling", "shuffling", "sliding_windows", "start"]

@@ -65,7 +65,8 @@ class Panel(View):
         asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
         live = self.tip.plan["live"]
         settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
-        self._changes = self._choices([variant, *self.tip.work()[default]])
+        stored = [side.recipe for side in self.tip.sides()[default] if side.tuned != self.field]
+        self._changes = self._choices([variant, *stored])
         self._changes |= {value: {self.field: value} for value in live.get("values", ()) if value not in self._changes}
         choices = list(self._changes)
         self._check(asked, settings, choices)
@@ -95,7 +96,8 @@ class Panel(View):
             changed = {name: theirs for name, (_, theirs) in self.baseline.but(**same).diff(side).items()}
             if self.field in changed:
                 choices.setdefault(changed[self.field], changed)
-        return choices
+        numbers = all(isinstance(value, int | float) for value in choices)
+        return {value: choices[value] for value in sorted(choices)} if numbers else choices
 
     def _check(self, asked: Asked, settings: Sequence[str], choices: Sequence) -> None:
         need_whole("seat", asked.seat, 0)

@@ -1,0 +1,71 @@
+"""What windows of several lengths hold, what networks make of them, and how far back their gradients reach."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rnntips.evidence import progress
+from rnntips.figures.paper import COLORS, GREY, axes, band, plain
+from rnntips.sides import restored
+from rnntips.tasks.forecasts import linear_error
+from rnntips.tips import Tip
+
+__all__ = ["lengths"]
+
+FITTED = 5  # seeds whose records a linear forecast is fitted to
+
+
+def lengths(tip: Tip, reached: Mapping[str, np.ndarray]) -> Axes:
+    """Above, how far windows of each length bring recurrent networks and linear forecasts; below, gradients by lag.
+
+    Args:
+        tip: Its record holds networks trained at every length that validation chooses from.
+        reached: Setting → what `gradient_by_lag` says of some runs there for lags 0, 1, …, (R, lags).
+
+    Returns:
+        The last axes; `ax.figure` holds two for each setting.
+    """
+    places = np.reshape(axes(len(reached), 8.6, 5.2, rows=2), (2, -1))
+    for (above, below), (setting, norms) in zip(places.T, reached.items(), strict=True):
+        _way(above, tip, setting)
+        steps = 1 + np.arange(norms.shape[1])
+        band(below, "baseline", steps, norms / norms[:, :1], "")
+        below.set(yscale="log", ylim=(1e-9, 5), xlabel="steps back")
+        below.set_yticks([1, 1e-3, 1e-6, 1e-9], ["1", "1/1,000", "1/million", "1/billion"])
+        for ax in (above, below):
+            ax.set_xscale("log", base=2)
+            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, 208])
+            plain(ax.xaxis)
+    places[0, 0].set_ylabel("way from naive to floor (%)")
+    places[1, 0].set_ylabel("gradient at the inputs,\nthe last step's = 1")
+    places[0, 0].legend(frameon=False, loc="upper left")
+    return places[-1, -1]
+
+
+def _way(ax: Axes, tip: Tip, setting: str) -> None:
+    """Networks of the record with their middle 80 %, and ridge regressions from the same values."""
+    tried = next(
+        claim.needs(setting)[0] for claim in tip.plans.values()
+        if claim.measured.over == "baseline" and setting in claim.settings
+    )  # fmt: skip
+    parts = range(len(tip.record["parts"]))
+    runs = [restored(side.recipe, *(tip.stored(setting, side, part) for part in parts)) for side in tried.values()]
+    way = [100 * progress(some.test_score, some.trivial, some.floor) for some in runs]
+    band(ax, "baseline", np.array(list(tried)), np.stack(way, 1), "recurrent networks")
+    fitted = np.array([_linear(tip.task(setting), side.recipe) for side in tried.values()])
+    ax.plot(list(tried), np.median(fitted, 1), color=COLORS["variant"], linestyle="--", linewidth=2, marker="o",
+            markersize=4, label="linear forecasts")  # fmt: skip
+    for value in (0, 100):
+        ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(title=setting, ylim=(-8, 112), xlabel="length of the window")
+
+
+def _linear(task, recipe) -> list[float]:
+    """How far linear forecasts from a window's values come, seed by seed, in per cent."""
+    found = []
+    for seed in range(FITTED):
+        examples, (trivial, floor, _) = task.examples(recipe, seed), task.bounds(recipe, seed)
+        error = np.array([linear_error(task.record(seed)[:, 0], examples, recipe.past, recipe.horizon)])
+        found.append(100 * float(progress(error, np.array([trivial]), np.array([floor]))[0]))
+    return found
