@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rnntips import series
-from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, recall
 
 __all__ = ["SETTINGS"]
 
@@ -19,4 +19,5 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "digits by rows": lambda: digits(rows=True),
     "characters": characters,
     "adding 10": lambda: adding(10),
+    "recall 8": lambda: recall(8),
 }
