@@ -49,7 +49,7 @@ def _diagnose(layers: int, width: int, channels: int, outputs: int, mine: float)
         (first + layers * square + layers * biases + readout,
          "the connections from layer to layer are missing: width × width, three times, for every layer but the first."),
         (right - layers * square, "every layer also reads its own past: width × width, three times, in each of them."),
-        (right - square, "one width × width is missing: every layer reads its own past, and all but the first a layer."),
+        (right - square, "one width × width is missing: all layers read their own past, all but the first a layer."),
         (first + square + biases + readout, "that is one layer. There are `layers` of them."),
         (first + square, "that is one layer's matrices. Add biases, the other layers and the readout."),
     ]  # fmt: skip
