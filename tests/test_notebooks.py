@@ -36,6 +36,11 @@ SABOTAGE = {
         "the field compared is ignored": "columns = rt.update._columns\n"
         "rt.update._columns = lambda record: (columns(record) * [1, 0, 1, 1]).astype('float32')",
     },
+    "06_deep_recurrence": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "sized = rt.tuning.sized\n"
+        "rt.tuning.sized = lambda recipe, task: sized(recipe.but(layers=1), task)",
+    },
 }
 CASES = [(path, name) for path in BOOKS for name in SABOTAGE.get(path.stem, {})]
 
