@@ -20,6 +20,8 @@ from rnntips.windows import TRAIN
 
 __all__ = ["both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
+FAR = 5.0  # a change of 500 % and more
+
 
 def show(study: Study) -> None:
     """A study in a notebook: its sentence, its figure, and where the numbers come from."""
@@ -215,6 +217,10 @@ def findings(
     if unit == "times":
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))
+    if unit == "%" and max(row[2][1] for row in rows) > FAR:  # else one of them makes all the others one point
+        ax.set_xscale("symlog", linthresh=20, linscale=2)
+        ax.set_xticks([-50, -20, -10, 0, 10, 20, 50, 100, 1000, 10_000]), plain(ax.xaxis)
+        ax.set_xlim(min(-25, 120 * min(row[2][0] for row in rows)), 150 * max(row[2][1] for row in rows))
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
     ax.set(xlabel=f"{what} of the variant against the baseline ({shown}), median and 95 % interval")
     return ax
