@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rnntips import series
-from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky, recall
 
 __all__ = ["SETTINGS"]
 
@@ -20,4 +20,5 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "characters": characters,
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
+    "recall 8": lambda: recall(8),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import momentum, scaling, shuffling, sliding_windows, start
+from rnntips.exercises import deep_recurrence, momentum, scaling, shuffling, sliding_windows, start
 
 
 def by_training_part(train, test):
@@ -492,3 +492,52 @@ def test_the_printed_solutions_of_sliding_windows_pass(capsys, name):
     exec(says(capsys, exercise.solution), {"np": np}, namespace)
     (solution,) = namespace.values()
     assert "Right." in says(capsys, exercise.check, solution)
+
+
+# --- deep recurrence
+
+
+def counting(gates=3, below=None, own=True, biases=2, readout=True, outputs_bias=True, layers=None):
+    """A count of weights with one mistake."""
+
+    def weights(L, width, channels, outputs):
+        total = 0
+        for layer in range(layers or L):
+            reads = below(layer, width, channels) if below else width if layer else channels
+            total += gates * (width * reads + own * width * width + biases * width)
+        return total + readout * (width * outputs + outputs_bias * outputs)
+
+    return weights
+
+
+COUNTS = [
+    ("Right.", counting()),
+    ("Right.", lambda L, H, C, K: float(3 * H * (C + (L - 1) * H + L * H + 2 * L) + K * (H + 1))),
+    ("only the first layer reads the channels", counting(below=lambda layer, width, channels: channels)),
+    ("the first layer reads the channels", counting(below=lambda layer, width, channels: width)),
+    ("layer to layer are missing", counting(below=lambda layer, width, channels: 0 if layer else channels)),
+    ("also reads its own past", counting(own=False)),
+    ("one width × width is missing", lambda L, H, C, K: counting()(L, H, C, K) - 3 * H * H),
+    ("the readout is missing", counting(readout=False)),
+    ("the readout's biases are missing", counting(outputs_bias=False)),
+    ("the biases are missing", counting(biases=0)),
+    ("two biases", counting(biases=1)),
+    ("biases and readout", counting(biases=0, readout=False)),
+    ("three of everything", counting(gates=1)),
+    ("that is an LSTM", counting(gates=4)),
+    ("that is one layer", counting(layers=1)),
+    ("one layer's matrices", lambda L, H, C, K: 3 * H * (H + C)),
+    ("return one number", lambda *sizes: None),
+    ("you count 7", lambda *sizes: 7),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), COUNTS)
+def test_the_weights_of_a_stack(capsys, words, answer):
+    copy.copy(deep_recurrence.count_weights).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_weights_that_are_asked_for_are_the_packages():
+    for sizes in deep_recurrence.CASES:
+        assert deep_recurrence._solution(*sizes) == rt.weights.count("gru", *sizes)

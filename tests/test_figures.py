@@ -202,7 +202,7 @@ def test_the_order_of_reading_is_drawn_from_the_losses_as_recorded():
 def test_equal_factors_take_equal_room_where_findings_are_far_apart():
     """From half to one, from one to two and from two to four; the band of what matters can be seen."""
     rows = [("big", 8.0, (7.0, 9.0), True), ("small", -0.06, (-0.08, -0.04), False)]
-    ax = figures.findings(rows, 0.05, ratios=True)
+    ax = figures.findings(rows, 0.05)
     places = ax.transData.transform([(change, 0) for change in (-50, 0, 100, 300)])[:, 0]
     np.testing.assert_allclose(np.diff(places), np.diff(places)[0])
     low, high = ax.get_xlim()
@@ -229,4 +229,25 @@ def test_lengths_show_stored_networks_linear_forecasts_and_gradients():
     assert linear.get_ydata()[0] < 50 < 80 < linear.get_ydata()[2]  # a quarter of the season, and the whole
     np.testing.assert_allclose(below.get_lines()[-1].get_ydata(), np.geomspace(1, 1e-8, 208))
     assert below.get_xlabel() == "steps back"
+
+
+def test_depths_show_the_pull_before_training_and_the_way_after_each_evaluation():
+    """One point for each layer of each network, the answer's own layer at the right; medians over seeds."""
+    task = rt.tasks.forecast(rt.series.sines(steps=800))
+    base = rt.Recipe(updates=20, past=8, width=rt.parameters(300), batch_size=8)
+    networks = {"one": base, "three": base.but(layers=3), "dense": base.but(dense=(5,), dense_after=(4,))}
+    networks = {name: rt.train(recipe, task, range(3)) for name, recipe in networks.items()}
+    ax = figures.depths({"sines": (task, networks)}, windows=4)
+    pull, way = ax.figure.axes
+    assert [list(line.get_xdata()) for line in pull.get_lines()] == [[1, 0], [3, 2, 1, 0], [3, 2, 1, 0]]
+    assert pull.get_xlim()[0] > pull.get_xlim()[1]
+    untrained = rt.train(networks["three"].recipes[0].but(lr=1e-12, updates=1), task, range(3))
+    expected = [np.median(values) for values in rt.reach.gradient_by_layer(untrained, task, windows=4).values()]
+    np.testing.assert_allclose(pull.get_lines()[1].get_ydata(), expected, rtol=1e-4)
+    for runs, line in zip(networks.values(), way.get_lines(), strict=False):
+        score = np.minimum(runs.valid_score, runs.valid_trivial[:, None])
+        come = (runs.valid_trivial[:, None] - score) / (runs.valid_trivial - runs.floor)[:, None]
+        np.testing.assert_allclose(line.get_ydata(), 100 * np.median(come, 0)[1:])
+    assert len({line.get_linestyle() for line in pull.get_lines()}) == 3
+    assert [text.get_text() for text in pull.get_legend().get_texts()] == list(networks)
     png(ax)

@@ -31,15 +31,20 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "04_momentum": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "columns = rt.update._columns\n"
+        "rt.update._columns = lambda record: (columns(record) * [1, 0, 1, 1]).astype('float32')",
+    },
     "05_shuffling": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "batches = rt.feed.batches\n"
         "rt.feed.batches = lambda order, *rest: batches('shuffled', *rest)",
     },
-    "04_momentum": {
+    "06_deep_recurrence": {
         "nothing learns": NOTHING_LEARNS,
-        "the field compared is ignored": "columns = rt.update._columns\n"
-        "rt.update._columns = lambda record: (columns(record) * [1, 0, 1, 1]).astype('float32')",
+        "the field compared is ignored": "sized = rt.tuning.sized\n"
+        "rt.tuning.sized = lambda recipe, task: sized(recipe.but(layers=1), task)",
     },
     "07_sliding_windows": {
         "nothing learns": NOTHING_LEARNS,

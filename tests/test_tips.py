@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import platform
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rnntips.settings import SETTINGS
 from rnntips.sides import restored
 from rnntips.tasks import Digits, Forecast
 from rnntips.tips import Tip
+from rnntips.words import CLAIMED
 
 TIPS = list(rt.tips)
 MOST_TFLOP = 25
@@ -34,7 +36,7 @@ def test_plans_are_complete_and_change_one_field(tip):
         first, *others = claim.sides
         for other in others:
             assert set(first.diff(other)) <= set(claim.changes(claim.values[0])) and claim.field in first.diff(other)
-        assert claim.claimed in ("BETTER", "WORSE", "NO WORSE")
+        assert claim.claimed in CLAIMED
         if claim.condition:
             assert set(claim.condition) == {"name", *claim.settings}
 
@@ -161,9 +163,16 @@ def test_the_live_default_is_a_stored_setting(tip):
     assert one and other and one is not other
 
 
+def reads_another_text(tip, setting):
+    """Characters come from the documentation of the Python that runs, which differs from version to version."""
+    return tip.task(setting).name == "characters" and tip.record["versions"]["python"] != platform.python_version()
+
+
 def test_some_stored_runs_trained_again_give_the_stored_scores(tip):
     """One seed of each part, within 2 %: other processors round differently, and 300 updates carry that along."""
     *_, setting = tip.live()
+    if reads_another_text(tip, setting):
+        pytest.skip("the record was computed on another Python's documentation")
     for side in tip.live_sides():
         for number, part in enumerate(tip.record["parts"]):
             stored = tip.stored(setting, side, number)
@@ -176,6 +185,8 @@ def test_some_stored_runs_trained_again_give_the_stored_scores(tip):
 def test_the_settings_are_still_what_the_record_was_computed_on(tip):
     """Naive errors and floors of the first seed, for every setting: a changed generator shows here."""
     for setting, sides in tip.record["parts"][0]["settings"].items():
+        if reads_another_text(tip, setting):
+            continue
         recipe = next(iter(tip.work()[setting]))
         found = tip.task(setting).bounds(recipe, tip.record["seeds"][0])
         np.testing.assert_allclose(found[:2], [sides[0]["trivial"][0], sides[0]["floor"][0]], rtol=1e-4)

@@ -1,6 +1,7 @@
 """One module per lesson: what it asks, checks that say what is off, staged hints, and solutions."""
 
 from rnntips.exercises import (
+    deep_recurrence,
     momentum,
     scaling,
     shuffling,
@@ -8,4 +9,4 @@ from rnntips.exercises import (
     start,
 )
 
-__all__ = ["momentum", "scaling", "shuffling", "sliding_windows", "start"]
+__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start"]

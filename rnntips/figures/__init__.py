@@ -1,5 +1,6 @@
 """One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here."""
 
+from rnntips.figures.depths import depths
 from rnntips.figures.lengths import lengths
 from rnntips.figures.orders import orders
 from rnntips.figures.overview import curves, pipeline
@@ -12,6 +13,7 @@ __all__ = [
     "GREY",
     "both",
     "curves",
+    "depths",
     "findings",
     "forecasts",
     "forest",

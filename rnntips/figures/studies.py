@@ -22,7 +22,8 @@ from rnntips.windows import TRAIN
 __all__ = ["both", "findings", "forecasts", "forest", "loss_bands", "paired", "scaled_inputs", "series", "show"]
 
 
-PERCENT = (-90, -50, -20, 0, 25, 50, 100, 200, 400, 800, 1600, 3200)  # ticks of changes that are far apart
+FAR = 5.0  # from a change of 500 % on, changes are far apart
+PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # their ticks
 
 
 def show(study: Study) -> None:
@@ -169,11 +170,10 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     return right
 
 
-def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None, ratios: bool = False) -> Axes:
+def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals.
 
-    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all. With
-    `ratios` equal factors take equal room, so that +5 % can be seen beside +800 %.
+    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all.
     """
     alike: dict[tuple, list[tuple]] = {}
     for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
@@ -185,7 +185,7 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
         raise BadArgument(f"One plot cannot hold {measured}. Name claims that measure the same, or leave out ax=.")
     heights = [_height(rows) for rows in alike.values()]
     places = [ax] if ax or len(alike) == 1 else axes(1, 8.6, sum(heights), len(alike), height_ratios=heights)
-    return [findings(rows, *of, one, ratios) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
+    return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
 def _height(rows: Sequence[tuple]) -> float:
@@ -198,7 +198,6 @@ def findings(
     unit: str = "%",
     what: str = "error",
     ax: Axes | None = None,
-    ratios: bool = False,
 ) -> Axes:
     """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
 
@@ -206,7 +205,6 @@ def findings(
         rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
         smallest: Change that matters, for the grey band.
         unit, what: As in `rnntips.evidence.Finding`.
-        ratios: Equal factors take equal room, where the unit is `"%"`.
     """
     ax, rows = ax or axes(1, 8.6, _height(rows))[0], rows[::-1]
 
@@ -226,7 +224,8 @@ def findings(
     if unit == "times":
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))
-    if ratios and unit == "%":
+    if unit == "%" and max(row[2][1] for row in rows) > FAR:
+        # equal factors take equal room, or one of them makes all the others one point
         ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
         low, high = min(-15, 1.1 * ax.dataLim.x0), max(20, 1.1 * ax.dataLim.x1)
         ax.set(xlim=(low, high), xticks=[tick for tick in PERCENT if low <= tick <= high])
