@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
+from rnntips.feed import sized
 from rnntips.sides import UNPICKED, UNTUNED, Side, described, grid, grouped, kept, pick_of, restored, same
 from rnntips.tips import Tip
 from rnntips.tuning import Pick
@@ -20,6 +21,8 @@ SIDES = [
 
 
 def runs(recipe, n=3):
+    """Of trained networks: a width in parameters has become one in units."""
+    recipe = sized(recipe, rt.tasks.forecast(rt.series.sines()))
     return restored(recipe, {"test_score": [0.1, None, 0.123456789], "trivial": [1.0] * n, "floor": [0.0] * n})
 
 
