@@ -198,3 +198,14 @@ def test_depths_show_the_pull_before_training_and_the_way_after_each_evaluation(
     assert len({line.get_linestyle() for line in pull.get_lines()}) == 3
     assert [text.get_text() for text in pull.get_legend().get_texts()] == list(networks)
     png(ax)
+
+
+def test_a_finding_far_out_leaves_the_others_legible():
+    """Within 20 % the axis is linear, beyond it is logarithmic; without such a finding it is linear throughout."""
+    rows = [("near", 0.05, (0.03, 0.07), True), ("far", 50.0, (10.0, 150.0), False)]
+    ax = figures.findings(rows, 0.05)
+    near, far = (ax.transData.transform([(value, 0) for value in ends])[:, 0] for ends in ((3, 7), (1000, 15_000)))
+    left, right = ax.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    assert ax.get_xscale() == "symlog" and np.diff(near) > 0.02 * (right - left) and left < near[0] and far[1] < right
+    assert figures.findings(rows[:1], 0.05).get_xscale() == "linear"
+    png(ax)
