@@ -70,15 +70,15 @@ class Claim:
 
     def shown(self, value: Any) -> Any:
         """What a side with this value is called."""
-        if _several(value):
+        if not self.changes(value):
             return f"one of {', '.join(map(str, value[ONE_OF]))}"
         return plain(self.changes(value)[self.field])
 
     def changes(self, value: Any) -> dict[str, Any]:
-        """The fields that a value stands for."""
-        if not isinstance(value, Mapping):
-            return {self.field: value}
-        return {} if _several(value) else dict(value)
+        """The fields that a value stands for; a choice among several for none."""
+        if _several(value):
+            return {self.field: value[ONE_OF][0]} if len(value[ONE_OF]) == 1 else {}
+        return dict(value) if isinstance(value, Mapping) else {self.field: value}
 
     @property
     def sides(self) -> list[Recipe]:

