@@ -64,9 +64,10 @@ def updates_to(runs: Runs, share: float = 0.5) -> np.ndarray:
 
 
 def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
-    """As `to_target`, in time steps read: windows with their overlap, all that a batch holds."""
+    """As `to_target`, in time steps read: windows with their overlap, all that a batch holds; of chunks the new."""
     updates, total = to_target(runs, reach), runs.updates_before + runs.updates
-    read = [lengths(recipe.grow, recipe.past, total)[runs.updates_before :] for recipe in runs.recipes]
+    new = [recipe.stride or recipe.chunk or recipe.past for recipe in runs.recipes]
+    read = [lengths(recipe.grow, n, total)[runs.updates_before :] for recipe, n in zip(runs.recipes, new, strict=True)]
     steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]
     return np.sign(updates) * np.array([recipe.batch_size for recipe in runs.recipes]) * steps
 

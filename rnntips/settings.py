@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rnntips import series
-from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky, opposing, recall_stream
 
 __all__ = ["SETTINGS"]
 
@@ -20,4 +20,8 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "characters": characters,
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
+    "leaky 1": lambda: leaky(1),
+    "leaky 16": lambda: leaky(16),
+    "opposing 16": lambda: opposing(16),
+    "recall stream 8": lambda: recall_stream(8),
 }

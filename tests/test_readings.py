@@ -144,6 +144,9 @@ def test_what_was_never_reached_is_marked_and_steps_are_updates_times_windows_ti
     np.testing.assert_array_equal(readings.to_target(some, 0.85), [100, -100, -100])
     recipe = some.recipes[0]
     np.testing.assert_array_equal(readings.tokens_to(some), np.array([10, -100, 1]) * recipe.batch_size * recipe.past)
+    for change, new in (({"chunk": 8}, 8), ({"chunk": 8, "stride": 2}, 2)):
+        some.recipes = (recipe.but(**change),) * 3
+        np.testing.assert_array_equal(readings.tokens_to(some), np.array([10, -100, 1]) * recipe.batch_size * new)
 
 
 def test_seconds_are_the_calibrations_and_never_the_runs_own():
