@@ -6,6 +6,7 @@ from rnntips.exercises import (
     shuffling,
     sliding_windows,
     start,
+    truncated_bptt,
 )
 
-__all__ = ["momentum", "scaling", "shuffling", "sliding_windows", "start"]
+__all__ = ["momentum", "scaling", "shuffling", "sliding_windows", "start", "truncated_bptt"]
