@@ -430,7 +430,7 @@ def test_no_more_answers_are_scored_than_there_is_time_for():
      (lambda: rt.train(SHORT.but(past=200_000), rt.tasks.characters(), [0]), "do not fit.*Use past=[0-9]+ or less"),
      (lambda: rt.train(SHORT.but(order="class"), rt.tasks.recall_stream(3), [0]), 'order="class"'),
      (lambda: rt.training.predict(rt.train(SHORT, TASKS["leaky 8"], [0]), TASKS["leaky 8"], 5), "one value a window")],
-    ids=range(8),
+    ids=range(9),
 )  # fmt: skip
 def test_streams_refuse_in_words(make, words):
     with pytest.raises(BadArgument, match=words):
