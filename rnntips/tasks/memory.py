@@ -201,12 +201,14 @@ def opposing(tau: float) -> "Opposing":
         tau: Steps after which a far input counts 1/e of what it did.
 
     Raises:
-        BadArgument: tau is no positive number.
+        BadArgument: tau is less than 2; then far inputs would not weigh more than near ones.
 
     Source: the balancing of influences in Tallec and Ollivier (2017), "Unbiasing truncated backpropagation through
     time", section 5, with inputs of its own at every step.
     """
-    return Opposing(_steps(tau))
+    if _steps(tau) < 2:
+        raise BadArgument(f"tau={tau!r}: 2 steps or more are needed for far inputs to outweigh near ones.")
+    return Opposing(float(tau))
 
 
 @dataclass(frozen=True)
