@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import deep_recurrence, momentum, scaling, shuffling, sliding_windows, start
+from rnntips.exercises import deep_recurrence, momentum, scaling, shuffling, sliding_windows, start, truncated_bptt
 
 
 def by_training_part(train, test):
@@ -541,3 +541,94 @@ def test_the_weights_of_a_stack(capsys, words, answer):
 def test_the_weights_that_are_asked_for_are_the_packages():
     for sizes in deep_recurrence.CASES:
         assert deep_recurrence._solution(*sizes) == rt.weights.count("gru", *sizes)
+
+
+# ── truncated backpropagation ───────────────────────────────────────────────
+
+
+def starting(start, ends=lambda steps, k1, k2: range(k1, steps + 1, k1)):
+    return lambda steps, k1, k2: [(start(end, k1, k2), end) for end in ends(steps, k1, k2)]
+
+
+def read_back(end, k1, k2):
+    return max(0, end - k2)
+
+
+UPDATES = [
+    ("Right.", starting(read_back)),
+    ("Right.", lambda steps, k1, k2: np.array([[max(0, end - k2), end] for end in range(k1, steps + 1, k1)])),
+    ("only over the new steps", starting(lambda end, k1, k2: end - k1)),
+    ("before the sequence", starting(lambda end, k1, k2: end - k2)),
+    ("not every k2", starting(read_back, lambda steps, k1, k2: range(k2, steps + 1, k2))),
+    ("k1 and k2 are swapped", starting(lambda end, k1, k2: max(0, end - k1), lambda s, k1, k2: range(k2, s + 1, k2))),
+    ("at every step", starting(read_back, lambda steps, k1, k2: range(1, steps + 1))),
+    ("to the beginning", starting(lambda end, k1, k2: 0)),
+    ("last update is missing", starting(read_back, lambda steps, k1, k2: range(k1, steps, k1))),
+    ("would read nothing", lambda s, k1, k2: [(max(0, start - k2), start) for start in range(0, s, k1)]),
+    ("one step too few", starting(lambda end, k1, k2: max(0, end - k2 + 1))),
+    ("a list of pairs", lambda steps, k1, k2: None),
+    ("a list of pairs", lambda steps, k1, k2: list(range(k1, steps + 1, k1))),
+    ("pair of two numbers", lambda steps, k1, k2: [(0, 1, 2)]),
+    ("3 updates, and you return 1", lambda steps, k1, k2: [(0, steps)]),
+    ("and yours are", lambda steps, k1, k2: [(0, 3), (1, 5), (2, steps)]),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), UPDATES, ids=[words for words, _ in UPDATES])
+def test_the_steps_that_updates_read(capsys, words, answer):
+    copy.copy(truncated_bptt.updates).check(answer)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("steps", "k1", "k2"), [(12, 4, 4), (12, 3, 6), (20, 5, 20), (32, 1, 7)])
+def test_updates_read_what_the_engines_do(steps, k1, k2):
+    recipe = rt.Recipe(chunk=k2, stride=k1)
+    assert truncated_bptt._solution(steps, k1, k2) == [(c.start, c.end) for c in rt.lanes.chunks(recipe, steps)]
+
+
+def walked(forget=lambda h, slope: (h, 0.0), shift=0, grow=lambda h, slope, a, value: h + a * slope):
+    """Walks through x, forgets something k steps before the end, and lets the slope grow in some way."""
+
+    def answer(a, x, k):
+        h = slope = 0.0
+        for t, value in enumerate(x):
+            if t == len(x) - k + shift:
+                h, slope = forget(h, slope)
+            slope = grow(h, slope, a, value)
+            h = a * h + value
+        return slope
+
+    return answer
+
+
+SLOPES = [
+    ("Right.", walked()),
+    ("the whole slope", walked(lambda h, slope: (h, slope))),
+    ("set to zero as well", walked(lambda h, slope: (0.0, 0.0))),
+    ("one step too many", walked(shift=-1)),
+    ("one step too few", walked(shift=1)),
+    ("does not fade", walked(grow=lambda h, slope, a, value: h + slope)),
+    ("one factor a too many", walked(grow=lambda h, slope, a, value: a * (h + slope))),
+    ("the state *before* it", walked(grow=lambda h, slope, a, value: a * h + value + a * slope)),
+    ("that is the last state", lambda a, x, k: x @ a ** np.arange(len(x))[::-1]),
+    ("return one number", lambda a, x, k: None),
+    ("and yours is 7", lambda a, x, k: 7),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), SLOPES, ids=[words for words, _ in SLOPES])
+def test_a_slope_that_is_cut(capsys, words, answer):
+    copy.copy(truncated_bptt.cut_slope).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_a_cut_slope_is_what_detach_leaves():
+    import torch
+
+    x = np.random.default_rng(1).normal(size=9)
+    for k in (1, 4, 9):
+        a, h = torch.tensor(0.8, dtype=torch.float64, requires_grad=True), torch.zeros((), dtype=torch.float64)
+        for t, value in enumerate(x):
+            h = a * (h.detach() if t == 9 - k else h) + value
+        h.backward()
+        assert truncated_bptt._solution_cut_slope(0.8, x, k) == pytest.approx(a.grad.item())

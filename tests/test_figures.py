@@ -7,6 +7,7 @@ import pytest
 
 import rnntips as rt
 from rnntips import figures
+from rnntips.reach import answer_by_lag, gradient_by_lag
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +252,24 @@ def test_depths_show_the_pull_before_training_and_the_way_after_each_evaluation(
     assert len({line.get_linestyle() for line in pull.get_lines()}) == 3
     assert [text.get_text() for text in pull.get_legend().get_texts()] == list(networks)
     png(ax)
+
+
+def test_what_training_sees_ends_at_the_chunk_and_what_the_network_uses_does_not():
+    """Two axes a task; the drawn medians are the measured ones, gradients as shares of each network's largest."""
+    short = rt.Recipe(width=6, past=12, updates=40, chunk=12, stride=3, carry=True)
+    tasks = {"sum": rt.tasks.leaky(5), "stream": rt.tasks.recall_stream(3)}
+    tried = {name: (task, {f"{k} steps": rt.train(short.but(chunk=k), task, range(3)) for k in (12, 3)})
+             for name, task in tasks.items()}  # fmt: skip
+    last = figures.reach(tried, range(10))
+    places = last.figure.axes
+    assert len(places) == 4 and last is places[-1]
+    for left, right, (task, sides) in zip(places[::2], places[1::2], tried.values(), strict=True):
+        for row, runs in enumerate(sides.values()):
+            seen, used = (
+                [line.get_ydata() for line in ax.lines if line.get_linewidth() == 2][row] for ax in (left, right)
+            )
+            found = gradient_by_lag(runs, task, range(10), of="inputs")
+            np.testing.assert_allclose(seen, np.median(found / found.max(1, keepdims=True), axis=0))
+            np.testing.assert_allclose(used, np.median(answer_by_lag(runs, task, range(10)), axis=0))
+            assert (seen[3:] == 0).all() == (row == 1) and (used[3:] > 0).all()
+    png(last)

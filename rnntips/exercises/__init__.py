@@ -7,6 +7,7 @@ from rnntips.exercises import (
     shuffling,
     sliding_windows,
     start,
+    truncated_bptt,
 )
 
-__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start"]
+__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start", "truncated_bptt"]
