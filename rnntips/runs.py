@@ -12,7 +12,7 @@ import torch
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 
-__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points"]
+__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points", "lengths"]
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
@@ -172,6 +172,14 @@ def failed(recipe: Recipe, task, seed: int, why: str) -> Runs:
     record.failures = (why,)
     record.advance(record.updates)
     return record
+
+
+def lengths(*sides: Runs) -> str:
+    """How many updates these sides did, in words, and what had been asked for if it was not a number of updates."""
+    asked = sides[0].recipes[0].budget
+    words = " and ".join(dict.fromkeys(str(side.reached) for side in sides)) + " updates"
+    on = " on this engine" if asked and asked.of == "seconds" else ""
+    return f"{words} ({asked}{on})" if asked and all(side.recipes[0].budget == asked for side in sides) else words
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

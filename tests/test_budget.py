@@ -6,7 +6,7 @@ import pytest
 import rnntips as rt
 from rnntips.budget import speeds
 from rnntips.errors import BadArgument
-from rnntips.runs import failed
+from rnntips.runs import failed, lengths
 from rnntips.store import key
 from rnntips.timing import speeds_of
 
@@ -91,6 +91,17 @@ def test_seconds_are_a_number_above_nought(amount):
     with pytest.raises(BadArgument, match=rf"seconds={amount!r}.*above 0"):
         rt.seconds(amount)
     assert repr(rt.seconds(0.25)) == "0.25 seconds" and rt.seconds(2) == rt.seconds(2.0)
+
+
+def test_lengths_are_told_as_they_were_asked_for_and_as_they_came_out(calibrated):
+    series, small = rt.series.sines(600), rt.Recipe(past=32)
+
+    def told(**fields):
+        return lengths(*(rt.train(small.but(batch_size=size, **fields), series, [0]) for size in (10, 20)))
+
+    assert told(budget=rt.seconds(0.01)) == "10 and 5 updates (0.01 seconds on this engine)"
+    assert told(updates=4) == "4 updates"
+    assert told(budget=rt.epochs(1), train_size=40) == "4 and 2 updates (1 epochs)"
 
 
 def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rnntips.errors import BadArgument
 from rnntips.evidence import LEAST, interval, middle
 from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, log_ticks, plain
-from rnntips.runs import Runs
+from rnntips.runs import Runs, lengths
 from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.tips import Tip
@@ -29,7 +29,8 @@ def show(study: Study) -> None:
     rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
     seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # one stack, one duration
     provenance = (
-        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {runs.updates} updates, {seconds:.1f} s on "
+        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {lengths(*next(iter(study.runs.values())))}, "
+        f"{seconds:.1f} s on "
         f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
     )
     html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
