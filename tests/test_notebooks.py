@@ -31,6 +31,12 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "02_batch_size": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "real = rt.tuning.train_groups\n"
+        "rt.tuning.train_groups = lambda groups, *how: real("
+        "[([side.but(batch_size=10) for side in sides], seeds) for sides, seeds in groups], *how)",
+    },
     "04_momentum": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "columns = rt.update._columns\n"
