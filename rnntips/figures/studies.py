@@ -184,6 +184,9 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
     return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
+WIDE = 74  # letters that fit under a plot
+
+
 def _height(rows: Sequence[tuple]) -> float:
     return 0.24 * len(rows) + 0.8
 
@@ -217,5 +220,5 @@ def findings(
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
-    ax.set(xlabel=f"{what} of the variant against the baseline ({shown}), median and 95 % interval")
+    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", WIDE))
     return ax
