@@ -153,7 +153,9 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(p
         names = {"rt": rt}
         exec(source.rpartition("\n")[0], names)
         panel = names["panel"]
-        panel.baseline = panel.baseline.but(updates=20_000)  # so that it is stopped, not done
+        largest = max(side.batch_size for side in panel._sides(panel.asked))
+        updates = min(20_000, 2_000_000 // largest)  # so that it is stopped, not done; what is read is drawn beforehand
+        panel.baseline = panel.baseline.but(updates=updates)
         panel.guess_buttons["same"].click()
         seen = {}
         until = time.monotonic() + 60
@@ -164,7 +166,7 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(p
         panel.stop_button.click()
         study = panel.study()
         (first, some), (later, more) = seen.values()
-        assert 0 < first < later < 20_000 and some < more
+        assert 0 < first < later < updates and some < more
         assert panel.state == "stopped" and study.stopped and panel.picture.value not in seen
 
 
