@@ -162,11 +162,13 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(p
         while len(seen) < 2:
             assert panel.state == "running" and time.monotonic() < until
             if (picture := panel.picture.value) and picture not in seen:
-                seen[picture] = panel.records[0].reached, int(np.isfinite(panel.records[0].valid_score).sum())
+                sides = panel.records  # one, or two that take turns
+                evaluated = sum(int(np.isfinite(side.valid_score).sum()) for side in sides)
+                seen[picture] = sum(side.reached for side in sides), evaluated
         panel.stop_button.click()
         study = panel.study()
         (first, some), (later, more) = seen.values()
-        assert 0 < first < later < updates and some < more
+        assert 0 < first < later < updates * len(panel.records) and some < more
         assert panel.state == "stopped" and study.stopped and panel.picture.value not in seen
 
 
