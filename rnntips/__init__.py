@@ -15,7 +15,7 @@ is training.
 from importlib import import_module
 
 from rnntips import errors, series, tasks
-from rnntips.budget import Budget, epochs, tokens, updates
+from rnntips.budget import Budget, epochs, seconds, tokens, updates
 from rnntips.recipe import Recipe
 from rnntips.runs import Outcome, Runs
 from rnntips.study import Study, Sweep, compare, sweep
@@ -25,7 +25,7 @@ from rnntips.weights import Parameters, parameters
 
 __version__ = "0.1.0"
 __all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors",
-           "parameters", "series", "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
+           "parameters", "seconds", "series", "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
 
 tips = Tips()
 

@@ -1,4 +1,4 @@
-"""`rnntips lab · check · tips · run · labbook · classbook · freeze · findings · simulate · stills · bench`."""
+"""`rnntips lab · check · tips · run · bench`, and the commands of `rnntips.commands`."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from rnntips.commands import classbook, findings, freeze, labbook, simulate, stills
+from rnntips.commands import classbook, findings, freeze, labbook, seconds, simulate, stills
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, ENGINE = ROOT / "notebooks", ROOT / "docs" / "engine.md"
@@ -36,7 +36,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (labbook, classbook, freeze, findings, simulate, stills):
+for command in (labbook, classbook, freeze, findings, seconds, simulate, stills):
     main.add_command(command)
 
 

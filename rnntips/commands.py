@@ -1,6 +1,7 @@
 """The commands that make what is stored, and those that read lab books:
-`rnntips freeze · findings · simulate · stills · labbook · classbook`."""
+`rnntips freeze · findings · seconds · simulate · stills · labbook · classbook`."""
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,9 +10,10 @@ from uuid import uuid4
 
 import click
 
-__all__ = ["classbook", "findings", "freeze", "labbook", "simulate", "stills"]
+__all__ = ["classbook", "findings", "freeze", "labbook", "seconds", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+DATA = Path(__file__).resolve().parent / "data"
 
 
 @click.command()
@@ -40,6 +42,33 @@ def findings(write: bool) -> None:
         (DOCS / "findings.md").write_text(text, encoding="utf-8")
     else:
         click.echo(text)
+
+
+@click.command()
+@click.argument("tip")
+@click.option("--write", is_flag=True, help="Store them beside those of other plans.")
+def seconds(tip: str, write: bool) -> None:
+    """Time what a plan's budgets in seconds need, one thread, on a machine that rests. Frozen plans keep theirs."""
+    from rnntips.budget import speeds
+    from rnntips.errors import RnntipsError
+    from rnntips.kernels.pool import ALONE
+    from rnntips.timing import speeds_of
+    from rnntips.tips import Tips
+
+    token = ALONE.set(True)
+    try:
+        registry = Tips()
+        if write and registry[tip].version is not None:
+            raise click.ClickException(f"The plan of {tip} is frozen, and its budgets with it.")
+        rows = [speeds_of(*each) for each in registry[tip].timed()]
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        ALONE.reset(token)
+    others = [row for row in speeds() if row["shape"] not in [one["shape"] for one in rows]]
+    if write:
+        (DATA / "seconds.json").write_text(json.dumps(others + rows, indent=1) + "\n", encoding="utf-8")
+    click.echo(json.dumps(rows, indent=1))
 
 
 @click.command()

@@ -21,7 +21,8 @@ from rnntips.tuning import tuning_grids
 from rnntips.weights import Parameters
 from rnntips.words import CLAIMED
 
-__all__ = ["Claim", "Setting", "base_recipe", "choices_of", "claims_of", "settings_of", "typed", "work"]
+__all__ = ["Claim", "Setting", "base_recipe", "choices_of", "claims_of", "settings_of", "typed", "updates_of",
+           "work"]  # fmt: skip
 
 ONE_OF = "one_of"
 
@@ -258,8 +259,14 @@ def work(recipe: Recipe, task) -> float:
     for wide in recipe.dense_after:
         answers = example.steps if example.loss_at == "every" else 1
         per_window, inputs = per_window + answers * inputs * wide, wide
-    updates = recipe.updates_for(len(example.of(0)), example.steps, example.skip)
+    updates = updates_of(recipe, task)
     return 3 * 2.0 * recipe.batch_size * per_window * updates
+
+
+def updates_of(recipe: Recipe, task) -> int:
+    """How many updates a run of a recipe has on a task."""
+    recipe, example = sized(recipe, task), examples_of(recipe, task, 0)
+    return recipe.updates_for(len(example.of(0)), **example.sizes)
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,7 +286,9 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, example in (("budget", "5 epochs"), ("width", "2000 parameters")):
         if isinstance(typed.get(name), str):
             amount, _, of = typed[name].partition(" ")
-            if not amount.isdigit() or (name == "width" and of != "parameters"):
+            whole = amount.replace(".", "", of == "seconds")
+            if not whole.isdigit() or (name == "width" and of != "parameters"):
                 raise BadArgument(f'{name} = "{typed[name]}": an amount and its unit are needed, such as "{example}".')
-            typed[name] = Budget(int(amount), of) if name == "budget" else Parameters(int(amount))
+            number = float(amount) if of == "seconds" else int(amount)
+            typed[name] = Budget(number, of) if name == "budget" else Parameters(number)
     return typed

@@ -15,6 +15,8 @@ __all__ = ["Recipe"]
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
+COSTLY = ("cell", "layers", "width", "optimizer", "dense", "dense_after", "chunk", "stride", "carry", "nesterov",
+          "grow")  # fmt: skip
 
 # Fields whose values may differ between runs that train side by side in one stack.
 PER_RUN = frozenset(
@@ -74,7 +76,8 @@ class Recipe:
         noise: Standard deviation of Gaussian noise on the scaled inputs while training, anew at every step.
         noise_between: The same on every layer's outputs; dropout silences it too.
         init: See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.
-        updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`.
+        updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`,
+            `rt.seconds(0.5)`, which a stored calibration turns into updates.
 
     Raises:
         BadArgument: An unknown name, a value out of range, or choices that cannot be combined.
@@ -197,7 +200,8 @@ class Recipe:
         """One of `updates` and `budget` says how long; the other is derived where it can be."""
         if self.budget is not None and not isinstance(self.budget, Budget):
             raise BadArgument(
-                f"budget={self.budget!r} has no unit. Write rt.updates(300), rt.epochs(5) or rt.tokens(10**6)."
+                f"budget={self.budget!r} has no unit. Write rt.updates(300), rt.epochs(5), rt.tokens(10**6) or "
+                "rt.seconds(0.5)."
             )
         if self.budget is None or self.budget.of == "updates":
             amount = self.updates if self.budget is None else self.budget.amount
@@ -214,18 +218,34 @@ class Recipe:
         """Which of `rnntips.optimizers.RULES` moves the weights."""
         return "nesterov" if self.nesterov else self.optimizer
 
-    def updates_for(self, windows: int, steps: int | None = None, skip: int = 0) -> int:
+    def updates_for(self, windows: int, steps: int | None = None, skip: int = 0, **size: int) -> int:
         """Updates of a run that has so many training windows.
 
         Args:
             steps: Of a window; `past` if the task has no other length.
             skip: Its first steps that do not count.
+            size: What else `costs` wants to know; only seconds ask for it.
         """
         if self.updates:
             return self.updates
         steps, new = steps or self.past, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
-        return self.budget.in_updates(self.batch_size, mean_length(self.grow, steps), windows, each)
+        length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
+        return self.budget.in_updates(self.batch_size, length, windows, each, costs)
+
+    def costs(self, steps: int, channels: int = 1, outputs: int = 1, answers: int = 1) -> dict[str, Any]:
+        """All that the time of an update depends on beside the batch size; what is as usual goes unmentioned.
+
+        Args:
+            steps, channels, outputs, answers: Of a window: steps, numbers that go in at one, that come out, and how
+                often they do.
+        """
+        chosen = {name: getattr(self, name) for name in COSTLY}
+        chosen |= {name: True for name in ("dropout", "noise", "noise_between") if getattr(self, name)}
+        usual = {name: self.__dataclass_fields__[name].default for name in COSTLY[4:]}
+        chosen = {name: value for name, value in chosen.items() if name not in usual or value != usual[name]}
+        chosen |= {"steps": steps, "channels": channels, "outputs": outputs}
+        return chosen | ({"answers": answers} if answers > 1 else {})
 
     def but(self, **changes: Any) -> "Recipe":
         """This recipe with some fields changed."""

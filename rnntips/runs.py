@@ -12,7 +12,7 @@ import torch
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 
-__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points"]
+__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points", "lengths"]
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
@@ -74,12 +74,12 @@ class Runs:
 
     def begin(
         self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str,
-        steps: int | None = None, skip: int = 0,
+        steps: int | None = None, skip: int = 0, **size: int,
     ) -> None:  # fmt: skip
         """Make room for runs that have so many training windows; see `Recipe.updates_for` for the lengths."""
         if len(self):
             raise BadArgument("record= needs an empty Runs(); this one has been filled before.")
-        updates = recipes[0].updates_for(windows, steps, skip)
+        updates = recipes[0].updates_for(windows, steps, skip, **size)
         bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
         self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
         self.seeds = np.array(seeds, dtype=int)
@@ -166,10 +166,20 @@ def failed(recipe: Recipe, task, seed: int, why: str) -> Runs:
             return (np.nan,) * 3
 
     record = Runs()
-    record.begin([recipe], SimpleNamespace(name=task.name, unit=task.unit, bounds=bounds), [seed], 1, "cpu")
+    begun = recipe if recipe.updates else recipe.but(updates=1)
+    record.begin([begun], SimpleNamespace(name=task.name, unit=task.unit, bounds=bounds), [seed], 1, "cpu")
+    record.recipes = (recipe,)
     record.failures = (why,)
     record.advance(record.updates)
     return record
+
+
+def lengths(*sides: Runs) -> str:
+    """How many updates these sides did, in words, and what had been asked for if it was not a number of updates."""
+    asked = sides[0].recipes[0].budget
+    words = " and ".join(dict.fromkeys(str(side.reached) for side in sides)) + " updates"
+    on = " on this engine" if asked and asked.of == "seconds" else ""
+    return f"{words} ({asked}{on})" if asked and all(side.recipes[0].budget == asked for side in sides) else words
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

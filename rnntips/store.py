@@ -18,6 +18,7 @@ from warnings import warn
 
 import numpy as np
 
+from rnntips.budget import speeds
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 from rnntips.runs import ROWS, Runs
@@ -95,6 +96,8 @@ class Store:
 def key(recipe: Recipe, task, seed: int, device: str) -> str:
     """The name of a run: a hash of its recipe, what its task means, its seed, and whose arithmetic it is."""
     whole = [ENGINE, device, asdict(recipe), task.meaning(recipe, seed), seed]
+    if recipe.budget is not None and recipe.budget.of == "seconds":
+        whole.append(speeds())  # another calibration, another number of updates
     return sha256(json.dumps(whole, sort_keys=True, default=lambda value: value.item()).encode()).hexdigest()
 
 

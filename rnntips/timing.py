@@ -6,17 +6,20 @@ the other, round by round, and what is compared is compared within a round.
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
 
+from rnntips.feed import examples_of, sized
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.training import train_stack
 
-__all__ = ["Timed", "Undisturbed", "calibrate", "machine"]
+__all__ = ["Timed", "Undisturbed", "calibrate", "machine", "speeds_of"]
 
 FILL = 0.06  # seconds that one side's turn lasts at least
 SIDE_BY_SIDE = 20  # runs in one stack at most, as live comparisons have them
@@ -25,8 +28,8 @@ SIDE_BY_SIDE = 20  # runs in one stack at most, as live comparisons have them
 class Timed(Runs):
     """A record that notes when each update was done."""
 
-    def begin(self, *arguments) -> None:
-        super().begin(*arguments)
+    def begin(self, *arguments, **size) -> None:
+        super().begin(*arguments, **size)
         self.times: list[float] = []
 
     def advance(self, updates: int) -> None:
@@ -44,8 +47,8 @@ class Timed(Runs):
 class Undisturbed(Timed):
     """The same without evaluations."""
 
-    def begin(self, *arguments) -> None:
-        super().begin(*arguments)
+    def begin(self, *arguments, **size) -> None:
+        super().begin(*arguments, **size)
         self.evaluations = self.evaluations[:0]
 
 
@@ -83,6 +86,23 @@ def calibrate(
         for i in order:
             rounds[i, number] = turn(recipes[i], lengths[i])
     return list(rounds)
+
+
+def speeds_of(recipe: Recipe, task, sizes: Iterable[int], rounds: int = 11) -> dict[str, Any]:
+    """A row of the calibration that budgets in seconds rest on, see `rnntips.budget.seconds_per_update`.
+
+    The sizes halfway between those asked for are timed as well: between neighbours a budget follows the straight line.
+    """
+    asked = sorted(set(sizes))
+    between = {round((a * b) ** 0.5) for a, b in pairwise(asked)}
+    timed = sorted({*asked, *between})
+    recipe = sized(recipe, task)
+    recipes = [recipe.but(updates=1, batch_size=size) for size in timed]
+    found = calibrate(recipes, task, range(rounds), device="cpu")
+    example = examples_of(recipe, task, 0)
+    shape = recipe.costs(**{name: value for name, value in example.sizes.items() if name != "skip"})
+    seconds = {str(size): float(f"{np.median(each):.4g}") for size, each in zip(timed, found, strict=True)}
+    return {"machine": machine(), "shape": shape, "seconds": seconds}
 
 
 def machine() -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.evidence import change, size
 from rnntips.ledger import digest, fingerprint, freeze, fresh_seeds, versions
-from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, work
+from rnntips.plans import Claim, base_recipe, choices_of, claims_of, settings_of, typed, updates_of, work
 from rnntips.recipe import Recipe
 from rnntips.settings import SETTINGS
 from rnntips.sides import UNPICKED, UNTUNED, Side, grid, grouped, pick_of, same
@@ -81,7 +81,25 @@ class Tip:
         if kinds.keys() == {Forecast.__name__}:  # as it was written when there were no others
             kinds = Forecast.version
         meaning = {"plan": self.plan, "task": kinds, "data": data}
-        return meaning | ({"smallest and reach": usual} if usual else {})
+        meaning |= {"smallest and reach": usual} if usual else {}
+        if seconds := self._in_seconds():
+            meaning["seconds in updates"] = {
+                f"{setting}: {recipe.batch_size}": updates_of(recipe, tasks[setting]) for setting, recipe in seconds
+            }
+        return meaning
+
+    def _in_seconds(self) -> list[tuple[str, Recipe]]:
+        """Settings and recipes whose budget is in seconds."""
+        return [(setting, recipe) for setting, recipes in self.work().items() for recipe in recipes
+                if recipe.budget is not None and recipe.budget.of == "seconds"]  # fmt: skip
+
+    def timed(self) -> list[tuple[Recipe, Any, list[int]]]:
+        """What must be timed for budgets in seconds: for every shape a recipe, its task and the batch sizes."""
+        found: dict[tuple, tuple[Recipe, Any, list[int]]] = {}
+        for setting, recipe in self._in_seconds():
+            alike = setting, recipe.but(batch_size=1)
+            found.setdefault(alike, (recipe, self.task(setting), []))[2].append(recipe.batch_size)
+        return list(found.values())
 
     @property
     def plan_hash(self) -> str:

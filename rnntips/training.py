@@ -120,7 +120,7 @@ def train_stacks(
         examples = _draw(recipes, task, seeds)
         if len({recipe.shape() for recipe in recipes}) != 1:
             raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, examples[0].steps, examples[0].skip)
+        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, **examples[0].sizes)
         going[_train(record, examples, task, stop, start)] = record
     with one_thread():
         try:

@@ -149,6 +149,13 @@ class Examples:
         """K."""
         return self.symbols or self.targets.shape[1]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What `Recipe.updates_for` may want to know of a window."""
+        answers = self.steps - self.skip if self.loss_at == "every" else 1
+        return {"steps": self.steps, "skip": self.skip, "channels": self.channels, "outputs": self.outputs,
+                "answers": answers}  # fmt: skip
+
     def inputs(self, indices: np.ndarray) -> np.ndarray:
         """Windows as the network gets them, shape (n, T, C)."""
         found = self.signal[self.starts[indices][:, None] + np.arange(self.steps)]

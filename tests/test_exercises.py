@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import deep_recurrence, momentum, scaling, shuffling, sliding_windows, start, truncated_bptt
+from rnntips.exercises import (
+    batch_size,
+    deep_recurrence,
+    momentum,
+    scaling,
+    shuffling,
+    sliding_windows,
+    start,
+    truncated_bptt,
+)
 
 
 def by_training_part(train, test):
@@ -632,3 +641,74 @@ def test_a_cut_slope_is_what_detach_leaves():
             h = a * (h.detach() if t == 9 - k else h) + value
         h.backward()
         assert truncated_bptt._solution_cut_slope(0.8, x, k) == pytest.approx(a.grad.item())
+
+
+# ── batch size ──────────────────────────────────────────────────────────────
+
+HOW_MANY = [
+    ("Right.", lambda n, b, e: e * -(-n // b)),
+    ("Right.", lambda n, b, e: sum(len(range(0, n, b)) for _ in range(e))),
+    ("counts windows", lambda n, b, e: n * e),
+    ("one epoch", lambda n, b, e: n // b),
+    ("How many batches does an epoch have", lambda n, b, e: e),
+    ("smaller batch", lambda n, b, e: e * (n // b)),
+    ("no part of an update", lambda n, b, e: e * n / b if n % b else e * n // b),
+    ("round up before you multiply", lambda n, b, e: -(-e * n // b)),
+    ("nothing is left over", lambda n, b, e: e * (n // b + 1)),
+    ("upside down", lambda n, b, e: e * b / n),
+    ("not str", lambda n, b, e: "many"),
+    ("not NoneType", lambda n, b, e: None),
+    ("yours is 3", lambda n, b, e: 3),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), HOW_MANY)
+def test_updates_are_counted(capsys, words, answer):
+    copy.copy(batch_size.how_many).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_updates_that_are_counted_are_pytorchs():
+    import torch
+
+    for windows, size, epochs in [(1000, 300, 3), (7, 2, 4), (5, 8, 2)]:
+        loader = torch.utils.data.DataLoader(torch.zeros(windows), batch_size=size)
+        assert batch_size.how_many._answer(windows, size, epochs) == epochs * len(list(loader))
+
+
+def spread_of(gradients):
+    return ((gradients - gradients.mean(0)) ** 2).sum(1).mean()
+
+
+def length_of(gradients):
+    return np.linalg.norm(gradients.mean(0))
+
+
+NOISE_OF = [
+    ("Right.", lambda g, b: (spread_of(g) / b) ** 0.5 / length_of(g)),
+    ("Right.", lambda g, b: np.sqrt(np.trace(np.cov(g.T)) / b) / length_of(g)),
+    ("subtract the mean", lambda g, b: ((g**2).sum(1).mean() / b) ** 0.5 / length_of(g)),
+    ("noise of a single window", lambda g, b: spread_of(g) ** 0.5 / length_of(g)),
+    ("falls with the root", lambda g, b: spread_of(g) ** 0.5 / b / length_of(g)),
+    ("squared", lambda g, b: spread_of(g) / b / length_of(g) ** 2),
+    ("divide by the length", lambda g, b: (spread_of(g) / b) ** 0.5),
+    ("averages over the weights", lambda g, b: (((g - g.mean(0)) ** 2).mean() / b) ** 0.5 / length_of(g)),
+    ("Turn it over", lambda g, b: length_of(g) / (spread_of(g) / b) ** 0.5),
+    ("one number", lambda g, b: g.mean(0)),
+    ("yours is 0", lambda g, b: 0.0),
+    ("yours is nan", lambda g, b: np.nan),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), NOISE_OF)
+def test_noise_is_predicted(capsys, words, answer):
+    copy.copy(batch_size.noise_of).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_noise_that_is_asked_for_is_that_of_batches_drawn():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(0.3, 1, (50, 5))
+    drawn = [gradients[rng.integers(0, 50, 8)].mean(0) - gradients.mean(0) for _ in range(20_000)]
+    measured = np.sqrt(np.mean(np.sum(np.square(drawn), 1))) / length_of(gradients)
+    assert batch_size.noise_of._answer(gradients, 8) == pytest.approx(measured, rel=0.02)

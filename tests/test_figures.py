@@ -7,6 +7,7 @@ import pytest
 
 import rnntips as rt
 from rnntips import figures
+from rnntips.gradients import GradientNoise
 from rnntips.reach import answer_by_lag, gradient_by_lag
 
 
@@ -273,3 +274,24 @@ def test_what_training_sees_ends_at_the_chunk_and_what_the_network_uses_does_not
             np.testing.assert_allclose(used, np.median(answer_by_lag(runs, task, range(10)), axis=0))
             assert (seen[3:] == 0).all() == (row == 1) and (used[3:] > 0).all()
     png(last)
+
+
+def test_batch_sizes_show_their_updates_their_noise_and_the_stored_errors():
+    tip, sizes = rt.tips["batch_size"], np.array([1, 10, 100])
+    noise = {name: GradientNoise(sizes, level / np.sqrt(sizes) * np.ones((4, 1)), np.ones(4), np.ones(4))
+             for name, level in (("before", 2.0), ("after", 4.0))}  # fmt: skip
+    held = {"5 epochs": "demand, equal epochs", "200 updates": "demand, equal updates"}
+    counts, noises, errors = figures.batches(tip, held, noise).figure.axes
+    shown = {line.get_label(): line.get_xydata().T.tolist() for line in counts.get_lines()}
+    assert shown["5 epochs"] == [[1, 10, 100, 1000], [5000, 500, 50, 5]]
+    assert shown["200 updates"] == [[1, 10, 100, 1000], [200] * 4]
+    named = {line.get_label(): line for line in noises.get_lines()}
+    np.testing.assert_allclose(named["after"].get_ydata(), [4, 4 / 10**0.5, 0.4])
+    assert named["after"].get_linestyle() != named["before"].get_linestyle()
+    stored = [entry for part in tip.record["parts"] for entry in part["settings"]["demand, equal updates"]
+              if entry["batch_size"] == 1000 and "times" not in entry]  # fmt: skip
+    share = [min(s / t, 1) for e in stored for s, t in zip(e["test_score"], e["trivial"], strict=True)]
+    assert len(share) == 40
+    assert errors.get_lines()[1].get_ydata()[-1] == pytest.approx(100 * np.median(share))
+    assert "%" in errors.get_title() and {ax.get_xlabel() for ax in (counts, noises, errors)} == {"windows in a batch"}
+    png(errors)

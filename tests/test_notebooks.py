@@ -31,6 +31,12 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "02_batch_size": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "real = rt.tuning.train_groups\n"
+        "rt.tuning.train_groups = lambda groups, *how: real("
+        "[([side.but(batch_size=10) for side in sides], seeds) for sides, seeds in groups], *how)",
+    },
     "04_momentum": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "columns = rt.update._columns\n"
@@ -168,18 +174,22 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(p
         names = {"rt": rt}
         exec(source.rpartition("\n")[0], names)
         panel = names["panel"]
-        panel.baseline = panel.baseline.but(updates=20_000)  # so that it is stopped, not done
+        largest = max(side.batch_size for side in panel._sides(panel.asked))
+        updates = min(20_000, 2_000_000 // largest)  # so that it is stopped, not done; what is read is drawn beforehand
+        panel.baseline = panel.baseline.but(updates=updates)
         panel.guess_buttons["same"].click()
         seen = {}
         until = time.monotonic() + 60
         while len(seen) < 2:
             assert panel.state == "running" and time.monotonic() < until
             if (picture := panel.picture.value) and picture not in seen:
-                seen[picture] = panel.records[0].reached, int(np.isfinite(panel.records[0].valid_score).sum())
+                sides = panel.records  # one, or two that take turns
+                evaluated = sum(int(np.isfinite(side.valid_score).sum()) for side in sides)
+                seen[picture] = sum(side.reached for side in sides), evaluated
         panel.stop_button.click()
         study = panel.study()
         (first, some), (later, more) = seen.values()
-        assert 0 < first < later < 20_000 and some < more
+        assert 0 < first < later < updates * len(panel.records) and some < more
         assert panel.state == "stopped" and study.stopped and panel.picture.value not in seen
 
 

@@ -138,7 +138,7 @@ def test_the_later_of_updates_and_budget_wins():
         ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
         ({"updates": 100, "budget": rt.tokens(5)}, "updates=100.*5 tokens.*Give one"),
         ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
-        ({"budget": 100}, r"budget=100 has no unit.*rt\.updates.*rt\.epochs.*rt\.tokens"),
+        ({"budget": 100}, r"budget=100 has no unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
         ({"budget": "5 epochs"}, r"'5 epochs' has no unit"),
     ],
 )

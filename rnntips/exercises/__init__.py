@@ -1,6 +1,7 @@
 """One module per lesson: what it asks, checks that say what is off, staged hints, and solutions."""
 
 from rnntips.exercises import (
+    batch_size,
     deep_recurrence,
     momentum,
     scaling,
@@ -10,4 +11,13 @@ from rnntips.exercises import (
     truncated_bptt,
 )
 
-__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start", "truncated_bptt"]
+__all__ = [
+    "batch_size",
+    "deep_recurrence",
+    "momentum",
+    "scaling",
+    "shuffling",
+    "sliding_windows",
+    "start",
+    "truncated_bptt",
+]

@@ -1,5 +1,6 @@
 """One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here."""
 
+from rnntips.figures.batches import batches
 from rnntips.figures.depths import depths
 from rnntips.figures.lengths import lengths
 from rnntips.figures.orders import orders
@@ -12,6 +13,7 @@ from rnntips.figures.studies import both, findings, forecasts, forest, loss_band
 __all__ = [
     "COLORS",
     "GREY",
+    "batches",
     "both",
     "curves",
     "depths",

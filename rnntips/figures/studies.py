@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 from rnntips.errors import BadArgument
 from rnntips.evidence import LEAST, interval, middle
 from rnntips.figures.paper import COLORS, DASHES, GREY, axes, band, log_ticks, plain
-from rnntips.runs import Runs
+from rnntips.runs import Runs, lengths
 from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.tips import Tip
@@ -34,7 +34,8 @@ def show(study: Study) -> None:
     rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
     seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # one stack, one duration
     provenance = (
-        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {runs.updates} updates, {seconds:.1f} s on "
+        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {lengths(*next(iter(study.runs.values())))}, "
+        f"{seconds:.1f} s on "
         f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
     )
     html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
@@ -188,6 +189,9 @@ def forest(tip: Tip, claims: Sequence[str] | None = None, ax: Axes | None = None
     return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
+WIDE = 74  # letters that fit under a plot
+
+
 def _height(rows: Sequence[tuple]) -> float:
     return 0.24 * len(rows) + 0.8
 
@@ -231,5 +235,5 @@ def findings(
         ax.set(xlim=(low, high), xticks=[tick for tick in PERCENT if low <= tick <= high])
         ax.xaxis.set_minor_formatter(NullFormatter())
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
-    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", 72))
+    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", WIDE))
     return ax

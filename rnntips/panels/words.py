@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rnntips.labbook import GUESSES, right
-from rnntips.runs import Runs
+from rnntips.runs import Runs, lengths
 from rnntips.study import Study
 from rnntips.tips import Tip
 
@@ -97,7 +97,7 @@ def _provenance(study: Study, tuned: bool) -> str:
     versions = {"rnntips": version("rnntips"), **runs.versions}
     return (
         f"{study.n} runs a side, seeds {runs.seeds[0]} to {runs.seeds[-1]}; "
-        f"learning rates {' and '.join(rates)}, {how}; {runs.reached} updates in {runs.seconds:.1f} s on "
+        f"learning rates {' and '.join(rates)}, {how}; {lengths(*sides)} in {runs.seconds:.1f} s on "
         f"{runs.device}; {', '.join(f'{name} {number}' for name, number in versions.items())}. "
         "An error above the naive one counts as the naive one."
     )
