@@ -35,11 +35,11 @@ def lengths(tip: Tip, reached: Mapping[str, np.ndarray]) -> Axes:
         below.set_yticks([1, 1e-3, 1e-6, 1e-9], ["1", "1/1,000", "1/million", "1/billion"])
         for ax in (above, below):
             ax.set_xscale("log", base=2)
-            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, 208])
+            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, norms.shape[1]])
             plain(ax.xaxis)
     places[0, 0].set_ylabel("way from naive to floor (%)")
     places[1, 0].set_ylabel("gradient at the inputs,\nthe last step's = 1")
-    places[0, 0].legend(frameon=False, loc="upper left")
+    places[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.88))
     return places[-1, -1]
 
 
