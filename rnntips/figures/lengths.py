@@ -1,12 +1,13 @@
 """What windows of several lengths hold, what networks make of them, and how far back their gradients reach."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnntips.evidence import progress
 from rnntips.figures.paper import COLORS, GREY, axes, band, plain
+from rnntips.recipe import Recipe
 from rnntips.sides import restored
 from rnntips.tasks.forecasts import linear_error
 from rnntips.tips import Tip
@@ -35,11 +36,11 @@ def lengths(tip: Tip, reached: Mapping[str, np.ndarray]) -> Axes:
         below.set_yticks([1, 1e-3, 1e-6, 1e-9], ["1", "1/1,000", "1/million", "1/billion"])
         for ax in (above, below):
             ax.set_xscale("log", base=2)
-            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, 208])
+            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, norms.shape[1]])
             plain(ax.xaxis)
     places[0, 0].set_ylabel("way from naive to floor (%)")
     places[1, 0].set_ylabel("gradient at the inputs,\nthe last step's = 1")
-    places[0, 0].legend(frameon=False, loc="upper left")
+    places[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.88))
     return places[-1, -1]
 
 
@@ -53,7 +54,7 @@ def _way(ax: Axes, tip: Tip, setting: str) -> None:
     runs = [restored(side.recipe, *(tip.stored(setting, side, part) for part in parts)) for side in tried.values()]
     way = [100 * progress(some.test_score, some.trivial, some.floor) for some in runs]
     band(ax, "baseline", np.array(list(tried)), np.stack(way, 1), "recurrent networks")
-    fitted = np.array([_linear(tip.task(setting), side.recipe) for side in tried.values()])
+    fitted = _linear(tip.task(setting), [side.recipe for side in tried.values()])
     ax.plot(list(tried), np.median(fitted, 1), color=COLORS["variant"], linestyle="--", linewidth=2, marker="o",
             markersize=4, label="linear forecasts")  # fmt: skip
     for value in (0, 100):
@@ -61,11 +62,11 @@ def _way(ax: Axes, tip: Tip, setting: str) -> None:
     ax.set(title=setting, ylim=(-8, 112), xlabel="length of the window")
 
 
-def _linear(task, recipe) -> list[float]:
-    """How far linear forecasts from a window's values come, seed by seed, in per cent."""
-    found = []
+def _linear(task, recipes: Sequence[Recipe]) -> np.ndarray:
+    """How far linear forecasts from a window's values come, in per cent: recipe by recipe, seed by seed."""
+    found = np.empty((len(recipes), FITTED))
     for seed in range(FITTED):
-        examples, (trivial, floor, _) = task.examples(recipe, seed), task.bounds(recipe, seed)
-        error = np.array([linear_error(task.record(seed)[:, 0], examples, recipe.past, recipe.horizon)])
-        found.append(100 * float(progress(error, np.array([trivial]), np.array([floor]))[0]))
+        values, (trivial, floor, _) = task.record(seed)[:, 0], task.bounds(recipes[0], seed)
+        errors = [linear_error(values, task.examples(one, seed), one.past, one.horizon) for one in recipes]
+        found[:, seed] = 100 * progress(np.array(errors), np.full(len(recipes), trivial), floor)
     return found
