@@ -2,6 +2,7 @@
 
 from rnntips.exercises import (
     deep_recurrence,
+    learning_rate,
     momentum,
     scaling,
     shuffling,
@@ -9,4 +10,4 @@ from rnntips.exercises import (
     start,
 )
 
-__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start"]
+__all__ = ["deep_recurrence", "learning_rate", "momentum", "scaling", "shuffling", "sliding_windows", "start"]

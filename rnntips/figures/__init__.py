@@ -1,6 +1,7 @@
 """One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here."""
 
 from rnntips.figures.depths import depths
+from rnntips.figures.edge import edge
 from rnntips.figures.lengths import lengths
 from rnntips.figures.orders import orders
 from rnntips.figures.overview import curves, pipeline
@@ -14,6 +15,7 @@ __all__ = [
     "both",
     "curves",
     "depths",
+    "edge",
     "findings",
     "forecasts",
     "forest",
