@@ -31,6 +31,10 @@ SABOTAGE = {
         "the field compared is ignored": "rt.windows.SCALINGS.update(dict.fromkeys(rt.windows.SCALINGS, "
         "rt.windows.SCALINGS['standard']))",
     },
+    "03_learning_rate": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "rt.update.planned = lambda schedule: lambda done, updates: 1",
+    },
     "04_momentum": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "columns = rt.update._columns\n"
