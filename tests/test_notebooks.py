@@ -18,7 +18,9 @@ SIZES = {"core": CORE, "own": CORE, "short": {"cells": 20, "words": 450, "lines"
 TAGS = {"exercise"}
 NOTHING_LEARNS = (
     "columns = rt.update._columns\n"
-    "rt.update._columns = lambda record: (columns(record) * [0, 1, 1, 1]).astype('float32')"  # the learning rate first
+    "rt.update._columns = lambda record: (columns(record) * [0, 1, 1, 1]).astype('float32')\n"  # the rate first
+    "rates = rt.update.Rates.__call__\n"  # and where it has a course
+    "rt.update.Rates.__call__ = lambda self, update: 0 * rates(self, update)"
 )
 SABOTAGE = {
     "00_start_here": {
