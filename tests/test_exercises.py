@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import rnntips as rt
-from rnntips.exercises import deep_recurrence, learning_rate, momentum, scaling, shuffling, sliding_windows, start
+from rnntips.exercises import (
+    deep_recurrence,
+    learning_rate,
+    momentum,
+    scaling,
+    shuffling,
+    sliding_windows,
+    start,
+    truncated_bptt,
+)
 
 
 def by_training_part(train, test):
@@ -397,82 +406,6 @@ def sliding(newest, past_of=lambda past: past, step=1):
         ends = first - newest(past, horizon) + 1 + step * np.arange(len(values) - first)
         return np.array([values[end - past_of(past) : end] for end in np.minimum(ends, len(values))]), values[first:]
 
-
-# ── learning rate ───────────────────────────────────────────────────────────
-
-
-def going(rise, fall):
-    """An answer from two factors: of updates done and the warm-up, and of the share of the updates that is done."""
-    return lambda done, updates, lr, warmup: lr * rise(done, warmup) * fall(done / updates)
-
-
-def rising(done, warmup):
-    return min((done + 1) / warmup, 1)
-
-
-def falling(share):
-    return (1 + math.cos(math.pi * share)) / 2
-
-
-def after_the_warmup(done, updates, lr, warmup):
-    share = max(done - warmup, 0) / max(updates - warmup, 1)
-    return lr * rising(done, warmup) * falling(share)
-
-
-COURSE = [
-    ("Right.", going(rising, falling)),
-    ("Right.", lambda done, updates, lr, warmup: lr * np.clip((done + 1) / warmup, 0, 1) * falling(done / updates)),
-    ("never changes", lambda done, updates, lr, warmup: lr),
-    ("other half is missing", going(rising, lambda share: 1)),
-    ("does not rise first", going(lambda *_: 1, falling)),
-    ("Multiply them by lr", lambda done, updates, lr, warmup: rising(done, warmup) * falling(done / updates)),
-    ("Count it", going(lambda done, warmup: min(done / warmup, 1), falling)),
-    ("no end", going(lambda done, warmup: (done + 1) / warmup, falling)),
-    ("turns negative", going(rising, lambda share: math.cos(math.pi * share))),
-    ("Halve it", going(rising, lambda share: 1 + math.cos(math.pi * share))),
-    ("comes back", going(rising, lambda share: (1 + math.cos(2 * math.pi * share)) / 2)),
-    ("half-way down", going(rising, lambda share: (1 + math.cos(math.pi / 2 * share)) / 2)),
-    ("quarter of a wave", going(rising, lambda share: math.cos(math.pi / 2 * share))),
-    ("straight line", going(rising, lambda share: 1 - share)),
-    ("begins after the warm-up", after_the_warmup),
-    ("return one number", lambda done, updates, lr, warmup: None),
-    ("return one number", lambda done, updates, lr, warmup: np.full(3, lr)),
-    ("after 0 of 100 updates", lambda done, updates, lr, warmup: lr / 7),
-    ("after 99 of 100 updates", lambda done, updates, lr, warmup: (done < 99) * going(rising, falling)(
-        done, updates, lr, warmup)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "answer"), COURSE)
-def test_a_course_of_the_rate(capsys, words, answer):
-    copy.copy(learning_rate.course).check(answer)
-    assert words in capsys.readouterr().out
-
-
-def test_the_course_that_is_asked_for_is_torchs():
-    """The falling half against PyTorch's scheduler, the rising one against its own."""
-    import torch
-
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    parts = (torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 10, 1, 9),
-             torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50))  # fmt: skip
-    both = torch.optim.lr_scheduler.ChainedScheduler(list(parts))
-    for done in range(50):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(learning_rate._solution(done, 50, 0.3, 10))
-        optimizer.step()
-        both.step()
-
-
-def powers(count, normal=True, number=lambda vector, image: 2 / (vector @ image)):
-    """An answer by so many products, and what it makes of the last vector and its image."""
-
-    def answer(times, start):
-        vector = start / np.linalg.norm(start)
-        for _ in range(count):
-            image = times(vector)
-            before, vector = vector, image / np.linalg.norm(image) if normal else image
-        return number(before, image)
-
     return answer
 
 
@@ -618,6 +551,175 @@ def test_the_weights_of_a_stack(capsys, words, answer):
 def test_the_weights_that_are_asked_for_are_the_packages():
     for sizes in deep_recurrence.CASES:
         assert deep_recurrence._solution(*sizes) == rt.weights.count("gru", *sizes)
+
+
+# ── truncated backpropagation ───────────────────────────────────────────────
+
+
+def starting(start, ends=lambda steps, k1, k2: range(k1, steps + 1, k1)):
+    return lambda steps, k1, k2: [(start(end, k1, k2), end) for end in ends(steps, k1, k2)]
+
+
+def read_back(end, k1, k2):
+    return max(0, end - k2)
+
+
+UPDATES = [
+    ("Right.", starting(read_back)),
+    ("Right.", lambda steps, k1, k2: np.array([[max(0, end - k2), end] for end in range(k1, steps + 1, k1)])),
+    ("only over the new steps", starting(lambda end, k1, k2: end - k1)),
+    ("before the sequence", starting(lambda end, k1, k2: end - k2)),
+    ("not every k2", starting(read_back, lambda steps, k1, k2: range(k2, steps + 1, k2))),
+    ("k1 and k2 are swapped", starting(lambda end, k1, k2: max(0, end - k1), lambda s, k1, k2: range(k2, s + 1, k2))),
+    ("at every step", starting(read_back, lambda steps, k1, k2: range(1, steps + 1))),
+    ("to the beginning", starting(lambda end, k1, k2: 0)),
+    ("last update is missing", starting(read_back, lambda steps, k1, k2: range(k1, steps, k1))),
+    ("would read nothing", lambda s, k1, k2: [(max(0, start - k2), start) for start in range(0, s, k1)]),
+    ("one step too few", starting(lambda end, k1, k2: max(0, end - k2 + 1))),
+    ("a list of pairs", lambda steps, k1, k2: None),
+    ("a list of pairs", lambda steps, k1, k2: list(range(k1, steps + 1, k1))),
+    ("pair of two numbers", lambda steps, k1, k2: [(0, 1, 2)]),
+    ("3 updates, and you return 1", lambda steps, k1, k2: [(0, steps)]),
+    ("and yours are", lambda steps, k1, k2: [(0, 3), (1, 5), (2, steps)]),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), UPDATES, ids=[words for words, _ in UPDATES])
+def test_the_steps_that_updates_read(capsys, words, answer):
+    copy.copy(truncated_bptt.updates).check(answer)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("steps", "k1", "k2"), [(12, 4, 4), (12, 3, 6), (20, 5, 20), (32, 1, 7)])
+def test_updates_read_what_the_engines_do(steps, k1, k2):
+    recipe = rt.Recipe(chunk=k2, stride=k1)
+    assert truncated_bptt._solution(steps, k1, k2) == [(c.start, c.end) for c in rt.lanes.chunks(recipe, steps)]
+
+
+def walked(forget=lambda h, slope: (h, 0.0), shift=0, grow=lambda h, slope, a, value: h + a * slope):
+    """Walks through x, forgets something k steps before the end, and lets the slope grow in some way."""
+
+    def answer(a, x, k):
+        h = slope = 0.0
+        for t, value in enumerate(x):
+            if t == len(x) - k + shift:
+                h, slope = forget(h, slope)
+            slope = grow(h, slope, a, value)
+            h = a * h + value
+        return slope
+
+    return answer
+
+
+SLOPES = [
+    ("Right.", walked()),
+    ("the whole slope", walked(lambda h, slope: (h, slope))),
+    ("set to zero as well", walked(lambda h, slope: (0.0, 0.0))),
+    ("one step too many", walked(shift=-1)),
+    ("one step too few", walked(shift=1)),
+    ("does not fade", walked(grow=lambda h, slope, a, value: h + slope)),
+    ("one factor a too many", walked(grow=lambda h, slope, a, value: a * (h + slope))),
+    ("the state *before* it", walked(grow=lambda h, slope, a, value: a * h + value + a * slope)),
+    ("that is the last state", lambda a, x, k: x @ a ** np.arange(len(x))[::-1]),
+    ("return one number", lambda a, x, k: None),
+    ("and yours is 7", lambda a, x, k: 7),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), SLOPES, ids=[words for words, _ in SLOPES])
+def test_a_slope_that_is_cut(capsys, words, answer):
+    copy.copy(truncated_bptt.cut_slope).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_a_cut_slope_is_what_detach_leaves():
+    import torch
+
+    x = np.random.default_rng(1).normal(size=9)
+    for k in (1, 4, 9):
+        a, h = torch.tensor(0.8, dtype=torch.float64, requires_grad=True), torch.zeros((), dtype=torch.float64)
+        for t, value in enumerate(x):
+            h = a * (h.detach() if t == 9 - k else h) + value
+        h.backward()
+        assert truncated_bptt._solution_cut_slope(0.8, x, k) == pytest.approx(a.grad.item())
+
+
+# ── learning rate ───────────────────────────────────────────────────────────
+
+
+def going(rise, fall):
+    """An answer from two factors: of updates done and the warm-up, and of the share of the updates that is done."""
+    return lambda done, updates, lr, warmup: lr * rise(done, warmup) * fall(done / updates)
+
+
+def rising(done, warmup):
+    return min((done + 1) / warmup, 1)
+
+
+def falling(share):
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def after_the_warmup(done, updates, lr, warmup):
+    share = max(done - warmup, 0) / max(updates - warmup, 1)
+    return lr * rising(done, warmup) * falling(share)
+
+
+COURSE = [
+    ("Right.", going(rising, falling)),
+    ("Right.", lambda done, updates, lr, warmup: lr * np.clip((done + 1) / warmup, 0, 1) * falling(done / updates)),
+    ("never changes", lambda done, updates, lr, warmup: lr),
+    ("other half is missing", going(rising, lambda share: 1)),
+    ("does not rise first", going(lambda *_: 1, falling)),
+    ("Multiply them by lr", lambda done, updates, lr, warmup: rising(done, warmup) * falling(done / updates)),
+    ("Count it", going(lambda done, warmup: min(done / warmup, 1), falling)),
+    ("no end", going(lambda done, warmup: (done + 1) / warmup, falling)),
+    ("turns negative", going(rising, lambda share: math.cos(math.pi * share))),
+    ("Halve it", going(rising, lambda share: 1 + math.cos(math.pi * share))),
+    ("comes back", going(rising, lambda share: (1 + math.cos(2 * math.pi * share)) / 2)),
+    ("half-way down", going(rising, lambda share: (1 + math.cos(math.pi / 2 * share)) / 2)),
+    ("quarter of a wave", going(rising, lambda share: math.cos(math.pi / 2 * share))),
+    ("straight line", going(rising, lambda share: 1 - share)),
+    ("begins after the warm-up", after_the_warmup),
+    ("return one number", lambda done, updates, lr, warmup: None),
+    ("return one number", lambda done, updates, lr, warmup: np.full(3, lr)),
+    ("after 0 of 100 updates", lambda done, updates, lr, warmup: lr / 7),
+    ("after 99 of 100 updates", lambda done, updates, lr, warmup: (done < 99) * going(rising, falling)(
+        done, updates, lr, warmup)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "answer"), COURSE)
+def test_a_course_of_the_rate(capsys, words, answer):
+    copy.copy(learning_rate.course).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_course_that_is_asked_for_is_torchs():
+    """The falling half against PyTorch's scheduler, the rising one against its own."""
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    parts = (torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 10, 1, 9),
+             torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50))  # fmt: skip
+    both = torch.optim.lr_scheduler.ChainedScheduler(list(parts))
+    for done in range(50):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(learning_rate._solution(done, 50, 0.3, 10))
+        optimizer.step()
+        both.step()
+
+
+def powers(count, normal=True, number=lambda vector, image: 2 / (vector @ image)):
+    """An answer by so many products, and what it makes of the last vector and its image."""
+
+    def answer(times, start):
+        vector = start / np.linalg.norm(start)
+        for _ in range(count):
+            image = times(vector)
+            before, vector = vector, image / np.linalg.norm(image) if normal else image
+        return number(before, image)
+
+    return answer
 
 
 HIGHEST = [
