@@ -60,6 +60,7 @@ class Feed:
     def __init__(self, record: Runs, examples: list[Examples]):
         recipe, device = record.recipes[0], record.device
         self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
+        self.test_past = recipe.test_past
         first = examples[0]
         self.steps, self.head, self.loss_at = first.steps, first.head, first.loss_at
         self.skip, self.symbols = first.skip, first.symbols
@@ -131,6 +132,15 @@ class Feed:
         """What a network answers to `batch(update)` in training, shaped like the targets."""
         return self.outputs(network, inputs, masks, noise)
 
+    def _tested(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        """What a network answers when it is scored, shaped like the targets."""
+        if self.test_past is None:
+            return self.outputs(network, inputs)
+        first = [network.sequence(inputs[:, :, : self.test_past])[0]]
+        ends = range(self.test_past + 1, self.steps + 1)
+        later = [network(inputs[:, :, end - self.test_past : end])[:, :, None] for end in ends]
+        return torch.cat(first + later, 2)[:, :, self.skip :]
+
     def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Predictions and truth of a part's fixed subset, in the task's unit (logits of classes), each (R, n, K).
 
@@ -140,7 +150,7 @@ class Feed:
             self._scored[part] = self._score(part)
         passes, spread, offset, truth = self._scored[part]
         with torch.no_grad():
-            scaled = torch.cat([self.outputs(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
+            scaled = torch.cat([self._tested(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
         outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
         if self.examples[0].classes and self.head == "linear+mse":
             return logits(outputs), truth

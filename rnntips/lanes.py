@@ -50,26 +50,28 @@ def feed_for(record: Runs, examples: list[Examples]) -> Feed:
 
 
 def check_chunk(recipe: Recipe, task, example: Examples) -> None:
-    """Raise unless the task's windows can be read in chunks of this length.
+    """Raise unless the task's windows can be read in chunks of this length, and tested from so many steps.
 
     Raises:
-        BadArgument: The task is answered once a window, its windows are shorter than a chunk, there is noise
-            between layers, or chunks are to be scrambled and are not all equally long.
+        BadArgument: The task is answered once a window, its windows are shorter, there is noise between layers, or
+            chunks are to be scrambled and are not all equally long.
     """
-    if recipe.chunk is None:
-        return
-    if recipe.noise_between:
+    for name in ("chunk", "test_past"):
+        if (steps := getattr(recipe, name)) is None:
+            continue
+        if example.loss_at != "every":
+            does = "cuts sequences" if name == "chunk" else "is for sequences"
+            raise BadArgument(
+                f"{name}={steps} {does} with an answer at every step, and {task.name} has one answer a window. "
+                f"Leave {name} out, or use a task such as rt.tasks.leaky(20)."
+            )
+        if steps > example.steps:
+            raise BadArgument(
+                f"{name}={steps} is longer than a sequence of {task.name}, which has {example.steps} steps. "
+                f"Use {name}={example.steps} or less, or a larger past."
+            )
+    if recipe.chunk is not None and recipe.noise_between:
         raise BadArgument("noise_between works on whole windows, not on chunks. Leave one of the two out.")
-    if example.loss_at != "every":
-        raise BadArgument(
-            f"chunk={recipe.chunk} cuts sequences with an answer at every step, and {task.name} has one answer a "
-            "window. Leave chunk out, or use a task such as rt.tasks.leaky(20)."
-        )
-    if recipe.chunk > example.steps:
-        raise BadArgument(
-            f"chunk={recipe.chunk} is longer than a sequence of {task.name}, which has {example.steps} steps. "
-            f"Use chunk={example.steps} or less, or a larger past."
-        )
     if recipe.order == "scrambled" and (example.steps % recipe.chunk or example.skip % recipe.chunk):
         counts = f", of which the first {example.skip} do not count" if example.skip else ""
         raise BadArgument(

@@ -196,6 +196,7 @@ _ALL = (
             kept=False),
     Measure("spiking share", "share of runs with a loss spike", MANY, readings.spiky, unit="points"),
     Measure("spikes", "rate of loss spikes", 1.0, readings.spikes, unit="per 1,000 updates"),
+    Measure("gradient jumps", "rate of exploding gradients", 1.0, readings.gradient_jumps, unit="per 1,000 updates"),
     _updates("updates to target", "number of updates", readings.to_target),
     _updates("tokens to target", "number of steps read", readings.tokens_to),
     _updates("seconds to target", "training time", readings.seconds_to, timed=True),

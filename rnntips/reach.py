@@ -1,4 +1,4 @@
-"""Where the gradient of a loss reaches: how far back in time, and how far down through the layers."""
+"""Where the gradient of a loss reaches, in time and down the layers, and what an answer owes to each step."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from rnntips.tasks import as_settings
 from rnntips.update import losses
 from rnntips.windows import Examples
 
-__all__ = ["gradient_by_lag", "gradient_by_layer"]
+__all__ = ["answer_by_lag", "gradient_by_lag", "gradient_by_layer"]
 
 PLACES = ("inputs", "states")
 LAYERS = {
@@ -57,11 +57,45 @@ def gradient_by_lag(
     examples, network = _rebuilt(runs, on, windows, weights)
     recipe, first = runs.recipes[0], examples[0]
     lags = _checked(lags, first.steps)
-    chosen = [example.of(1, windows) for example in examples]
-    inputs = torch.tensor(np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)]))
+    chosen, inputs = _shown(examples, windows)
     targets = np.stack([_last(example, some) for example, some in zip(examples, chosen, strict=True)])
     norms = _norms(network, recipe, inputs, torch.tensor(targets), first.head, of)
     return np.pad(norms, [(0, 0), (0, first.steps - norms.shape[1])])[:, lags]
+
+
+def answer_by_lag(
+    runs: Runs, on, lags: Sequence[int], *, windows: int = 64, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """How much the last answer changes with the input so many steps before: the gradient's counterpart in use.
+
+    Validation windows are read whole, as they are when they are scored, once as they are and once for each lag with
+    one step's inputs taken from the next window. How the networks were trained plays no part.
+
+    Args:
+        runs, on, lags, windows, weights: As for `gradient_by_lag`; at least two windows.
+
+    Returns:
+        Root mean square of the change over windows and outputs, (R, lags): of values, in scaled units, or of classes'
+        probabilities where the readout gives classes.
+
+    Raises:
+        BadArgument: A lag outside the window, fewer than two windows, several settings.
+    """
+    need_whole("windows", windows, 2)
+    examples, network = _rebuilt(runs, on, windows, weights)
+    lags, inputs, changes = _checked(lags, examples[0].steps), _shown(examples, windows)[1], []
+
+    def answers(inputs: Tensor) -> Tensor:
+        last = network(inputs)
+        return last.softmax(-1) if examples[0].head == "softmax+nll" else last
+
+    with torch.no_grad():
+        usual = answers(inputs)
+        for lag in lags:
+            other, step = inputs.clone(), inputs.shape[2] - 1 - lag
+            other[:, :, step] = inputs[:, :, step].roll(1, 1)
+            changes.append((answers(other) - usual).square().mean((1, 2)).sqrt())
+    return torch.stack(changes, 1).numpy()
 
 
 def gradient_by_layer(runs: Runs, on, *, windows: int = 64, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -109,6 +143,12 @@ def _rebuilt(runs: Runs, on, windows: int, weights: np.ndarray | None) -> tuple[
     sizes = recipe.layers, recipe.width, examples[0].channels, examples[0].outputs
     flat = torch.tensor(runs.weights if weights is None else weights)
     return examples, Network(recipe.cell, *sizes, flat, recipe.dense, recipe.dense_after)
+
+
+def _shown(examples: Sequence[Examples], windows: int) -> tuple[list[np.ndarray], Tensor]:
+    """At most so many validation windows of each run, and their inputs (R, n, T, C)."""
+    chosen = [example.of(1, windows) for example in examples]
+    return chosen, torch.tensor(np.stack([e.inputs(some) for e, some in zip(examples, chosen, strict=True)]))
 
 
 def _norm(tensors: Sequence[Tensor]) -> np.ndarray:

@@ -14,13 +14,15 @@ from rnntips.evidence import cap, progress
 from rnntips.runs import Runs
 from rnntips.schedule import lengths
 
-__all__ = ["best_of", "best_rates", "best_value", "failed", "regret", "repeating", "score", "seconds_per_update",
-           "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "to_target", "tokens_to", "training_loss",
-           "updates_to", "usable_range", "usable_window", "validation_error"]  # fmt: skip
+__all__ = ["best_of", "best_rates", "best_value", "failed", "gradient_jumps", "regret", "repeating", "score",
+           "seconds_per_update", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "to_target",
+           "tokens_to", "training_loss", "updates_to", "usable_range", "usable_window",
+           "validation_error"]  # fmt: skip
 
 WITHIN = 1.25  # in `usable_window` a learning rate is usable if its error is at most so many times the best
 CLOSE = 1.1  # the same in `usable_range`
 SPIKE, BEFORE, SETTLED = 2.0, 50, 20  # times the median; losses that it is taken over; updates before the first spike
+EXPLODED = 10.0  # times the median of the gradients before
 CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, see `rnntips.timing`
 
 
@@ -64,9 +66,10 @@ def updates_to(runs: Runs, share: float = 0.5) -> np.ndarray:
 
 
 def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
-    """As `to_target`, in time steps read: windows with their overlap, all that a batch holds."""
+    """As `to_target`, in time steps read: windows with their overlap, all that a batch holds; of chunks the new."""
     updates, total = to_target(runs, reach), runs.updates_before + runs.updates
-    read = [lengths(recipe.grow, recipe.past, total)[runs.updates_before :] for recipe in runs.recipes]
+    new = [recipe.stride or recipe.chunk or recipe.past for recipe in runs.recipes]
+    read = [lengths(recipe.grow, n, total)[runs.updates_before :] for recipe, n in zip(runs.recipes, new, strict=True)]
     steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]
     return np.sign(updates) * np.array([recipe.batch_size for recipe in runs.recipes]) * steps
 
@@ -117,15 +120,29 @@ def spikes(runs: Runs) -> np.ndarray:
     Raises:
         BadArgument: No update comes after the 20th.
     """
-    losses = runs.train_loss[:, : runs.reached]
-    if losses.shape[1] <= SETTLED:
+    return _jumps(runs, runs.train_loss, SPIKE)
+
+
+def gradient_jumps(runs: Runs) -> np.ndarray:
+    """How often the gradient explodes, per 1,000 updates: longer than ten times the median of the 50 before it.
+
+    Before clipping, and counted as `spikes` counts losses. Far above a spike's factor, since the gradients of batches
+    differ more in length than their losses do.
+    """
+    return _jumps(runs, runs.gradient_norm, EXPLODED)
+
+
+def _jumps(runs: Runs, values: np.ndarray, factor: float) -> np.ndarray:
+    """Values (R, U) above so many times the median of those before, per 1,000 updates; all that are not finite."""
+    values = values[:, : runs.reached]
+    if values.shape[1] <= SETTLED:
         raise BadArgument(f"Spikes are counted after update {SETTLED}, and these runs did {runs.reached}.")
-    finite = np.where(np.isfinite(losses), losses, np.inf)
+    finite = np.where(np.isfinite(values), values, np.inf)
     count = np.zeros(len(runs))
-    for update in range(SETTLED, losses.shape[1]):
+    for update in range(SETTLED, values.shape[1]):
         usual = np.median(finite[:, max(0, update - BEFORE) : update], axis=1)
-        count += ~(losses[:, update] <= SPIKE * usual) | ~np.isfinite(losses[:, update])
-    return 1000 * count / (losses.shape[1] - SETTLED)
+        count += ~(values[:, update] <= factor * usual) | ~np.isfinite(values[:, update])
+    return 1000 * count / (values.shape[1] - SETTLED)
 
 
 def spiky(runs: Runs) -> np.ndarray:

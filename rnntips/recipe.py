@@ -55,6 +55,8 @@ class Recipe:
             are sequences, read a part at an update. None: whole windows. See `rnntips.lanes.Lanes`.
         stride: New steps that an update reads and counts (k1). None: as many as `chunk`.
         carry: Whether a chunk begins with the state that the one before it left there, or with zeros.
+        test_past: Steps that an answer is given from in the validation and test parts, where a task asks for one at
+            every step: the last ones, from a zero state. None: all since the sequence began.
         optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
         lr: Learning rate.
         schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
@@ -97,6 +99,7 @@ class Recipe:
     chunk: int | None = None
     stride: int | None = None
     carry: bool = False
+    test_past: int | None = None
     optimizer: str = "adam"
     lr: float = 0.01
     schedule: str | None = None
@@ -166,7 +169,7 @@ class Recipe:
 
     def _check_chunk(self):
         """Chunks, their distance and what they hand on have a meaning together."""
-        for name in ("chunk", "stride"):
+        for name in ("chunk", "stride", "test_past"):
             if getattr(self, name) is not None:
                 need_whole(name, getattr(self, name), 1)
         if not isinstance(self.carry, bool):

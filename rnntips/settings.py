@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rnntips import series
-from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky, recall
+from rnntips.tasks import Forecast, Probe, adding, characters, digits, forecast, leaky, opposing, recall, recall_stream
 
 __all__ = ["SETTINGS"]
 
@@ -21,4 +21,8 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
     "recall 8": lambda: recall(8),
+    "leaky 1": lambda: leaky(1),
+    "leaky 16": lambda: leaky(16),
+    "opposing 16": lambda: opposing(16),
+    "recall stream 8": lambda: recall_stream(8),
 }

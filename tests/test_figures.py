@@ -7,6 +7,7 @@ import pytest
 
 import rnntips as rt
 from rnntips import figures
+from rnntips.reach import answer_by_lag, gradient_by_lag
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +275,24 @@ def test_the_edge_figure_multiplies_by_the_rate_of_the_next_update():
     marks = [shown[name].get_marker() for name in ("rate 0.1, none", "rate 0.1, warmup:20", "rate 0.3, cosine")]
     assert len(set(marks)) == 3 and left.get_ylabel() and "naive" in right.get_ylabel()
     png(right)
+
+
+def test_what_training_sees_ends_at_the_chunk_and_what_the_network_uses_does_not():
+    """Two axes a task; the drawn medians are the measured ones, gradients as shares of each network's largest."""
+    short = rt.Recipe(width=6, past=12, updates=40, chunk=12, stride=3, carry=True)
+    tasks = {"sum": rt.tasks.leaky(5), "stream": rt.tasks.recall_stream(3)}
+    tried = {name: (task, {f"{k} steps": rt.train(short.but(chunk=k), task, range(3)) for k in (12, 3)})
+             for name, task in tasks.items()}  # fmt: skip
+    last = figures.reach(tried, range(10))
+    places = last.figure.axes
+    assert len(places) == 4 and last is places[-1]
+    for left, right, (task, sides) in zip(places[::2], places[1::2], tried.values(), strict=True):
+        for row, runs in enumerate(sides.values()):
+            seen, used = (
+                [line.get_ydata() for line in ax.lines if line.get_linewidth() == 2][row] for ax in (left, right)
+            )
+            found = gradient_by_lag(runs, task, range(10), of="inputs")
+            np.testing.assert_allclose(seen, np.median(found / found.max(1, keepdims=True), axis=0))
+            np.testing.assert_allclose(used, np.median(answer_by_lag(runs, task, range(10)), axis=0))
+            assert (seen[3:] == 0).all() == (row == 1) and (used[3:] > 0).all()
+    png(last)

@@ -350,6 +350,44 @@ def test_a_rule_seen_at_short_lags_holds_at_long_ones_if_the_state_is_handed_on(
     assert study.verdict == "BETTER" and study.label == "carry: False → True"
 
 
+# --- tested from the last steps alone
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("past", [1, 4, 13])
+def test_an_answer_can_be_given_from_so_many_steps_and_no_more(name, past):
+    """Training stays bit for bit; every answer is scored as `torch.nn` gives it from the last steps, one by one."""
+    recipe, task = SHORT.but(chunk=4, carry=True), TASKS[name]
+    whole, runs = rt.train(recipe, task, [1, 2]), rt.train(recipe.but(test_past=past), task, [1, 2])
+    np.testing.assert_array_equal(whole.weights, runs.weights)
+    np.testing.assert_array_equal(whole.train_loss, runs.train_loss)
+    assert (past == 13) == np.allclose(runs.test_scores, whole.test_scores, rtol=1e-4)
+    example = task.examples(recipe, 1)
+    rnn, readout = torch_of(runs, example)
+    chosen = example.scored(2)
+    inputs, outputs = torch.tensor(example.inputs(chosen)).double(), []
+    with torch.no_grad():
+        for end in range(example.skip + 1, 14):
+            outputs.append(readout(rnn(inputs[:, max(0, end - past) : end])[0][:, -1]))
+    answers = torch.stack(outputs, 1).flatten(0, 1).numpy()
+    assert runs.test_scores[0, -1] == pytest.approx(
+        task.score(answers[None], example.answers(chosen)[None])[0], rel=1e-3
+    )
+
+
+def torch_of(runs, example):
+    """The first run's layer and readout in `torch.nn`, float64."""
+    recipe, weights = runs.recipes[0], torch.tensor(runs.weights[:1])
+    network = Network(recipe.cell, 1, recipe.width, example.channels, example.outputs, weights)
+    rnn = TORCH[recipe.cell](example.channels, recipe.width, batch_first=True).double()
+    readout = torch.nn.Linear(recipe.width, example.outputs).double()
+    parameters = [*rnn.parameters(), readout.weight, readout.bias]
+    with torch.no_grad():
+        for theirs, mine in zip(parameters, network.parameters.values(), strict=True):
+            theirs.copy_(mine[0].T if mine.dim() == 3 or mine[0].dim() == 2 else mine[0])
+    return rnn, readout
+
+
 # --- runs, records, budgets
 
 
@@ -412,8 +450,11 @@ def test_a_budget_of_sequences_takes_an_update_for_every_chunk():
     ("change", "task", "words"),
     [({"chunk": 14}, rt.tasks.leaky(5), "chunk=14 is longer than a sequence of leaky 5, which has 13.*chunk=13 or"),
      ({"chunk": 4}, rt.series.sines(600), "chunk=4 cuts sequences with an answer at every step.*sines has one.*Leave"),
-     ({"chunk": 4}, rt.tasks.digits(), "digits has one answer a window")],
-    ids=["long", "series", "digits"],
+     ({"chunk": 4}, rt.tasks.digits(), "digits has one answer a window"),
+     ({"test_past": 14}, rt.tasks.leaky(5), "test_past=14 is longer than a sequence of leaky 5, which has 13"),
+     ({"test_past": 4}, rt.tasks.digits(), "test_past=4 is for sequences with an answer.*Leave test_past out"),
+     ({"test_past": 0}, rt.tasks.leaky(5), "test_past=0: a whole number of at least 1")],
+    ids=["long", "series", "digits", "long test", "digits test", "no steps"],
 )  # fmt: skip
 def test_what_cannot_be_cut_is_refused_before_training(change, task, words):
     with pytest.raises(BadArgument, match=words):

@@ -337,7 +337,7 @@ def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made)
     entries = made.record["parts"][0]["settings"]["sines"]
     kept = Counter(name for entry in entries for name in entry.get("readings", {}))
     assert kept == {"updates to target (30 % of the way)": 2, "spikes": 4, "training loss": 2, "seconds per update": 2,
-                    "seconds to target (20 % of the way)": 2}  # fmt: skip
+                    "seconds to target (20 % of the way)": 2, "gradient jumps": 2}  # fmt: skip
     tanh = made.record["parts"][0]["settings"]["sines, tanh"]
     best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
     assert best_rate and all((("readings" in entry) == (entry in best_rate)) for entry in tanh)

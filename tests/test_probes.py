@@ -31,10 +31,13 @@ TASKS = {
     "recall stream 4": rt.tasks.recall_stream(4),
     "leaky 2.5": rt.tasks.leaky(2.5),
     "leaky 8": rt.tasks.leaky(8),
+    "opposing 6": rt.tasks.opposing(6),
     "characters": rt.tasks.characters(),
 }
 CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
-STREAMS = {name for name in TASKS if name.startswith(("recall stream", "leaky", "characters"))}  # past is theirs
+STREAMS = {
+    name for name in TASKS if name.startswith(("recall stream", "leaky", "opposing", "characters"))
+}  # past is theirs
 every_task = pytest.mark.parametrize("name", TASKS)
 
 
@@ -304,6 +307,24 @@ def test_a_leaky_sum_fades_by_its_factor(tau):
     assert trivial == pytest.approx(np.sqrt(np.mean(found.answers(found.scored(2)) ** 2)))
 
 
+@pytest.mark.parametrize("tau", [2, 2.5, 16])
+def test_far_inputs_oppose_near_ones_and_outweigh_them(tau):
+    """Every answer from the window's inputs, weighed one by one; a level that lasts turns the sign; variance is 1."""
+    task, lags = rt.tasks.opposing(tau), np.arange(80)
+    found = task.examples(SHORT.but(past=80), 1)
+    chosen = found.of(2)[:20]
+    windows, answers = found.inputs(chosen)[..., 0], found.answers(chosen).reshape(20, 80)
+    weights = 2 * np.exp(-4 * lags / tau) - np.exp(-lags / tau)
+    weights /= np.sqrt(np.sum(weights**2))
+    turn = tau * np.log(2) / 3
+    assert (weights[lags < turn] > 0).all() and (weights[lags > turn] < 0).all() and weights.sum() < -0.2
+    for t in (0, 1, 7, 79):
+        np.testing.assert_allclose(answers[:, t], windows[:, : t + 1] @ weights[t::-1], atol=1e-3)
+    assert found.answers(found.of(0)).reshape(-1, 80)[:, -1].std() == pytest.approx(1, abs=0.1)
+    trivial, floor, _ = task.bounds(SHORT.but(past=80), 1)
+    assert trivial == pytest.approx(np.sqrt(np.mean(found.answers(found.scored(2)) ** 2))) and floor == 0
+
+
 def test_characters_are_those_of_this_pythons_documentation():
     """A window reads on in the text, and each answer is the next character; nothing but 32 symbols occurs."""
     found = rt.tasks.characters().examples(SHORT.but(past=40), 0)
@@ -402,13 +423,15 @@ def test_no_more_answers_are_scored_than_there_is_time_for():
     ("make", "words"),
     [(lambda: rt.tasks.recall_stream(0), "L=0: a whole number of at least 1"),
      (lambda: rt.tasks.leaky(0), "tau=0: a positive number"),
+     (lambda: rt.tasks.opposing(-1), "tau=-1: a positive number"),
+     (lambda: rt.tasks.opposing(1.9), "tau=1.9: 2 steps or more"),
      (lambda: rt.tasks.leaky(float("inf")), "tau=inf: a positive number"),
      (lambda: rt.tasks.leaky("9"), "tau='9': a positive number"),
      (lambda: rt.train(SHORT, rt.tasks.recall_stream(9), [0]), "past=9 end before the first answer.*past=10 or"),
      (lambda: rt.train(SHORT.but(past=200_000), rt.tasks.characters(), [0]), "do not fit.*Use past=[0-9]+ or less"),
      (lambda: rt.train(SHORT.but(order="class"), rt.tasks.recall_stream(3), [0]), 'order="class"'),
      (lambda: rt.training.predict(rt.train(SHORT, TASKS["leaky 8"], [0]), TASKS["leaky 8"], 5), "one value a window")],
-    ids=range(8),
+    ids=range(10),
 )  # fmt: skip
 def test_streams_refuse_in_words(make, words):
     with pytest.raises(BadArgument, match=words):

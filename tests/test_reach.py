@@ -7,7 +7,7 @@ import torch
 import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.models import Network
-from rnntips.reach import gradient_by_lag, gradient_by_layer
+from rnntips.reach import answer_by_lag, gradient_by_lag, gradient_by_layer
 
 SHORT = rt.Recipe(updates=5, width=6, batch_size=5, past=12)
 LEAKY = rt.tasks.leaky(5)
@@ -93,17 +93,43 @@ def test_without_compiled_kernels_the_gradients_are_the_same(cell, monkeypatch):
     np.testing.assert_allclose(gradient_by_lag(runs, LEAKY, range(12)), found, rtol=1e-3)
 
 
-def test_a_linear_sum_fades_as_its_rule_says():
-    """Weights that are the task's own rule, in one ReLU unit far above zero: each lag counts exp(−1/τ) of the last."""
-    runs = rt.train(rt.Recipe(cell="relu", width=1, past=12, updates=1), LEAKY, [0])
-    fade = np.exp(-1 / 5)
+def leaky_rule(runs, tau=5):
+    """Weights that are the task's own rule, in one ReLU unit far above zero."""
+    fade = np.exp(-1 / tau)
     rule = {"input_weight_0": np.sqrt(1 - fade**2), "recurrent_weight_0": fade, "input_bias_0": 50.0,
             "recurrent_bias_0": 0.0, "readout_weight": 1.0, "readout_bias": 0.0}  # fmt: skip
     weights = np.zeros_like(runs.weights)
     weights[0, : len(rule)] = list(rule.values())
+    return weights, fade
+
+
+def test_a_linear_sum_fades_as_its_rule_says():
+    """Each lag counts exp(−1/τ) of the last."""
+    runs = rt.train(rt.Recipe(cell="relu", width=1, past=12, updates=1), LEAKY, [0])
+    weights, fade = leaky_rule(runs)
     for of in ("states", "inputs"):
         found = gradient_by_lag(runs, LEAKY, range(12), of=of, weights=weights)[0]
         np.testing.assert_allclose(found / found[0], fade ** np.arange(12), rtol=1e-4)
+
+
+def test_the_answer_of_a_linear_sum_owes_each_input_what_its_rule_says():
+    """The change is the inputs' own, times √(1 − a²)·aᵏ for lag k, however short the gradients were in training."""
+    runs = rt.train(rt.Recipe(cell="relu", width=1, past=12, updates=1, chunk=3, carry=True), LEAKY, [0])
+    weights, fade = leaky_rule(runs)
+    example = LEAKY.examples(runs.recipes[0], 0)
+    inputs = example.inputs(example.of(1, 40))[:, ::-1, 0]
+    swapped = np.sqrt(np.mean((np.roll(inputs, 1, axis=0) - inputs) ** 2, axis=0))
+    found = answer_by_lag(runs, LEAKY, range(12), windows=40, weights=weights)[0]
+    np.testing.assert_allclose(found, np.sqrt(1 - fade**2) * fade ** np.arange(12) * swapped, rtol=1e-3)
+
+
+def test_an_answer_about_one_step_changes_with_that_step_alone():
+    """A network that has learned to say what came three steps ago; probabilities change by √½ if half are swapped."""
+    task = rt.tasks.recall_stream(3)
+    runs = rt.train(rt.Recipe(width=12, past=12, updates=600, lr=0.02), task, [0])
+    found = answer_by_lag(runs, task, range(12))[0]
+    assert found[3] == pytest.approx(np.sqrt(0.5), abs=0.1) and np.delete(found, 3).max() < 0.1
+    np.testing.assert_array_equal(answer_by_lag(runs, task, [7, 3])[0], found[[7, 3]])
 
 
 @pytest.mark.parametrize(
@@ -116,6 +142,14 @@ def test_bad_questions_are_refused_in_words(lags, more, words):
     runs = rt.train(SHORT, LEAKY, [0])
     with pytest.raises(BadArgument, match=words):
         gradient_by_lag(runs, LEAKY, lags, **more)
+
+
+def test_an_answer_needs_another_window_to_take_inputs_from():
+    runs = rt.train(SHORT, LEAKY, [0])
+    with pytest.raises(BadArgument, match="windows=1: a whole number of at least 2"):
+        answer_by_lag(runs, LEAKY, [0], windows=1)
+    with pytest.raises(BadArgument, match="largest lag is 11"):
+        answer_by_lag(runs, LEAKY, [12])
 
 
 def test_several_settings_are_refused():

@@ -129,6 +129,16 @@ def test_training_loss_is_the_mean_of_the_last_tenth_and_untrained_for_what_dive
     assert np.isnan(readings.training_loss(losses(np.full((2, 100), NAN)))).all()
 
 
+def test_a_gradient_explodes_above_ten_times_the_median_before_it():
+    """By the gradient's length alone; without a number from some update on, all that come after count."""
+    rows = [flat(), flat(spikes=[50], height=10.0), flat(spikes=[30, 70], height=10.1), flat(spikes=[5], height=99)]
+    some = losses(np.ones((4, 120)), gradient_norm=np.array(rows))
+    np.testing.assert_allclose(readings.gradient_jumps(some), [0, 0, 20, 0])
+    lost = flat()
+    lost[70:] = NAN
+    assert readings.gradient_jumps(losses(np.ones((1, 120)), gradient_norm=np.array([lost]))) == [500]
+
+
 def test_a_run_is_solved_when_it_has_come_far_enough():
     some = scored([0.5, 0.51, 1.2, NAN, 0.0], floor=0.0)
     np.testing.assert_array_equal(readings.solved(some), [1, 0, 0, 0, 1])
@@ -144,6 +154,9 @@ def test_what_was_never_reached_is_marked_and_steps_are_updates_times_windows_ti
     np.testing.assert_array_equal(readings.to_target(some, 0.85), [100, -100, -100])
     recipe = some.recipes[0]
     np.testing.assert_array_equal(readings.tokens_to(some), np.array([10, -100, 1]) * recipe.batch_size * recipe.past)
+    for change, new in (({"chunk": 8}, 8), ({"chunk": 8, "stride": 2}, 2)):
+        some.recipes = (recipe.but(**change),) * 3
+        np.testing.assert_array_equal(readings.tokens_to(some), np.array([10, -100, 1]) * recipe.batch_size * new)
 
 
 def test_seconds_are_the_calibrations_and_never_the_runs_own():

@@ -15,7 +15,7 @@ EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
     "past": 9, "grow": "8:0.5", "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
-    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True,
+    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
@@ -77,7 +77,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk",
-             "stride", "carry"}  # fmt: skip
+             "stride", "carry", "test_past"}  # fmt: skip
     base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
     base = base if name.startswith(("noise", "grow")) else base.but(chunk=8)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())

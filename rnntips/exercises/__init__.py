@@ -8,6 +8,16 @@ from rnntips.exercises import (
     shuffling,
     sliding_windows,
     start,
+    truncated_bptt,
 )
 
-__all__ = ["deep_recurrence", "learning_rate", "momentum", "scaling", "shuffling", "sliding_windows", "start"]
+__all__ = [
+    "deep_recurrence",
+    "learning_rate",
+    "momentum",
+    "scaling",
+    "shuffling",
+    "sliding_windows",
+    "start",
+    "truncated_bptt",
+]

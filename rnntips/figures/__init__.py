@@ -7,6 +7,7 @@ from rnntips.figures.orders import orders
 from rnntips.figures.overview import curves, pipeline
 from rnntips.figures.paper import COLORS, GREY, log_ticks
 from rnntips.figures.rates import rates
+from rnntips.figures.reach import reach
 from rnntips.figures.studies import both, findings, forecasts, forest, loss_bands, paired, scaled_inputs, series, show
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "paired",
     "pipeline",
     "rates",
+    "reach",
     "scaled_inputs",
     "series",
     "show",

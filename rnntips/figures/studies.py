@@ -231,5 +231,5 @@ def findings(
         ax.set(xlim=(low, high), xticks=[tick for tick in PERCENT if low <= tick <= high])
         ax.xaxis.set_minor_formatter(NullFormatter())
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
-    ax.set_xlabel(fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", 72))
+    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", 72))
     return ax

@@ -9,12 +9,24 @@ from collections.abc import Mapping
 from rnntips.errors import BadArgument
 from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
-from rnntips.tasks.memory import Adding, Leaky, Recall, RecallStream, adding, leaky, recall, recall_stream
+from rnntips.tasks.memory import (
+    Adding,
+    Leaky,
+    Opposing,
+    Recall,
+    RecallStream,
+    adding,
+    leaky,
+    opposing,
+    recall,
+    recall_stream,
+)
 from rnntips.tasks.task import Probe, stream
 from rnntips.tasks.text import Characters, characters
 
-__all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Probe", "Recall", "RecallStream", "adding",
-           "as_settings", "characters", "digits", "forecast", "leaky", "recall", "recall_stream", "stream"]  # fmt: skip
+__all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Opposing", "Probe", "Recall", "RecallStream",
+           "adding", "as_settings", "characters", "digits", "forecast", "leaky", "opposing", "recall", "recall_stream",
+           "stream"]  # fmt: skip
 
 
 def as_settings(on) -> dict[str, Forecast | Probe]:

@@ -9,7 +9,8 @@ from rnntips.errors import BadArgument, need_whole
 from rnntips.tasks.task import OF_FORECASTS, Probe, separate
 from rnntips.windows import SCORED, Examples
 
-__all__ = ["Adding", "Leaky", "Recall", "RecallStream", "adding", "leaky", "recall", "recall_stream"]
+__all__ = ["Adding", "Leaky", "Opposing", "Recall", "RecallStream", "adding", "leaky", "opposing", "recall",
+           "recall_stream"]  # fmt: skip
 
 WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; more than are scored would be drawn for nothing
 SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same, where each has many answers
@@ -155,9 +156,14 @@ def leaky(tau: float) -> "Leaky":
     Raises:
         BadArgument: tau is no positive number.
     """
+    return Leaky(_steps(tau))
+
+
+def _steps(tau: float) -> float:
+    """A number of steps after which an input counts 1/e."""
     if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
         raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
-    return Leaky(float(tau))
+    return float(tau)
 
 
 @dataclass(frozen=True)
@@ -174,12 +180,65 @@ class Leaky(Probe):
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
         """Inputs and sums, each (N, T, 1)."""
-        inputs = rng.normal(size=(sum(SEQUENCES), past))
-        keep, sums = np.exp(-1 / self.tau), np.zeros((len(inputs), past + 1))
-        for t in range(past):
-            sums[:, t + 1] = keep * sums[:, t] + np.sqrt(1 - keep**2) * inputs[:, t]
-        return separate(inputs[:, :, None], sums[:, 1:, None], SEQUENCES)
+        inputs, keep = rng.normal(size=(sum(SEQUENCES), past)), np.exp(-1 / self.tau)
+        return separate(inputs[:, :, None], _faded(inputs, keep, np.sqrt(1 - keep**2))[:, :, None], SEQUENCES)
 
     def guess(self, examples: Examples) -> np.ndarray:
         """0, the mean."""
         return np.zeros(1)
+
+
+def opposing(tau: float) -> "Opposing":
+    """Say at every step a sum that near inputs push one way and far inputs the other way.
+
+    Inputs are standard normal. In the sum an input of k steps ago counts 2·exp(−4k/τ) − exp(−k/τ) times a constant:
+    positive before k = τ·ln(2)/3, about 0.23·τ, then negative, and all in all more negative than positive. So who
+    looks back fewer steps learns the wrong sign for an input that lasts. The constant gives late targets variance 1.
+    Windows have `Recipe.past` steps, and all count. Scored by RMSE; trivial is always answering 0, the mean; two
+    linear units are exact, so the floor is 0. Every seed draws 1,000 windows to train on.
+
+    Args:
+        tau: Steps after which a far input counts 1/e of what it did.
+
+    Raises:
+        BadArgument: tau is less than 2; then far inputs would not weigh more than near ones.
+
+    Source: the balancing of influences in Tallec and Ollivier (2017), "Unbiasing truncated backpropagation through
+    time", section 5, with inputs of its own at every step.
+    """
+    if _steps(tau) < 2:
+        raise BadArgument(f"tau={tau!r}: 2 steps or more are needed for far inputs to outweigh near ones.")
+    return Opposing(float(tau))
+
+
+@dataclass(frozen=True)
+class Opposing(Probe):
+    """See `opposing`."""
+
+    tau: float
+    unit = "units"
+    ignores = OF_FORECASTS
+
+    @property
+    def name(self) -> str:
+        return f"opposing {self.tau:g}"
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Inputs and sums, each (N, T, 1)."""
+        inputs, far = rng.normal(size=(sum(SEQUENCES), past)), np.exp(-1 / self.tau)
+        near = far**4
+        variance = 4 / (1 - near**2) - 4 / (1 - near * far) + 1 / (1 - far**2)
+        sums = _faded(inputs, near, 2 / np.sqrt(variance)) - _faded(inputs, far, 1 / np.sqrt(variance))
+        return separate(inputs[:, :, None], sums[:, :, None], SEQUENCES)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """0, the mean."""
+        return np.zeros(1)
+
+
+def _faded(inputs: np.ndarray, keep: float, gain: float) -> np.ndarray:
+    """Sums of all inputs so far (N, T), each times `gain`, and times `keep` for every step since."""
+    sums = np.zeros((len(inputs), inputs.shape[1] + 1))
+    for t in range(inputs.shape[1]):
+        sums[:, t + 1] = keep * sums[:, t] + gain * inputs[:, t]
+    return sums[:, 1:]
