@@ -35,6 +35,7 @@ __all__ = [
 
 LEAST = 1e-3  # of the trivial error: below that a task is solved, and no ratio of errors means anything
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
+ROUNDING = 1e-4  # of the smallest that matters: records keep six digits, and counts often differ by exactly nothing
 FEWEST = 10  # seeds below which nothing is decided
 TRAINED = 0.2  # share of the way from trivial to floor that half of a side's runs must get
 MANY = 0.1  # share of runs by which failures may not differ where two sides are called the same
@@ -216,14 +217,15 @@ def find(
 
 
 def decide(center: float, low: float, high: float, matters: float, n: int, any_trained: bool) -> Verdict:
-    """The rule of `find`, for numbers on one scale."""
+    """The rule of `find`, for numbers on one scale. An interval's end as near to 0 as rounding can bring it is 0."""
+    nothing = ROUNDING * matters
     if n < FEWEST:
         return Verdict.UNCLEAR
     if not any_trained:
         return Verdict.NOT_TRAINED
     if -matters < low and high < matters:
         return Verdict.SAME
-    if (low > 0 or high < 0) and abs(center) >= matters / 2:
+    if (low > nothing or high < -nothing) and abs(center) >= matters / 2:
         return Verdict.WORSE if center > 0 else Verdict.BETTER
     return Verdict.UNCLEAR
 

@@ -13,7 +13,7 @@ from rnntips.models import Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
-from rnntips.training import train
+from rnntips.training import train_stack
 from rnntips.update import losses
 from rnntips.windows import Examples
 
@@ -67,22 +67,27 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
 
 
 def sharpness_along(
-    recipe: Recipe, on, seeds: Sequence[int], updates: Sequence[int], **how: int
-) -> tuple[np.ndarray, Runs]:
-    """Sharpness after so many updates of one training, (R, number of points), and the record of its last piece.
+    recipes: Sequence[Recipe], on, seeds: Sequence[int], updates: Sequence[int], **how: int
+) -> dict[Recipe, np.ndarray]:
+    """Sharpness after so many updates of a training: recipe → (R, n), for n numbers of updates and R seeds.
 
-    The training is done in pieces, each going on from the one before; its runs are those of an undivided one, but that
-    a rescue would only look back within a piece.
+    Training is done in pieces, each going on from the one before; its runs are those of an undivided one.
+
+    Args:
+        recipes: They train side by side, so they may differ in numbers, schedules and the like, not in shape.
+        how: For `sharpness`.
     """
-    if recipe.rescue is not None:
+    if any(recipe.rescue for recipe in recipes):
         raise BadArgument("A rescue looks back further than a piece of training. Leave rescue out here.")
-    found, start, done = [], None, 0
+    each, found, start, done = [recipe for recipe in recipes for _ in seeds], [], None, 0
     for point in updates:
         need_whole("each number of updates", point, done + 1)
-        start = train(recipe.but(updates=point - done), on, seeds, start=start, device="cpu")
-        done = point
+        pieces = [recipe.but(updates=point - done) for recipe in each]
+        start = train_stack(pieces, on, [*seeds] * len(recipes), start=start, device="cpu")
         found.append(sharpness(start, on, **how))
-    return np.stack(found, 1), start
+        done = point
+    rows = np.stack(found, 1).reshape(len(recipes), len(seeds), len(updates))
+    return dict(zip(recipes, rows, strict=True))
 
 
 def edge(recipe: Recipe) -> float:

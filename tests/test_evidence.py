@@ -10,6 +10,7 @@ from rnntips.evidence import (
     LEAST,
     Finding,
     cap,
+    decide,
     effects,
     failures,
     find,
@@ -289,3 +290,10 @@ def test_too_few_runs_say_so_and_support_nothing():
     few = find(np.array([0.001, -0.001]), True)
     assert sentence(few) == "Undecided: 2 runs a side are too few; 10 are needed."
     assert word("NO WORSE", few, [few], [few]) == "UNDECIDED"
+
+
+@pytest.mark.parametrize("end", [-1e-15, 0.0, 1.5e-6])
+def test_an_interval_that_ends_at_0_decides_nothing_however_it_was_rounded(end):
+    """Counts lie on a lattice, so an end of exactly 0 is common; a record's six digits must not make it a verdict."""
+    assert decide(4.0, end, 5.0, 1.0, 40, True) == decide(-4.0, -5.0, -end, 1.0, 40, True) == "UNCLEAR"
+    assert decide(4.0, 0.01, 5.0, 1.0, 40, True) == "WORSE" and decide(-4.0, -5.0, -0.01, 1.0, 40, True) == "BETTER"

@@ -1,6 +1,7 @@
 """Exercises: right answers pass, wrong ones are told what is wrong, help comes step by step."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import rnntips as rt
 from rnntips.exercises import (
     batch_size,
     deep_recurrence,
+    learning_rate,
     momentum,
     scaling,
     shuffling,
@@ -712,3 +714,116 @@ def test_the_noise_that_is_asked_for_is_that_of_batches_drawn():
     drawn = [gradients[rng.integers(0, 50, 8)].mean(0) - gradients.mean(0) for _ in range(20_000)]
     measured = np.sqrt(np.mean(np.sum(np.square(drawn), 1))) / length_of(gradients)
     assert batch_size.noise_of._answer(gradients, 8) == pytest.approx(measured, rel=0.02)
+
+
+# ── learning rate ───────────────────────────────────────────────────────────
+
+
+def going(rise, fall):
+    """An answer from two factors: of updates done and the warm-up, and of the share of the updates that is done."""
+    return lambda done, updates, lr, warmup: lr * rise(done, warmup) * fall(done / updates)
+
+
+def rising(done, warmup):
+    return min((done + 1) / warmup, 1)
+
+
+def falling(share):
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def after_the_warmup(done, updates, lr, warmup):
+    share = max(done - warmup, 0) / max(updates - warmup, 1)
+    return lr * rising(done, warmup) * falling(share)
+
+
+COURSE = [
+    ("Right.", going(rising, falling)),
+    ("Right.", lambda done, updates, lr, warmup: lr * np.clip((done + 1) / warmup, 0, 1) * falling(done / updates)),
+    ("never changes", lambda done, updates, lr, warmup: lr),
+    ("other half is missing", going(rising, lambda share: 1)),
+    ("does not rise first", going(lambda *_: 1, falling)),
+    ("Multiply them by lr", lambda done, updates, lr, warmup: rising(done, warmup) * falling(done / updates)),
+    ("Count it", going(lambda done, warmup: min(done / warmup, 1), falling)),
+    ("no end", going(lambda done, warmup: (done + 1) / warmup, falling)),
+    ("turns negative", going(rising, lambda share: math.cos(math.pi * share))),
+    ("Halve it", going(rising, lambda share: 1 + math.cos(math.pi * share))),
+    ("comes back", going(rising, lambda share: (1 + math.cos(2 * math.pi * share)) / 2)),
+    ("half-way down", going(rising, lambda share: (1 + math.cos(math.pi / 2 * share)) / 2)),
+    ("quarter of a wave", going(rising, lambda share: math.cos(math.pi / 2 * share))),
+    ("straight line", going(rising, lambda share: 1 - share)),
+    ("begins after the warm-up", after_the_warmup),
+    ("return one number", lambda done, updates, lr, warmup: None),
+    ("return one number", lambda done, updates, lr, warmup: np.full(3, lr)),
+    ("after 0 of 100 updates", lambda done, updates, lr, warmup: lr / 7),
+    ("after 99 of 100 updates", lambda done, updates, lr, warmup: (done < 99) * going(rising, falling)(
+        done, updates, lr, warmup)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "answer"), COURSE)
+def test_a_course_of_the_rate(capsys, words, answer):
+    copy.copy(learning_rate.course).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_course_that_is_asked_for_is_torchs():
+    """The falling half against PyTorch's scheduler, the rising one against its own."""
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    parts = (torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 10, 1, 9),
+             torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50))  # fmt: skip
+    both = torch.optim.lr_scheduler.ChainedScheduler(list(parts))
+    for done in range(50):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(learning_rate._solution(done, 50, 0.3, 10))
+        optimizer.step()
+        both.step()
+
+
+def powers(count, normal=True, number=lambda vector, image: 2 / (vector @ image)):
+    """An answer by so many products, and what it makes of the last vector and its image."""
+
+    def answer(times, start):
+        vector = start / np.linalg.norm(start)
+        for _ in range(count):
+            image = times(vector)
+            before, vector = vector, image / np.linalg.norm(image) if normal else image
+        return number(before, image)
+
+    return answer
+
+
+HIGHEST = [
+    ("Right.", powers(200)),
+    ("Right.", powers(300, number=lambda vector, image: 2 / np.linalg.norm(image))),
+    ("never asked", lambda times, start: 0.1),
+    ("never asked", lambda times, start: 2 / np.linalg.norm(start)),
+    ("left the range", powers(3000, normal=False, number=lambda vector, image: 2 / np.linalg.norm(image))),
+    ("too few", powers(1)),
+    ("That is the sharpness".lower(), powers(200, number=lambda vector, image: vector @ image)),
+    ("reaches the bottom", powers(200, number=lambda vector, image: 1 / (vector @ image))),
+    ("squared", powers(200, number=lambda vector, image: 2 / (image @ image))),
+    ("sum of all bends", lambda times, start: 2 / sum(times(row) @ row for row in np.eye(len(start)))),
+    ("mean bend", lambda times, start: 2 / np.mean([times(row) @ row for row in np.eye(len(start))])),
+    ("the highest rate is", powers(200, number=lambda vector, image: 0.3 / (vector @ image))),
+    ("return one number", powers(200, number=lambda vector, image: vector)),
+    ("return one number", lambda times, start: None),
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), HIGHEST)
+def test_the_highest_rate_on_a_bowl(capsys, words, answer):
+    copy.copy(learning_rate.highest).check(answer)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", [learning_rate.course, learning_rate.highest], ids=["course", "highest"])
+def test_the_printed_solutions_of_the_learning_rate_lesson_pass(capsys, exercise):
+    exercise = copy.copy(exercise)
+    for _ in range(3):
+        exercise.check(lambda *arguments: None)
+    namespace = {}
+    exec(says(capsys, exercise.solution), {"np": np, "math": math}, namespace)
+    (solution,) = namespace.values()
+    assert "Right." in says(capsys, exercise.check, solution)

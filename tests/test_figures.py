@@ -255,6 +255,29 @@ def test_depths_show_the_pull_before_training_and_the_way_after_each_evaluation(
     png(ax)
 
 
+def test_the_edge_figure_multiplies_by_the_rate_of_the_next_update():
+    """Of the last point too, after which no update comes; and its errors are shares of each run's naive one."""
+    base = rt.Recipe(updates=40, past=8, width=4, batch_size=8, optimizer="sgd", lr=0.1)
+    recipes = [base, base.but(schedule="warmup:20"), base.but(lr=0.3, schedule="cosine")]
+    points, series = [1, 10, 40], rt.series.sines(600)
+    bends = {recipe: 3.0 + np.arange(6.0).reshape(2, 3) for recipe in recipes}
+    errors = [rt.train(recipe, series, range(3)) for recipe in recipes[:2]]
+    right = figures.edge(bends, points, errors)
+    left = right.figure.axes[0]
+    middle, factors = np.array([4.5, 5.5, 6.5]), {"none": [1, 1, 1], "warmup:20": [2 / 20, 11 / 20, 1]}
+    shown = {line.get_label(): line for line in left.get_lines()}
+    for name, factor in factors.items():
+        np.testing.assert_allclose(shown[f"rate 0.1, {name}"].get_ydata(), 0.1 * middle * factor / 2)
+    falling = (1 + np.cos(np.pi * np.array([1, 10, 39]) / 40)) / 2
+    np.testing.assert_allclose(shown["rate 0.3, cosine"].get_ydata(), 0.3 * middle * falling / 2)
+    for line, runs in zip(right.get_lines(), errors, strict=True):
+        share = 100 * np.median(runs.valid_score / runs.valid_trivial[:, None], 0)
+        np.testing.assert_allclose(line.get_ydata(), share)
+    marks = [shown[name].get_marker() for name in ("rate 0.1, none", "rate 0.1, warmup:20", "rate 0.3, cosine")]
+    assert len(set(marks)) == 3 and left.get_ylabel() and "naive" in right.get_ylabel()
+    png(right)
+
+
 def test_what_training_sees_ends_at_the_chunk_and_what_the_network_uses_does_not():
     """Two axes a task; the drawn medians are the measured ones, gradients as shares of each network's largest."""
     short = rt.Recipe(width=6, past=12, updates=40, chunk=12, stride=3, carry=True)

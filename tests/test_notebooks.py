@@ -37,6 +37,10 @@ SABOTAGE = {
         "rt.tuning.train_groups = lambda groups, *how: real("
         "[([side.but(batch_size=10) for side in sides], seeds) for sides, seeds in groups], *how)",
     },
+    "03_learning_rate": {
+        "nothing learns": NOTHING_LEARNS,
+        "the field compared is ignored": "rt.update.planned = lambda schedule: lambda done, updates: 1",
+    },
     "04_momentum": {
         "nothing learns": NOTHING_LEARNS,
         "the field compared is ignored": "columns = rt.update._columns\n"

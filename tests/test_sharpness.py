@@ -96,10 +96,12 @@ def test_a_run_does_not_depend_on_its_company():
 def test_a_training_in_pieces_is_the_undivided_one(optimizer):
     """A warm-up too: its updates are counted through."""
     recipe = TINY.but(optimizer=optimizer, schedule="warmup:5", updates=9)
-    found, last = sharpness_along(recipe, SINES, range(3), [2, 5, 9], windows=WINDOWS)
-    whole = rt.train(recipe, SINES, range(3))
-    np.testing.assert_array_equal(last.weights, whole.weights)
-    np.testing.assert_allclose(found[:, -1], sharpness(whole, SINES, windows=WINDOWS), rtol=1e-8)
+    other = recipe.but(schedule=None, lr=0.1)
+    found = sharpness_along([recipe, other], SINES, range(3), [2, 5, 9], windows=WINDOWS)
+    for one, rows in found.items():
+        whole = rt.train(one, SINES, range(3))
+        np.testing.assert_allclose(rows[:, -1], sharpness(whole, SINES, windows=WINDOWS), rtol=1e-8)
+    assert list(found) == [recipe, other] and found[other].shape == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,8 @@ def test_other_bad_questions_are_refused_in_words():
     with pytest.raises(BadArgument, match="windows=0"):
         sharpness(runs, SINES, windows=0)
     with pytest.raises(BadArgument, match="rescue looks back"):
-        sharpness_along(TINY.but(rescue="lower"), SINES, [0], [3])
+        sharpness_along([TINY.but(rescue="lower")], SINES, [0], [3])
     with pytest.raises(BadArgument, match="each number of updates"):
-        sharpness_along(TINY, SINES, [0], [3, 3])
+        sharpness_along([TINY], SINES, [0], [3, 3])
     with pytest.raises(BadArgument, match="edge"):
         edge(TINY.but(optimizer="rmsprop"))

@@ -3,6 +3,7 @@
 from rnntips.exercises import (
     batch_size,
     deep_recurrence,
+    learning_rate,
     momentum,
     scaling,
     shuffling,
@@ -14,6 +15,7 @@ from rnntips.exercises import (
 __all__ = [
     "batch_size",
     "deep_recurrence",
+    "learning_rate",
     "momentum",
     "scaling",
     "shuffling",

@@ -2,6 +2,7 @@
 
 from rnntips.figures.batches import batches
 from rnntips.figures.depths import depths
+from rnntips.figures.edge import edge
 from rnntips.figures.lengths import lengths
 from rnntips.figures.orders import orders
 from rnntips.figures.overview import curves, pipeline
@@ -17,6 +18,7 @@ __all__ = [
     "both",
     "curves",
     "depths",
+    "edge",
     "findings",
     "forecasts",
     "forest",
