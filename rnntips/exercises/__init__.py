@@ -2,6 +2,7 @@
 
 from rnntips.exercises import (
     deep_recurrence,
+    gradient_clipping,
     momentum,
     scaling,
     shuffling,
@@ -10,4 +11,13 @@ from rnntips.exercises import (
     truncated_bptt,
 )
 
-__all__ = ["deep_recurrence", "momentum", "scaling", "shuffling", "sliding_windows", "start", "truncated_bptt"]
+__all__ = [
+    "deep_recurrence",
+    "gradient_clipping",
+    "momentum",
+    "scaling",
+    "shuffling",
+    "sliding_windows",
+    "start",
+    "truncated_bptt",
+]
