@@ -273,3 +273,22 @@ def test_what_training_sees_ends_at_the_chunk_and_what_the_network_uses_does_not
             np.testing.assert_allclose(used, np.median(answer_by_lag(runs, task, range(10)), axis=0))
             assert (seen[3:] == 0).all() == (row == 1) and (used[3:] > 0).all()
     png(last)
+
+
+def test_gradients_show_norms_of_all_runs_and_clipping_as_one_factor_for_all_lags():
+    """A run that breaks has no norms any more: its line leaves the frame, and a mark says when."""
+    runs = rt.train(rt.Recipe(updates=60, width=6, batch_size=8), rt.series.sines(), range(5))
+    runs.gradient_norm[:] = np.geomspace(0.1, 10, 5)[:, None]
+    runs.gradient_norm[0, 7] = 50.0
+    runs.gradient_norm[4, 30:], runs.diverged_at[4] = np.nan, 31
+    by_lag = np.array([[1.0, 0.1, 0.01]] * 5)
+    left, right = figures.gradients({"sines": runs}, {"sines": (by_lag, np.full(5, 4.0))}, 1.0)
+    *each, middle, lost, limit = left.get_lines()
+    assert len(each) == 5 and each[0].get_ydata().max() == 50 and np.isinf(each[4].get_ydata()[-1])
+    assert np.median(middle.get_ydata()) == pytest.approx(1.0) and np.isfinite(middle.get_ydata()).all()
+    assert lost.get_xdata().tolist() == [31] and set(limit.get_ydata()) == {1.0}
+    before, after = (line.get_ydata() for line in right.get_lines())
+    np.testing.assert_allclose(before, by_lag[0])
+    np.testing.assert_allclose(after, by_lag[0] / 4)
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["as it comes", "after clipping"]
+    png(left)

@@ -1,5 +1,6 @@
 """One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here."""
 
+from rnntips.figures.clipping import gradients
 from rnntips.figures.depths import depths
 from rnntips.figures.lengths import lengths
 from rnntips.figures.orders import orders
@@ -18,6 +19,7 @@ __all__ = [
     "findings",
     "forecasts",
     "forest",
+    "gradients",
     "lengths",
     "log_ticks",
     "loss_bands",
