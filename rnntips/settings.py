@@ -18,6 +18,7 @@ SETTINGS: dict[str, Callable[[], Forecast | Probe]] = {
     "digits": digits,
     "digits by rows": lambda: digits(rows=True),
     "characters": characters,
+    "adding 8": lambda: adding(8),
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
     "recall 8": lambda: recall(8),

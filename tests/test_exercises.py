@@ -10,6 +10,7 @@ import rnntips as rt
 from rnntips.exercises import (
     batch_size,
     deep_recurrence,
+    gradient_clipping,
     learning_rate,
     momentum,
     scaling,
@@ -827,3 +828,88 @@ def test_the_printed_solutions_of_the_learning_rate_lesson_pass(capsys, exercise
     exec(says(capsys, exercise.solution), {"np": np, "math": math}, namespace)
     (solution,) = namespace.values()
     assert "Right." in says(capsys, exercise.check, solution)
+
+
+# ── gradient clipping ───────────────────────────────────────────────────────
+
+
+def length(parts):
+    return np.sqrt(sum((part**2).sum() for part in parts))
+
+
+def shortened(scale):
+    """An answer from what it multiplies every part by."""
+    return lambda gradients, limit: [part * scale(part, gradients, limit) for part in gradients]
+
+
+def exact(part, gradients, limit):
+    return min(1, limit / length(gradients)) if length(gradients) else 1
+
+
+def where_it_exceeds(gradients, limit):
+    norm = np.linalg.norm(np.concatenate([part.ravel() for part in gradients]))
+    return [part * limit / norm for part in gradients] if norm > limit else gradients
+
+
+BY_NORM = [
+    ("Right.", shortened(exact)),
+    ("Right.", shortened(lambda part, g, limit: min(1, limit / (length(g) + 1e-6)))),
+    ("Right.", where_it_exceeds),
+    ("nothing was clipped", lambda gradients, limit: gradients),
+    ("one norm over all parts", shortened(lambda part, g, limit: min(1, limit / length([part])))),
+    ("turns the direction", lambda gradients, limit: [np.clip(part, -limit, limit) for part in gradients]),
+    ("only shortens", shortened(lambda part, g, limit: limit / length(g))),
+    ("root of the sum", shortened(lambda part, g, limit: min(1, limit / length(g) ** 2))),
+    ("end with the limit", shortened(lambda part, g, limit: 1 / length(g) if length(g) > limit else 1)),
+    ("norm is missing", shortened(lambda part, g, limit: limit if limit < 1 else exact(part, g, limit))),
+    ("norms do not add up", shortened(lambda part, g, limit: min(1, limit / sum(length([p]) for p in g)))),
+    ("must stay as it is", lambda g, limit: shortened(exact)(g, limit) if length(g) > limit else [0 * p for p in g]),
+    ("should have norm", shortened(lambda part, g, limit: 0.5 * exact(part, g, limit))),
+    ("return a list", lambda gradients, limit: length(gradients)),
+    ("shapes", lambda gradients, limit: [part.ravel() for part in gradients]),
+    ("zeros must stay zeros",
+     lambda g, limit: shortened(exact)(g, limit) if length(g) else [np.full_like(p, np.nan) for p in g]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "answer"), BY_NORM)
+def test_clipping_by_norm(capsys, words, answer):
+    copy.copy(gradient_clipping.by_norm).check(answer)
+    assert words in capsys.readouterr().out
+
+
+def test_the_clipping_that_is_asked_for_is_pytorchs():
+    import torch
+
+    rng = np.random.default_rng(3)
+    gradients = [rng.normal(size=(4, 3)), rng.normal(size=3)]
+    theirs = [torch.nn.Parameter(torch.zeros(part.shape)) for part in gradients]
+    for parameter, part in zip(theirs, gradients, strict=True):
+        parameter.grad = torch.tensor(part, dtype=torch.float32)
+    torch.nn.utils.clip_grad_norm_(theirs, 0.7)
+    for parameter, part in zip(theirs, gradient_clipping._solution(gradients, 0.7), strict=True):
+        np.testing.assert_allclose(parameter.grad.numpy(), part, rtol=1e-5)
+
+
+FROM_THE_LOG = [
+    ("Right.", lambda norms: np.percentile(norms[np.isfinite(norms)], 90)),
+    ("Right.", lambda norms: np.nanquantile(np.where(np.isinf(norms), np.nan, norms), 0.9)),
+    ("NaN", lambda norms: np.percentile(norms, 90)),
+    ("infinite", lambda norms: np.nanmax(norms)),
+    ("would never clip", lambda norms: norms[np.isfinite(norms)].max()),
+    ("carry it away", lambda norms: norms[np.isfinite(norms)].mean()),
+    ("half of all updates", lambda norms: np.median(norms[np.isfinite(norms)])),
+    ("nine in ten norms lie above", lambda norms: np.percentile(norms[np.isfinite(norms)], 10)),
+    ("one in a hundred", lambda norms: np.percentile(norms[np.isfinite(norms)], 99)),
+    ("all finite norms together",
+     lambda norms: np.mean([np.percentile(row[np.isfinite(row)], 90) for row in norms])),
+    ("return one number", lambda norms: norms[norms < 1]),
+    ("a share", lambda norms: 0.9),
+    ("lie above your threshold", lambda norms: 0.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "answer"), FROM_THE_LOG)
+def test_a_threshold_from_the_log(capsys, words, answer):
+    copy.copy(gradient_clipping.from_the_log).check(answer)
+    assert words in capsys.readouterr().out

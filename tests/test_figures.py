@@ -318,3 +318,22 @@ def test_batch_sizes_show_their_updates_their_noise_and_the_stored_errors():
     assert errors.get_lines()[1].get_ydata()[-1] == pytest.approx(100 * np.median(share))
     assert "%" in errors.get_title() and {ax.get_xlabel() for ax in (counts, noises, errors)} == {"windows in a batch"}
     png(errors)
+
+
+def test_gradients_show_norms_of_all_runs_and_clipping_as_one_factor_for_all_lags():
+    """A run that breaks has no norms any more: its line leaves the frame, and a mark says when."""
+    runs = rt.train(rt.Recipe(updates=60, width=6, batch_size=8), rt.series.sines(), range(5))
+    runs.gradient_norm[:] = np.geomspace(0.1, 10, 5)[:, None]
+    runs.gradient_norm[0, 7] = 50.0
+    runs.gradient_norm[4, 30:], runs.diverged_at[4] = np.nan, 31
+    by_lag = np.array([[1.0, 0.1, 0.01]] * 5)
+    left, right = figures.gradients({"sines": runs}, {"sines": (by_lag, np.full(5, 4.0))}, 1.0)
+    *each, middle, lost, limit = left.get_lines()
+    assert len(each) == 5 and each[0].get_ydata().max() == 50 and np.isinf(each[4].get_ydata()[-1])
+    assert np.median(middle.get_ydata()) == pytest.approx(1.0) and np.isfinite(middle.get_ydata()).all()
+    assert lost.get_xdata().tolist() == [31] and set(limit.get_ydata()) == {1.0}
+    before, after = (line.get_ydata() for line in right.get_lines())
+    np.testing.assert_allclose(before, by_lag[0])
+    np.testing.assert_allclose(after, by_lag[0] / 4)
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["as it comes", "after clipping"]
+    png(left)

@@ -18,6 +18,7 @@ import rnntips as rt
 from rnntips.errors import BadArgument
 from rnntips.panels import panel as module
 from rnntips.panels.picture import draw
+from rnntips.sides import UNTUNED, Side
 
 PATIENCE = 60
 
@@ -71,6 +72,14 @@ def test_a_guess_trains_draws_and_ends_with_a_sentence(panel):
     assert panel.state == "done" and panel.stop_button.disabled and not panel.just_run.disabled
     assert panel.study().sentence in panel.status.value
     assert "You guessed: ≥ 5 % higher error" in panel.status.value
+    assert "learning rates" in panel.status.value and "tuned for each side" in panel.status.value
+
+
+def test_a_rate_that_the_plan_fixed_is_not_called_tuned(monkeypatch):
+    kind, sides = type(rt.tips["scaling"]), rt.tips["scaling"].live_sides()
+    monkeypatch.setattr(kind, "live_sides", lambda tip: [Side(side.recipe, UNTUNED) for side in sides])
+    made = rt.panels.Panel("scaling")
+    assert made.lr_choice.options[0] == ("fixed by the plan", "tuned")
 
 
 def test_stop_keeps_the_curves_and_decides_nothing(panel):

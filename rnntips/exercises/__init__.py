@@ -3,6 +3,7 @@
 from rnntips.exercises import (
     batch_size,
     deep_recurrence,
+    gradient_clipping,
     learning_rate,
     momentum,
     scaling,
@@ -15,6 +16,7 @@ from rnntips.exercises import (
 __all__ = [
     "batch_size",
     "deep_recurrence",
+    "gradient_clipping",
     "learning_rate",
     "momentum",
     "scaling",

@@ -1,6 +1,7 @@
 """One function per figure: a record comes in, matplotlib `Axes` go out. Nothing trains here."""
 
 from rnntips.figures.batches import batches
+from rnntips.figures.clipping import gradients
 from rnntips.figures.depths import depths
 from rnntips.figures.edge import edge
 from rnntips.figures.lengths import lengths
@@ -22,6 +23,7 @@ __all__ = [
     "findings",
     "forecasts",
     "forest",
+    "gradients",
     "lengths",
     "log_ticks",
     "loss_bands",

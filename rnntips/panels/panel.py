@@ -23,6 +23,7 @@ from rnntips.panels.words import TUNED, Asked, announced, question, result
 from rnntips.plans import typed
 from rnntips.recipe import Recipe
 from rnntips.series import csv_columns, from_csv
+from rnntips.sides import UNTUNED
 from rnntips.study import Study, compare
 from rnntips.tasks import forecast
 from rnntips.tips import Tips
@@ -45,7 +46,7 @@ class Panel(View):
         tip: Name of a tip, as in `rnntips tips`.
         setting: Data to train on: one of the plan's settings, or a CSV file; the plan's default if None.
         column: Of the CSV file; needed if several hold numbers.
-        lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each.
+        lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each, or what the plan fixed.
         seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         fields: The variant's value of the field under test, for example `input_scaling="symmetric"`.
@@ -79,8 +80,9 @@ class Panel(View):
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
         self._ended.set()
         rates = tuning_grids("lr", self.baseline)["lr"]
+        self._rates = "fixed by the plan" if self.tip.live_sides()[0].tuned == UNTUNED else "tuned for each side"
         gpu = resolve_device("auto") == "cuda"
-        super().__init__(self.field, choices, settings, rates, gpu, bool(self._fails), asked)
+        super().__init__(self.field, choices, settings, rates, self._rates, gpu, bool(self._fails), asked)
         for control in self.controls.values():
             control.observe(lambda _: self._ask(), "value")
         self.upload.observe(lambda _: self._take_file(), "value")
@@ -250,7 +252,8 @@ class Panel(View):
             screen.show(*study.runs.values(), study.sentence)
             kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
                                                      seat=asked.seat, experiment=self._experiment))  # fmt: skip
-            words += result(study, self.guess, asked.lr == TUNED, study.n // SEEDS)
+            rates = self._rates if asked.lr == TUNED else "chosen by hand"
+            words += result(study, self.guess, rates, study.n // SEEDS)
             self.status.value = f"{words}<br>{escape(kept)}" if kept else words
         except Exception as error:  # a thread's exception would be seen by nobody
             self.said.value = escape(f"Training failed: {error}")

@@ -35,8 +35,8 @@ class View(widgets.VBox):
         asked: What the controls stand at first.
     """
 
-    def __init__(self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[float], gpu: bool,
-                 fails: bool, asked: Asked):  # fmt: skip
+    def __init__(self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[float], usual: str,
+                 gpu: bool, fails: bool, asked: Asked):  # fmt: skip
         def button(label, name, action, style=""):
             made = widgets.Button(description=label, button_style=style, layout={"width": "auto"})
             made.on_click(lambda _: action())
@@ -72,7 +72,7 @@ class View(widgets.VBox):
         self.variant_choice = dropdown(field, "variant", choices, asked.value)
         self.setting_choice = dropdown("data", "setting", settings, settings[0])
         rates = [
-            ("tuned for each side", TUNED),
+            (usual, TUNED),
             *((f"{rate:g}", rate) for rate in sorted({*rates, asked.lr} - {TUNED})),
         ]
         self.lr_choice = dropdown("learning rate", "lr", rates, asked.lr)

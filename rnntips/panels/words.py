@@ -77,23 +77,23 @@ def labelled(sides: Sequence[Runs], names: Sequence[str]) -> str:
     return f"{names[0]} against {names[1]}: {reached} of {updates} updates done, {len(sides[0])} runs a side"
 
 
-def result(study: Study, guess: str | None, tuned: bool, looks: int) -> str:
+def result(study: Study, guess: str | None, rates: str, looks: int) -> str:
     """The sentence, the guess and whether it was right, and where the numbers come from.
 
     Args:
+        rates: Whence the learning rates come, in words.
         looks: How often seeds were judged; more than once when some were added after a look.
     """
     words = f'<span class="rnntips-sentence">{escape(study.sentence)}</span>'
     if guess:
         words += f" You guessed: {GUESSES[guess]}. {SCORED[right(guess, study)]}"
-    return f"{words}<br><small>{escape(_provenance(study, tuned) + LOOKS * (looks > 1))}</small>"
+    return f"{words}<br><small>{escape(_provenance(study, rates) + LOOKS * (looks > 1))}</small>"
 
 
-def _provenance(study: Study, tuned: bool) -> str:
+def _provenance(study: Study, how: str) -> str:
     (sides,) = study.runs.values()
     runs = sides[0]
     rates = [f"{side.recipes[0].lr:g}" for side in sides]
-    how = "each tuned for its side" if tuned else "chosen by hand"
     versions = {"rnntips": version("rnntips"), **runs.versions}
     return (
         f"{study.n} runs a side, seeds {runs.seeds[0]} to {runs.seeds[-1]}; "
