@@ -432,7 +432,7 @@ def test_a_forest_gives_what_is_measured_alike_axes_of_its_own(made):
     assert len(axes) == len(alike)
     rows = [label.get_text() for one in axes for label in one.get_yticklabels()]
     assert len(rows) == sum(1 + len(claim["settings"]) for claim in made.record["claims"])
-    shown = {one.get_xlabel().split(", median")[0]: one for one in axes}
+    shown = {one.get_xlabel().replace("\n", " ").split(", median")[0]: one for one in axes}
     assert "best learning rate of the variant against the baseline (times the baseline's)" in shown
     assert "share of solved runs of the variant against the baseline (points of a hundred runs)" in shown
     assert "rate of loss spikes of the variant against the baseline (per 1,000 updates)" in shown
