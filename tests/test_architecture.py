@@ -16,7 +16,7 @@ PIPELINE = (
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "settings": set(),
     "cells": {"numpy", "torch"},
-    "kernels": {"numpy", "torch", "numba", "llvmlite"},
+    "kernels": {"numpy", "torch", "numba", "llvmlite", "triton"},
     "models": {"numpy", "torch"}, "weights": set(), "schedule": set(), "budget": set(), "recipe": set(),
     "optimizers": {"torch"},
     "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
