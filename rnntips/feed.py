@@ -55,6 +55,7 @@ class Feed:
         lengths = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
+        self.columns = torch.arange(recipe.batch_size, device=device)  # of a batch in `begins` and `targets`
         self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
@@ -89,12 +90,13 @@ class Feed:
         missing = width - rows.shape[1]
         return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
 
-    def batch(self, update: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, update: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (R, B, T, C) and targets of one update; B is filled up with windows of no weight.
 
-        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count.
+        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count. The update may be a number on the
+        device, ().
         """
-        columns = slice(update * self.batch_size, (update + 1) * self.batch_size)
+        columns = update * self.batch_size + self.columns
         width = len(self.share)
         begins = self._fill(self.begins[:, columns], width)
         if self.loss_at == "last":

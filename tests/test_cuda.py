@@ -45,9 +45,23 @@ def test_everything_optional_left_out(cell):
     exact, _ = cells.scan(cell, inputs.double(), weight.double())
     assert error(mine.detach(), exact.detach()) <= 1e-5
     torch.testing.assert_close((last[0] if cell == "lstm" else last), mine[:, :, -1])
-    for one, other in zip(torch.autograd.grad(mine.square().sum(), [inputs, weight]),
-                          torch.autograd.grad(exact.square().sum(), [inputs, weight]), strict=True):  # fmt: skip
-        assert error(one, other) <= 1e-5
+    for loss in (lambda states: states.square().sum(), lambda states: states[:, :, -1].square().sum()):
+        for one, other in zip(torch.autograd.grad(loss(mine), [inputs, weight], retain_graph=True),
+                              torch.autograd.grad(loss(exact), [inputs, weight], retain_graph=True), strict=True):  # fmt: skip
+            assert error(one, other) <= 1e-5
+
+
+@pytest.mark.parametrize("cell", ALL)
+def test_a_loss_of_the_last_state_alone(cell):
+    (inputs, weight, *_), _ = problem(cell, 2, 3, 4, 5)
+    found = []
+    for function, dtype in ((scan, torch.float32), (cells.scan, torch.float64)):
+        given = [tensor.to(DEVICE, dtype).requires_grad_() for tensor in (inputs, weight)]
+        last = function(cell, *given)[1]
+        loss = sum(part.square().sum() for part in (last if cell == "lstm" else [last]))
+        found.append(torch.autograd.grad(loss, given))
+    for mine, exact in zip(*found, strict=True):
+        assert error(mine, exact) <= 1e-5
 
 
 @pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])

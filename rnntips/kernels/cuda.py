@@ -139,7 +139,7 @@ def _forward(x, weight, bias, first, first_c, mask, reset, states, kept, x_run, 
 def _backward(weight, first, mask, reset, states, kept, dstates, dh_last, dc_last, dx, drecurrent, dmask, mask_run,
               mask_window, mask_step, B, T, H, CELL: tl.constexpr, G: tl.constexpr, HIGH: tl.constexpr,
               ROWS: tl.constexpr, MASKED: tl.constexpr, RESET: tl.constexpr, KEEP: tl.constexpr,
-              PRECISION: tl.constexpr):  # fmt: skip
+              PRECISION: tl.constexpr, EVERY: tl.constexpr):  # fmt: skip
     """Gradients of one run and tile from the last step to the first: dx (R, T, B, G·H), dmask (R, T, B, H).
 
     Of the GRU, `drecurrent` (R, T, B, H) is that of the state's part of the new value. `dh_last` and `dc_last` are
@@ -169,7 +169,8 @@ def _backward(weight, first, mask, reset, states, kept, dstates, dh_last, dc_las
         dx -= B * G * H
         # of the step before the first it is the first state
         before = tl.load(tl.where(t > 0, states - n, first), inside, 0.0)
-        dh += tl.load(dstates, inside, 0.0)
+        if EVERY:  # else the loss sees the last state alone
+            dh += tl.load(dstates, inside, 0.0)
         if CELL < GRU:
             da = dh * _slope(y, CELL)
             tl.store(dx, da, inside)
@@ -227,13 +228,14 @@ def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: 
     return states, ((h, c) if cell == "lstm" else h)
 
 
-def _launch(kernel, cell: str, sizes: tuple[int, ...], mask: Tensor | None, reset: Tensor | None, keep: int, *arrays):
+def _launch(kernel, cell: str, sizes: tuple[int, ...], mask: Tensor | None, reset: Tensor | None, keep: int, *arrays,
+            **more):  # fmt: skip
     """Run a kernel for every run and tile; all arrays are contiguous but the inputs and the mask."""
     R, B, T, H = sizes
     high = max(LEAST, triton.next_power_of_2(H))
     kernel[(R, triton.cdiv(B, TILE))](
         *arrays, B, T, H, CELL=CODES[cell], G=GATES[cell], HIGH=high, ROWS=TILE, MASKED=mask is not None,
-        RESET=reset is not None, KEEP=keep, PRECISION=PRECISION, num_warps=4 if high <= 64 else 8,
+        RESET=reset is not None, KEEP=keep, PRECISION=PRECISION, num_warps=4 if high <= 64 else 8, **more,
     )  # fmt: skip
 
 
@@ -278,7 +280,8 @@ class _Scan(torch.autograd.Function):
         cell, (weight, first, mask, reset, states, kept) = ctx.cell, ctx.saved_tensors
         R, T, B, H = states.shape
         gates = GATES[cell]
-        dstates = states.new_zeros(R, T, B, H) if dstates is None else dstates.transpose(1, 2).contiguous()
+        every = dstates is not None
+        dstates = dstates.transpose(1, 2).contiguous() if every else states
         dh, dc = (torch.zeros_like(first) if part is None else part.clone(memory_format=torch.contiguous_format)
                   for part in (dh, dc))  # fmt: skip
         dx = _time_major(states, R, T, B, gates * H)
@@ -288,7 +291,7 @@ class _Scan(torch.autograd.Function):
         nothing = states
         _launch(_backward, cell, (R, B, T, H), mask, reset, ctx.keep, weight, first, nothing if mask is None else mask,
                 nothing if reset is None else reset, states, kept, dstates, dh, dc, dx, drecurrent,
-                nothing if mask is None else dmask, *strides)  # fmt: skip
+                nothing if mask is None else dmask, *strides, EVERY=every)  # fmt: skip
         seen = torch.cat([first[:, None], states[:, :-1]], 1)
         seen = seen if mask is None else seen * mask.transpose(1, 2)
         seen = seen if reset is None else seen.masked_fill(reset.T[..., None] != 0, 0.0)
