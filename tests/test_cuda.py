@@ -46,8 +46,8 @@ def test_everything_optional_left_out(cell):
     assert error(mine.detach(), exact.detach()) <= 1e-5
     torch.testing.assert_close((last[0] if cell == "lstm" else last), mine[:, :, -1])
     for loss in (lambda states: states.square().sum(), lambda states: states[:, :, -1].square().sum()):
-        for one, other in zip(torch.autograd.grad(loss(mine), [inputs, weight], retain_graph=True),
-                              torch.autograd.grad(loss(exact), [inputs, weight], retain_graph=True), strict=True):  # fmt: skip
+        both = (torch.autograd.grad(loss(states), [inputs, weight], retain_graph=True) for states in (mine, exact))
+        for one, other in zip(*both, strict=True):
             assert error(one, other) <= 1e-5
 
 
