@@ -67,11 +67,13 @@ class Feed:
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
+        self.columns = torch.arange(recipe.batch_size, device=device)  # of a batch in `begins` and `targets`
         self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
         self._scored: dict[int, tuple] = {}
         total = record.updates_before + record.updates
+        self.grows = recipe.grow is not None
         self.lengths = lengths(recipe.grow, self.steps, total)[record.updates_before :]  # of the windows, each update
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
@@ -104,16 +106,18 @@ class Feed:
         missing = width - rows.shape[1]
         return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
 
-    def batch(self, update: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, update: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (R, B, T, C) and targets of one update; B is filled up with windows of no weight.
 
-        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count.
+        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count. The update may be a number on the
+        device, ().
         """
-        columns = slice(update * self.batch_size, (update + 1) * self.batch_size)
+        columns = update * self.batch_size + self.columns
         width = len(self.share)
         begins = self._fill(self.begins[:, columns], width)
         if self.loss_at == "last":
-            return self._windows(begins, self.lengths[update]), self._fill(self.targets[:, columns], width)
+            steps = self.lengths[update] if self.grows else None
+            return self._windows(begins, steps), self._fill(self.targets[:, columns], width)
         return self._windows(begins), self._cut(self.targets, begins[:, :, None] + self.time[self.skip :, 0])
 
     def outputs(

@@ -9,11 +9,12 @@ from threading import Event
 
 import numpy as np
 
+from rnntips.arguments import resolve_device
 from rnntips.kernels.pool import ALONE
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, failed, joined
 from rnntips.store import Store
-from rnntips.training import resolve_device, train_stack
+from rnntips.training import train_stack
 
 __all__ = ["AWAY", "GROUP", "train_group", "train_groups"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.arguments import check_seeds
 from rnntips.errors import BadArgument
 from rnntips.evidence import Finding, gap, middle, progress, tail
 from rnntips.plans import Claim
@@ -16,7 +17,6 @@ from rnntips.sides import UNPICKED, UNTUNED, Side, described, digits, grid, grou
 from rnntips.study import Study
 from rnntips.timing import calibrate, machine
 from rnntips.tips import Tip
-from rnntips.training import check_seeds
 from rnntips.tuning import TUNING_SEEDS, Pick, train_sides, tune_sides
 from rnntips.words import Condition, word
 

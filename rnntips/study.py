@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnntips.arguments import check_seeds
 from rnntips.errors import BadArgument, TwoChanges, unknown_name
 from rnntips.evidence import Finding, Verdict, sentence
 from rnntips.measures import MEASURES, Measure
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
-from rnntips.training import check_seeds, check_trainable
+from rnntips.training import check_trainable
 from rnntips.tuning import TUNING_SEEDS, train_sides, tune_sides, tuning_grids
 from rnntips.weights import Parameters
 

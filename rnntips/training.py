@@ -7,7 +7,8 @@ from threading import Event
 import numpy as np
 import torch
 
-from rnntips.errors import BadArgument, BadData, NoDevice
+from rnntips.arguments import check_seeds, resolve_device
+from rnntips.errors import BadArgument, BadData
 from rnntips.feed import Feed, examples_of, sized
 from rnntips.kernels.pool import one_thread
 from rnntips.lanes import check_chunk, feed_for
@@ -20,31 +21,9 @@ from rnntips.tasks import as_settings
 from rnntips.update import Happened, updater
 from rnntips.windows import Examples, need_labels
 
-__all__ = ["ENGINE", "check_seeds", "check_trainable", "first_states", "predict", "resolve_device", "train",
-           "train_stack", "train_stacks"]  # fmt: skip
+__all__ = ["ENGINE", "check_trainable", "first_states", "predict", "train", "train_stack", "train_stacks"]
 
 ENGINE = 1  # raised by hand when a run's numbers change; runs stored under another number are not read
-
-
-def check_seeds(seeds: Sequence[int]) -> list[int]:
-    """Seeds as a list of different whole numbers of at least 0.
-
-    Raises:
-        BadArgument: None given, repeated, negative or not whole.
-    """
-    try:
-        seeds = list(seeds)
-    except TypeError:
-        raise BadArgument(f"seeds={seeds!r}: several are needed, for example seeds=range(10).") from None
-    if not seeds:
-        raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
-    for seed in seeds:
-        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
-            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0, and below 2**63, are needed.")
-    if len(set(seeds)) < len(seeds):
-        twice = next(s for s in seeds if seeds.count(s) > 1)
-        raise BadArgument(f"seed {twice} appears {seeds.count(twice)} times; a repeated run is no new evidence.")
-    return [int(s) for s in seeds]
 
 
 def train(
@@ -159,15 +138,25 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
             if stop is not None and stop.is_set():
                 record.stopped = True
                 break
-            happened = step(update)
-            record.train_loss[:, update] = happened.loss
-            record.gradient_norm[:, update] = happened.gradient_norm
-            lost = ~np.isfinite(record.train_loss[:, update]) & ~rescue.after(update)
-            record.diverged_at[lost & (record.diverged_at == 0)] = update + 1
+            step(update)
+            if step.prompt or update + 1 in record.evaluations:
+                happened = _note(record, rescue, step.arrived())
             yield update + 1
     finally:  # an interrupt keeps them too
+        _note(record, rescue, step.arrived())
         record.weights = weights.cpu().numpy()
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
+
+
+def _note(record: Runs, rescue: Rescue, arrived: list[tuple[int, Happened]]) -> Happened | None:
+    """Write down what happened in these updates; of the last of them."""
+    happened = None
+    for update, happened in arrived:
+        record.train_loss[:, update] = happened.loss
+        record.gradient_norm[:, update] = happened.gradient_norm
+        lost = ~np.isfinite(happened.loss) & ~rescue.after(update)
+        record.diverged_at[lost & (record.diverged_at == 0)] = update + 1
+    return happened
 
 
 def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -284,16 +273,3 @@ def _one_task(on):
             f"train works on one setting, and {len(settings)} came ({', '.join(settings)}). Use rt.compare."
         )
     return next(iter(settings.values()))
-
-
-def resolve_device(device: str) -> str:
-    """`"cpu"` or `"cuda"`: what `"auto"` means on this machine.
-
-    Raises:
-        BadArgument: An unknown device, or one that is not there.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadArgument(f'device={device!r}: "auto", "cpu" or "cuda" is needed.')
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NoDevice('device="cuda": PyTorch sees no GPU here. Use device="cpu"; these networks are small.')
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.arguments import resolve_device
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap
 from rnntips.feed import sized
@@ -13,7 +14,7 @@ from rnntips.groups import AWAY, GROUP, train_groups
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
 from rnntips.store import Store
-from rnntips.training import resolve_device, train_stacks
+from rnntips.training import train_stacks
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_sides", "tune_sides", "tuning_grids"]
 

@@ -1,7 +1,7 @@
 """One update of all runs: loss, gradients, clipping, optimizer. Compiled where it can be, else in torch.
 
-Both kinds are called with the number of an update, change the network's weights and the optimizer's
-averages, and return what happened.
+All kinds are called with the number of an update, and change the network's weights and the optimizer's averages.
+`arrived` gives what happened since it was last asked, update by update. On a GPU asking takes as long as an update.
 """
 
 from typing import NamedTuple
@@ -37,9 +37,12 @@ def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]
     usual = feed.loss_at == "last" and not network.dense and not network.dense_after and not random
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
     fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
-    if fused is None:
-        return InTorch(record, network, feed, state)
-    return Compiled(fused, record, network, feed, state)
+    if fused is not None:
+        return Compiled(fused, record, network, feed, state)
+    rescued = any(recipe.rescue for recipe in record.recipes)
+    repeats = type(feed) is Feed and small and not random and not rescued and not record.recipes[0].grow
+    kind = Repeated if network.flat.device.type == "cuda" and repeats else InTorch
+    return kind(record, network, feed, state)
 
 
 def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -80,19 +83,42 @@ def _columns(record: Runs) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-class InTorch:
+class Updates:
+    """What happened is known at once."""
+
+    prompt = True
+    happened: list[tuple[int, Happened]]
+
+    def __init__(self):
+        self.happened = []
+
+    def arrived(self) -> list[tuple[int, Happened]]:
+        """Updates with what happened in them, since the last call."""
+        arrived, self.happened = self.happened, []
+        return arrived
+
+
+class InTorch(Updates):
     """For any device and network, with plain operations of torch."""
 
     def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+        super().__init__()
         self.network, self.feed, self.state, self.recipe = network, feed, state, record.recipes[0]
         self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
         hyper = torch.tensor(_columns(record), device=network.flat.device)
         self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
         self.rates = Rates(record)
 
-    def __call__(self, update: int) -> Happened:
+    def __call__(self, update: int) -> None:
+        self._set_rates(update)
+        self.happened.append((update, Happened(*self._do(update, self.before + update + 1).cpu().numpy())))
+
+    def _set_rates(self, update: int) -> None:
         if self.rates.vary:
             self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
+
+    def _do(self, update: int | Tensor, count: int | Tensor) -> Tensor:
+        """One update, by its place in this record and its number in all; the three parts of `Happened`, (3, R)."""
         inputs, targets = self.feed.batch(update)
         masks, noise = self.masks.draw(inputs.shape[1]), self.noise.draw(inputs)
         outputs = self.feed.trained(update, self.network, self.noise.on(inputs), masks, noise)
@@ -102,18 +128,47 @@ class InTorch:
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             gradient += self.decay * weights
-            rule, count = RULES[self.recipe.rule], self.before + update + 1
-            step = rule.step(self.state, gradient, self.lr, self.momentum, count)
+            step = RULES[self.recipe.rule].step(self.state, gradient, self.lr, self.momentum, count)
             weights += step
             clip_weights(weights, self.limit, self.recipe.clip)
-            happened = torch.stack([loss, norm, step.norm(dim=1) / weights.norm(dim=1)])
-        return Happened(*happened.cpu().numpy())
+            return torch.stack([loss.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
 
 
-class Compiled:
+class Repeated(InTorch):
+    """The same where only a number differs from update to update: it stays on the device, as does what happened.
+
+    So a GPU records an update once and repeats it without Python.
+    """
+
+    prompt = False
+
+    def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+        super().__init__(record, network, feed, state)
+        self.number = torch.zeros((), dtype=torch.long, device=network.flat.device)
+        self.waiting: list[tuple[int, Tensor]] = []
+        self.repeat = kernels.recorded(self._numbered, [network.flat, *state.values()])
+
+    def _numbered(self) -> Tensor:
+        return self._do(self.number, (self.before + self.number + 1).double())
+
+    def __call__(self, update: int) -> None:
+        self._set_rates(update)
+        self.number.fill_(update)
+        self.waiting.append((update, self.repeat().clone()))
+
+    def arrived(self) -> list[tuple[int, Happened]]:
+        if not self.waiting:
+            return []
+        updates, values = zip(*self.waiting, strict=True)
+        self.waiting = []
+        return [*zip(updates, (Happened(*each) for each in torch.stack(values).cpu().numpy()), strict=True)]
+
+
+class Compiled(Updates):
     """For the usual network on a CPU."""
 
     def __init__(self, fused, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
+        super().__init__()
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
         self.rates, self.hyper = Rates(record), _columns(record)
@@ -127,8 +182,8 @@ class Compiled:
         self.lengths = feed.lengths
         self.updates = {steps: fused(*sizes, steps, recipe.batch_size, *arrays) for steps in set(feed.lengths)}
 
-    def __call__(self, update: int) -> Happened:
+    def __call__(self, update: int) -> None:
         if self.rates.vary:
             self.hyper[:, 0] = self.rates(update)
-        of_length = self.updates[self.lengths[update]]
-        return Happened(*of_length(update * self.batch_size, self.before + update + 1).T)
+        numbers = self.updates[self.lengths[update]](update * self.batch_size, self.before + update + 1)
+        self.happened.append((update, Happened(*numbers.T)))

@@ -10,21 +10,21 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
     "errors series windows tasks settings cells kernels models weights schedule budget recipe optimizers runs "
-    "rescue feed lanes update training reach sharpness gradients store groups evidence words readings measures "
-    "tuning timing study ledger sides plans tips records simulation findings figures labbook panels exercises "
-    "bench executors progress commands cli"
+    "rescue feed lanes update arguments training reach sharpness gradients store groups evidence words readings "
+    "measures tuning timing study ledger sides plans tips records simulation findings figures labbook panels "
+    "exercises bench executors progress commands cli"
 ).split()
 OUTSIDE = {
     "errors": set(), "series": {"numpy"}, "windows": {"numpy"}, "tasks": {"numpy"}, "settings": set(),
     "cells": {"numpy", "torch"},
-    "kernels": {"numpy", "torch", "numba", "llvmlite"},
+    "kernels": {"numpy", "torch", "numba", "llvmlite", "triton"},
     "models": {"numpy", "torch"}, "weights": set(), "schedule": set(), "budget": set(), "recipe": set(),
     "optimizers": {"torch"},
     "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
     "feed": {"numpy", "torch"}, "lanes": {"numpy", "torch"}, "reach": {"numpy", "torch"},
     "sharpness": {"numpy", "torch"},
     "gradients": {"numpy", "torch"},
-    "update": {"numpy", "torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
+    "update": {"numpy", "torch"}, "arguments": {"torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
     "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
     "words": {"numpy"}, "readings": {"numpy"}, "measures": {"numpy"}, "timing": {"numpy", "torch"},
     "ledger": set(), "sides": {"numpy"}, "plans": set(), "simulation": {"numpy"},

@@ -67,7 +67,7 @@ def test_constraints_name_every_package_that_gets_installed():
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
         for extra in {"", *requirement.extras}:
-            if (name, extra) in seen or name.startswith(("nvidia-", "cuda-", "triton")):
+            if (name, extra) in seen or name.startswith(("nvidia-", "cuda-")):
                 continue
             seen.add((name, extra))
             brought = map(Requirement, metadata.requires(name) or [])

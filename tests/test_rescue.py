@@ -112,12 +112,15 @@ def test_a_loss_that_is_no_number_is_only_mended_by_other_weights(sines, monkeyp
     def breaking(record, network, feed, state):
         step = real(record, network, feed, state)
 
-        def one(update):
-            if update == 30:
-                network.flat[1] = torch.nan
-            return step(update)
+        class Breaking:
+            prompt, arrived = step.prompt, step.arrived
 
-        return one
+            def __call__(self, update):
+                if update == 30:
+                    network.flat[1] = torch.nan
+                step(update)
+
+        return Breaking()
 
     calm = JUMPY.but(rescue=rescue, lr=0.01, batch_size=40)
     whole = rt.train(calm, sines, [0])

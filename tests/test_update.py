@@ -1,6 +1,7 @@
 """The compiled update against the same in torch, which other tests hold against `torch.nn` and `torch.optim`."""
 
 from dataclasses import dataclass, replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnntips as rt
+from rnntips import training
 from rnntips.feed import Feed
 from rnntips.models import KEPT, Network, initial_weights
 from rnntips.optimizers import initial_state
-from rnntips.update import Compiled, InTorch, updater
+from rnntips.update import Compiled, InTorch, Repeated, updater
 from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
@@ -49,6 +51,13 @@ def begun(recipes, classes=None):
     return record, network, Feed(record, examples), initial_state(recipe.rule, flat)
 
 
+def did(step, update):
+    """What happened in an update."""
+    step(update)
+    ((_, happened),) = step.arrived()
+    return happened
+
+
 def in_torch(record, network, feed, state):
     return InTorch(record, network, feed, state)
 
@@ -57,7 +66,7 @@ def trained(make, recipes, classes=None):
     """What happened in each update (U, 3, R), the weights and the optimizer's averages."""
     record, network, feed, state = begun(recipes, classes)
     step = make(record, network, feed, state)
-    happened = np.array([step(update) for update in range(record.updates)])
+    happened = np.array([did(step, update) for update in range(record.updates)])
     return happened, network.flat[:, : network.count].numpy(), [s[:, : network.count].numpy() for s in state.values()]
 
 
@@ -119,7 +128,7 @@ def test_updates_by_likelihood_equal_torchs_cross_entropy(make, optimizer, momen
         oracle.zero_grad()
         loss.backward()
         oracle.step()
-        happened = step(update)
+        happened = did(step, update)
         assert happened.loss[0] == pytest.approx(loss.item(), rel=1e-5)
         norm = torch.cat([parameter.grad.ravel() for parameter in theirs]).norm()
         assert happened.gradient_norm[0] == pytest.approx(norm.item(), rel=1e-4)
@@ -152,7 +161,7 @@ def test_updates_by_a_schedule_equal_torchs(make, optimizer, momentum):
         loss.backward()
         oracle.step()
         scheduler.step()
-        assert step(update).loss[0] == pytest.approx(loss.item(), rel=1e-5)
+        assert did(step, update).loss[0] == pytest.approx(loss.item(), rel=1e-5)
     for parameter, columns in zip(theirs, network.slices.values(), strict=True):
         expected = (parameter.T if parameter.dim() == 2 else parameter).detach().numpy().ravel()
         np.testing.assert_allclose(network.flat[0, columns].numpy(), expected, atol=2e-5)
@@ -165,7 +174,7 @@ def test_likelihood_bears_logits_that_no_exponential_does(make):
     feed.targets[:] = torch.tensor([0.0, 1.0])
     network.flat[0, network.slices["readout_weight"]] = 0
     network.flat[0, network.slices["readout_bias"]] = torch.tensor([300.0, -300.0])
-    happened = make(record, network, feed, state)(0)
+    happened = did(make(record, network, feed, state), 0)
     assert happened.loss[0] == pytest.approx(600, rel=1e-6)
     np.testing.assert_allclose(network.flat[0, network.slices["readout_bias"]], [299.9, -299.9], rtol=1e-6)
 
@@ -204,7 +213,7 @@ def test_a_run_that_breaks_leaves_nothing_in_the_thread_that_ran_it(where, monke
     record, network, feed, state = begun([recipe] * 3)
     (feed.targets if where == "loss" else network.flat)[1] = float("nan" if where == "loss" else "inf")
     step = updater(record, network, feed, state)
-    happened = np.array([step(update) for update in range(4)])
+    happened = np.array([did(step, update) for update in range(4)])
     assert not np.isfinite(happened[0, 0, 1])
     assert np.array_equal(happened[:, :, [0, 2]], alone[0][:, :, [0, 2]])
 
@@ -218,7 +227,7 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
     monkeypatch.setenv("RNNTIPS_THREADS", "2")
     monkeypatch.setattr("rnntips.kernels.pool._machine", lambda: 2)
     assert step.updates[step.lengths[0]].after[3].shape[0] == 1
-    assert np.array_equal(np.array([step(update) for update in range(3)]), alone[0])
+    assert np.array_equal(np.array([did(step, update) for update in range(3)]), alone[0])
 
 
 def test_what_the_compiled_update_cannot_do_goes_through_torch():
@@ -235,3 +244,35 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rnntips.update.KEPT", KEPT // 10)
         assert type(updater(*begun([long]))) is InTorch
+
+
+@pytest.mark.parametrize("recipe", [
+    rt.Recipe(updates=7, past=9, clip_norm=0.1),
+    rt.Recipe(updates=7, past=9, cell="lstm", optimizer="rmsprop", momentum=0.5, weight_decay=0.1),
+    rt.Recipe(updates=7, past=9, cell="tanh", optimizer="sgd", momentum=0.9, nesterov=True, schedule="warmup:5"),
+])  # fmt: skip
+def test_an_update_whose_number_stays_on_the_device_is_the_same(recipe):
+    """What a GPU repeats, here without a recording."""
+    for mine, theirs in zip(trained(Repeated, [recipe] * 2), trained(in_torch, [recipe] * 2), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_what_happened_on_the_device_arrives_together_and_once():
+    step = Repeated(*begun([rt.Recipe(updates=7, past=9)] * 2))
+    for update in range(3):
+        step(update)
+    assert [update for update, _ in step.arrived()] == [0, 1, 2] and step.arrived() == []
+
+
+def test_training_notes_the_same_when_what_happened_comes_later(monkeypatch):
+    recipe = rt.Recipe(updates=40, past=9, dense=(4,))
+    at_once = rt.train(recipe, TASK, range(2))
+    monkeypatch.setattr(training, "updater", Repeated)
+    later = rt.train(recipe, TASK, range(2))
+    for name in ("train_loss", "gradient_norm", "valid_score", "step_ratio"):
+        np.testing.assert_allclose(getattr(later, name), getattr(at_once, name), rtol=1e-4, err_msg=name)
+    stop = Event()
+    record = rt.Runs()
+    record.advance = lambda update: stop.set() if update == 30 else None
+    stopped = rt.train(recipe, TASK, range(2), record=record, stop=stop)
+    assert np.isfinite(stopped.train_loss[:, :30]).all() and np.isnan(stopped.train_loss[:, 30:]).all()

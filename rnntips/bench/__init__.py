@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from rnntips.arguments import resolve_device
 from rnntips.bench import rows as _rows
 from rnntips.bench.peers import why_no_jax
 from rnntips.bench.table import table, write
-from rnntips.errors import BadArgument, NoDevice, need_whole, unknown_name
+from rnntips.errors import need_whole, unknown_name
 from rnntips.kernels.pool import threads
 
 __all__ = ["ROUNDS", "machine", "measure", "table", "write"]
@@ -41,7 +42,7 @@ def measure(
         NoDevice: There is no GPU.
     """
     need_whole("rounds", rounds, 1)
-    device = _device(device)
+    device = resolve_device(device)
     groups = _rows.CPU if device == "cpu" else _rows.CUDA
     for name in rows:
         if name not in groups:
@@ -63,14 +64,6 @@ def _busy() -> str:
     """A warning if other work runs here: peers with several threads suffer from it most."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return f"The machine was busy when this began (load {load:.1f}): measure again." if load > BUSY else ""
-
-
-def _device(device: str) -> str:
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadArgument(f'device={device!r}: "auto", "cpu" or "cuda" is needed.')
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NoDevice('device="cuda": PyTorch sees no GPU here. Leave out --device to measure the CPU.')
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def machine(device: str = "cpu") -> dict[str, str | int]:

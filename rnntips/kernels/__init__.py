@@ -1,17 +1,24 @@
 """Fast ways to run `cells.scan`: which one serves a given problem is chosen here.
 
-Without Numba, in other types than float32 and on other devices `cells.scan` itself serves.
+Without Numba or Triton, in other types than float32 and on other devices `cells.scan` itself serves.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from functools import cache
 
+import torch
 from torch import Tensor, float32
 
 from rnntips import cells
 from rnntips.cells import State
 
-__all__ = ["dense", "layer", "scan", "update"]
+__all__ = ["dense", "layer", "recorded", "scan", "update"]
+
+
+def _missing(package: str, error: ImportError) -> None:
+    print(f"rnntips trains more slowly here, because {package} is missing ({error}): pip install {package.lower()}.",
+          file=sys.stderr)  # fmt: skip
 
 
 @cache
@@ -20,15 +27,29 @@ def _cpu():
     try:
         from rnntips.kernels import cpu
     except ImportError as error:
-        print(f"rnntips trains more slowly here, because Numba is missing ({error}): pip install numba.",
-              file=sys.stderr)  # fmt: skip
-        return None
+        return _missing("Numba", error)
     return cpu
 
 
+@cache
+def _cuda():
+    """The same for a GPU. PyTorch brings Triton along where it knows CUDA, but not on every platform."""
+    try:
+        from rnntips.kernels import cuda
+    except ImportError as error:
+        return _missing("Triton", error)
+    return cuda
+
+
 def _fast(inputs: Tensor, *others: Tensor | None):
-    same = all(value is None or (value.dtype == float32 and value.device.type == "cpu") for value in others)
-    return _cpu() if same and inputs.dtype == float32 and inputs.device.type == "cpu" and inputs.numel() else None
+    """The module that serves these tensors, or None."""
+    given = [inputs, *(value for value in others if value is not None)]
+    device = inputs.device.type
+    if device not in ("cpu", "cuda") or not inputs.numel():
+        return None
+    if any(value.dtype != float32 or value.device.type != device for value in given):
+        return None
+    return _cpu() if device == "cpu" else _cuda()
 
 
 def scan(
@@ -37,7 +58,7 @@ def scan(
 ) -> tuple[Tensor, State]:  # fmt: skip
     """The recurrence over time, as `cells.scan` defines it, by the fastest means at hand.
 
-    On a CPU float32 is compiled and differentiable once; float64 can be differentiated twice.
+    Float32 is compiled and differentiable once; float64 can be differentiated twice.
     """
     cells.check(cell, inputs, weight, bias, state, mask, reset)
     parts = state if isinstance(state, tuple) else (state,)
@@ -54,15 +75,18 @@ def layer(
     """A scan of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
     parts = state if isinstance(state, tuple) else (state,)
     fast = _fast(x, input_weight, input_bias, weight, bias, *parts)
-    if fast is not None:
+    if fast is not None and x.device.type == "cpu":
         return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
-    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
+    inputs = cells.contributions(x, input_weight, input_bias)
+    if fast is not None:
+        return fast.scan(cell, inputs, weight, bias, state, None, None)
+    return cells.scan(cell, inputs, weight, bias, state)
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = True) -> Tensor:
     """x (R, B, T, C) times weight (R, C, K) plus bias (R, K), through ReLU or not: (R, B, T, K)."""
     fast = _fast(x, weight, bias)
-    if fast is not None:
+    if fast is not None and x.device.type == "cpu":
         return fast.dense(x, weight, bias, relu)
     out = cells.contributions(x, weight, bias)
     return out.relu() if relu else out
@@ -72,3 +96,35 @@ def update():
     """`cpu.Update`, the whole update of a network compiled, or None where it is not to be had."""
     fast = _cpu()
     return fast and fast.Update
+
+
+def recorded(function: Callable[[], Tensor], changed: Sequence[Tensor]) -> Callable[[], Tensor]:
+    """A function that does on the device what `function` does, without Python from the second call on.
+
+    Args:
+        function: Always does the same with the same memory, and returns a tensor.
+        changed: What it changes in place, all on one device. On a CPU it is returned as it came.
+
+    Returns:
+        A function that returns the same tensor at every call, with new values.
+    """
+    if changed[0].device.type != "cuda":
+        return function
+    graph = torch.cuda.CUDAGraph()
+    out: list[Tensor] = []
+
+    def repeat() -> Tensor:
+        if not out:
+            # what is compiled or allocated once must be there before; what the trial changes is put back
+            before, aside = [value.clone() for value in changed], torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                function()
+                torch._foreach_copy_(list(changed), before)
+            torch.cuda.current_stream().wait_stream(aside)
+            with torch.cuda.graph(graph):
+                out.append(function())
+        graph.replay()
+        return out[0]
+
+    return repeat

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rnntips.arguments import resolve_device
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.labbook import new_experiment, own_book, run_entry
 from rnntips.panels.live import Screen, after
@@ -27,7 +28,6 @@ from rnntips.sides import UNTUNED
 from rnntips.study import Study, compare
 from rnntips.tasks import forecast
 from rnntips.tips import Tips
-from rnntips.training import resolve_device
 from rnntips.tuning import tuning_grids
 
 __all__ = ["Panel"]
