@@ -13,7 +13,7 @@ from rnntips.runs import Runs
 from rnntips.tasks import as_settings, stream
 from rnntips.update import losses
 
-__all__ = ["GradientNoise", "gradient_noise"]
+__all__ = ["GradientNoise", "first_weights", "gradient_noise"]
 
 AT_ONCE = 256  # windows whose gradients are computed side by side: bounds memory
 
