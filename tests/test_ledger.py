@@ -66,13 +66,10 @@ def test_fresh_seeds_follow_from_the_hash_alone_and_are_nobody_elses(tip):
     assert len(set(seeds)) == 500 and set(map(len, map(str, seeds))) == {6}
     assert len(set(seeds) & set(ledger.fresh_seeds("abd", 500))) < 10
     assert abs(sum(seeds) / 500 - 550_000) < 5 * 260_000 / 500**0.5  # spread evenly, as chance would
+    counts = tip.plan["seeds"]
     used = [seed for part in tip.parts().values() for some in part for seed in some]
-    assert (
-        len(set(used))
-        == len(used)
-        == 2 * tip.plan["seeds"]["tuning"] + sum(tip.plan["seeds"][part] for part in ("first", "fresh"))
-    )
-    assert tip.parts()["first"] == (list(TUNING_SEEDS), list(range(20)))
+    assert len(set(used)) == len(used) == 2 * counts["tuning"] + counts["first"] + counts["fresh"]
+    assert tip.parts()["first"] == (list(TUNING_SEEDS)[: counts["tuning"]], list(range(counts["first"])))
 
 
 def test_digests_follow_the_numbers_to_six_digits():

@@ -168,7 +168,7 @@ def rich(rng, n=20, level=0.3):
     scores = np.where(diverged, np.nan, np.clip(level + 0.1 * rng.normal(size=n), 0.05, 0.95))
     valid = np.linspace(1, level, 12) * np.exp(0.05 * rng.normal(size=(n, 12)))
     some = runs(scores, valid=valid, evaluations=(1, 2, 3, 5, 7, 10, 15, 25, 40, 60, 80, 100))
-    some.train_loss, some.reached = losses, 100
+    some.train_loss, some.gradient_norm, some.reached = losses, losses**4, 100
     some.test_scores = scores[:, None]
     some.readings["seconds per update"] = 0.01 * np.exp(0.2 * rng.normal(size=n))
     return some

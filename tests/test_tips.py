@@ -330,5 +330,5 @@ def test_a_plan_on_other_tasks_has_their_versions_and_data_in_its_meaning():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_is_a_task_of_its_name(name):
-    trivial, floor, _ = SETTINGS[name]().bounds(rt.Recipe(past=8), 0)
+    trivial, floor, _ = SETTINGS[name]().bounds(rt.Recipe(past=16), 0)
     assert name == SETTINGS[name]().name and 0 <= floor < trivial
