@@ -1,6 +1,7 @@
 """Figures hold what the record holds; tested on their data, not their pixels."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -211,6 +212,11 @@ def test_equal_factors_take_equal_room_where_findings_are_far_apart():
     assert low < -8 and high > 900 and set(ax.get_xticks()) == {0, 25, 50, 100, 200, 400, 800}
     assert [line.get_xdata()[0] for line in ax.get_lines()[2::2]] == [-6, 800]
     png(ax)
+    wide = figures.findings([*rows, ("less", -0.97, (-0.98, -0.9), False), ("more", 50.0, (40.0, 60.0), False)], 0.05)
+    wide.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in wide.get_xticklabels()]
+    assert len(boxes) > 5 and all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert 0 in wide.get_xticks() and -100 < wide.get_xlim()[0] < -98
 
 
 def test_lengths_show_stored_networks_linear_forecasts_and_gradients():

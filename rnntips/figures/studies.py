@@ -24,6 +24,7 @@ __all__ = ["both", "findings", "forecasts", "forest", "loss_bands", "paired", "s
 
 FAR = 5.0  # from a change of 500 % on, changes are far apart
 PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # their ticks
+ROOM = 1.15  # factor by which the axis reaches beyond them
 
 
 def show(study: Study) -> None:
@@ -231,9 +232,18 @@ def findings(
     if unit == "%" and max(row[2][1] for row in rows) > FAR:
         # equal factors take equal room, or one of them makes all the others one point
         ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
-        low, high = min(-15, 1.1 * ax.dataLim.x0), max(20, 1.1 * ax.dataLim.x1)
-        ax.set(xlim=(low, high), xticks=[tick for tick in PERCENT if low <= tick <= high])
+        low, high = (min(-15, (100 + ax.dataLim.x0) / ROOM - 100), max(20, (100 + ax.dataLim.x1) * ROOM - 100))
+        ax.set(xlim=(low, high), xticks=_apart(low, high))
         ax.xaxis.set_minor_formatter(NullFormatter())
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
     ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", WIDE))
     return ax
+
+
+def _apart(low: float, high: float) -> list[float]:
+    """Ticks of `PERCENT` between two changes, from nought outwards, none so near to another that labels touch."""
+    chosen: list[float] = []
+    for tick in sorted((tick for tick in PERCENT if low <= tick <= high), key=abs):
+        if all(abs(np.log((100 + tick) / (100 + other))) > np.log((100 + high) / (100 + low)) / 16 for other in chosen):
+            chosen.append(tick)
+    return sorted(chosen)
