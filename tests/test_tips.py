@@ -184,7 +184,8 @@ def test_some_stored_runs_trained_again_give_the_stored_scores(tip):
             stored = tip.stored(setting, side, number)
             recipe = side.recipe.but(**tip.pick(setting, side, number).values)
             again = rt.train(recipe, tip.task(setting), part["seeds"][:1])
-            np.testing.assert_allclose(again.test_score, stored["test_score"][:1], rtol=0.02)
+            scores = np.array(stored["test_score"][:1], dtype=float)  # of a run that diverged: NaN, again
+            np.testing.assert_allclose(again.test_score, scores, rtol=0.02)
             np.testing.assert_allclose(again.trivial, stored["trivial"][:1], rtol=1e-4)
 
 
