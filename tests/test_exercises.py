@@ -571,6 +571,8 @@ UPDATES = [
     ("Right.", lambda steps, k1, k2: np.array([[max(0, end - k2), end] for end in range(k1, steps + 1, k1)])),
     ("only over the new steps", starting(lambda end, k1, k2: end - k1)),
     ("before the sequence", starting(lambda end, k1, k2: end - k2)),
+    ("order is (start, end)", lambda steps, k1, k2: [(end, max(0, end - k2)) for end in range(k1, steps + 1, k1)]),
+    ("is not read", lambda steps, k1, k2: [(max(0, end - k2), end - 1) for end in range(k1, steps + 1, k1)]),
     ("not every k2", starting(read_back, lambda steps, k1, k2: range(k2, steps + 1, k2))),
     ("k1 and k2 are swapped", starting(lambda end, k1, k2: max(0, end - k1), lambda s, k1, k2: range(k2, s + 1, k2))),
     ("at every step", starting(read_back, lambda steps, k1, k2: range(1, steps + 1))),

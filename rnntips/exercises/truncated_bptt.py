@@ -30,6 +30,10 @@ def _diagnose(mine: list[tuple], steps: int, k1: int, k2: int) -> str | None:
         return None
     if any(len(pair) != 2 for pair in mine):
         return "each update is a pair of two numbers, (start, end)."
+    if mine == [(end, start) for start, end in right]:
+        return "the order is (start, end): the earlier step comes first."
+    if mine == [(start, end - 1) for start, end in right]:
+        return "step `end` itself is not read, so it is one more than the last step that is."
     if any(start < 0 for start, _ in mine):
         return "a start lies before the sequence. Nothing comes before step 0."
     if mine == [(end - k1, end) for _, end in right]:
@@ -57,7 +61,7 @@ updates = Exercise(
     "updates",
     _judge,
     hints=(
-        "After how many steps does the first update come? And the second?",
+        "Where do updates end? And where does the second one's walk back end?",
         "Updates end at k1, 2·k1, 3·k1 and so on. Each looks back k2 steps.",
         "max(0, end - k2) is the start, for end in range(k1, steps + 1, k1).",
     ),
@@ -116,7 +120,7 @@ cut_slope = Exercise(
     "cut_slope",
     _judge_cut_slope,
     hints=(
-        "How does h[t] = a·h[t−1] + x[t] change with a, if h[t−1] changes with a too?",
+        "The walk forward is right already. At which step must `slope` forget what came before?",
         "slope[t] = h[t−1] + a·slope[t−1]. The cut sets one of its two parts to zero, at one step.",
         "Walk through x. At step len(x) - k set the slope to 0, and leave h as it is.",
     ),

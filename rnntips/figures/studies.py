@@ -111,10 +111,10 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 def _bounds(ax: Axes, runs: Runs) -> None:
     for name, value in {"naive = 100 %": runs.valid_trivial.mean(), "floor = 0 %": runs.floor.mean()}.items():
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right"}
+        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right", "zorder": 1.5}  # no line is hidden
         if value > 0:
             ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
-            ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="center", **place)
+            ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="bottom", **place)
         else:  # a logarithmic axis never gets there
             ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
 
