@@ -200,6 +200,7 @@ def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(p
         until = time.monotonic() + 60
         while len({some for _, some in seen.values()}) < 2:
             assert panel.state == "running" and time.monotonic() < until
+            time.sleep(0.01)  # or the training thread would wait for this one whenever numpy gives the lock away
             if (picture := panel.picture.value) and picture not in seen:
                 sides = panel.records  # one, or two that take turns
                 evaluated = sum(int(np.isfinite(side.valid_score).sum()) for side in sides)
