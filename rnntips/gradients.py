@@ -8,7 +8,7 @@ import torch
 
 from rnntips.errors import BadArgument, need_whole
 from rnntips.feed import examples_of
-from rnntips.models import Network, initial_weights
+from rnntips.models import initial_weights, network_for
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings, stream
 from rnntips.update import losses
@@ -88,9 +88,7 @@ def window_gradients(recipe, example, flat: np.ndarray) -> np.ndarray:
     train, found = example.of(0), []
     for first in range(0, len(train), AT_ONCE):
         some = train[first : first + AT_ONCE]
-        copies = torch.tensor(flat).repeat(len(some), 1)
-        network = Network(recipe.cell, recipe.layers, recipe.width, example.channels, example.outputs, copies,
-                          recipe.dense, recipe.dense_after)  # fmt: skip
+        network = network_for(recipe, example, torch.tensor(flat).repeat(len(some), 1))
         inputs = torch.tensor(example.inputs(some))[:, None]
         loss = losses(example.head, network(inputs), torch.tensor(example.targets[some])[:, None]).sum()
         found.append(network.gradient(loss).numpy()[:, : network.count])

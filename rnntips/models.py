@@ -15,7 +15,7 @@ from rnntips import kernels
 from rnntips.cells import GATES, State, affine, initialiser
 from rnntips.tasks import stream
 
-__all__ = ["ALIGNMENT", "Network", "initial_weights", "shapes"]
+__all__ = ["ALIGNMENT", "Network", "initial_weights", "network_for", "shapes"]
 
 SEGMENT = 2**24  # bytes one run keeps for the gradient of one segment of time
 KEPT = 3 * 2**27  # bytes all runs keep together; what is more is computed again
@@ -159,6 +159,12 @@ class Network:
         gradient = torch.zeros_like(self.flat)
         torch.cat([part.flatten(1) for part in parts], 1, out=gradient[:, : self.count])
         return gradient
+
+
+def network_for(recipe, example, flat: Tensor) -> Network:
+    """The network that a recipe makes for examples such as this one, with these weights (R, P)."""
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs
+    return Network(recipe.cell, *sizes, flat, recipe.dense, recipe.dense_after)
 
 
 def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.models import Network
+from rnntips.models import Network, network_for
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -140,9 +140,7 @@ def _rebuilt(runs: Runs, on, windows: int, weights: np.ndarray | None) -> tuple[
         raise BadArgument(f"Gradients are looked at in one setting, and {len(settings)} came ({', '.join(settings)}).")
     (task,) = settings.values()
     examples = [task.examples(recipe, seed) for recipe, seed in zip(runs.recipes, runs.seeds.tolist(), strict=True)]
-    sizes = recipe.layers, recipe.width, examples[0].channels, examples[0].outputs
-    flat = torch.tensor(runs.weights if weights is None else weights)
-    return examples, Network(recipe.cell, *sizes, flat, recipe.dense, recipe.dense_after)
+    return examples, network_for(recipe, examples[0], torch.tensor(runs.weights if weights is None else weights))
 
 
 def _shown(examples: Sequence[Examples], windows: int) -> tuple[list[np.ndarray], Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap, progress
+from rnntips.rescue import HIGH, MEMORY, WATCHED_AFTER
 from rnntips.runs import Runs
 from rnntips.schedule import lengths
 
@@ -21,7 +22,6 @@ __all__ = ["best_of", "best_rates", "best_value", "failed", "gradient_jumps", "r
 
 WITHIN = 1.25  # in `usable_window` a learning rate is usable if its error is at most so many times the best
 CLOSE = 1.1  # the same in `usable_range`
-SPIKE, BEFORE, SETTLED = 2.0, 50, 20  # times the median; losses that it is taken over; updates before the first spike
 EXPLODED = 10.0  # times the median of the gradients before
 CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, see `rnntips.timing`
 
@@ -120,7 +120,7 @@ def spikes(runs: Runs) -> np.ndarray:
     Raises:
         BadArgument: No update comes after the 20th.
     """
-    return _jumps(runs, runs.train_loss, SPIKE)
+    return _jumps(runs, runs.train_loss, HIGH)
 
 
 def gradient_jumps(runs: Runs) -> np.ndarray:
@@ -135,14 +135,14 @@ def gradient_jumps(runs: Runs) -> np.ndarray:
 def _jumps(runs: Runs, values: np.ndarray, factor: float) -> np.ndarray:
     """Values (R, U) above so many times the median of those before, per 1,000 updates; all that are not finite."""
     values = values[:, : runs.reached]
-    if values.shape[1] <= SETTLED:
-        raise BadArgument(f"Spikes are counted after update {SETTLED}, and these runs did {runs.reached}.")
+    if values.shape[1] <= WATCHED_AFTER:
+        raise BadArgument(f"Spikes are counted after update {WATCHED_AFTER}, and these runs did {runs.reached}.")
     finite = np.where(np.isfinite(values), values, np.inf)
     count = np.zeros(len(runs))
-    for update in range(SETTLED, values.shape[1]):
-        usual = np.median(finite[:, max(0, update - BEFORE) : update], axis=1)
+    for update in range(WATCHED_AFTER, values.shape[1]):
+        usual = np.median(finite[:, max(0, update - MEMORY) : update], axis=1)
         count += ~(values[:, update] <= factor * usual) | ~np.isfinite(values[:, update])
-    return 1000 * count / (values.shape[1] - SETTLED)
+    return 1000 * count / (values.shape[1] - WATCHED_AFTER)
 
 
 def spiky(runs: Runs) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import Tensor
 from rnntips.errors import BadArgument, need_whole
 from rnntips.feed import examples_of
 from rnntips.kernels.pool import one_thread
-from rnntips.models import Network
+from rnntips.models import Network, network_for
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import as_settings
@@ -56,9 +56,7 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
     first = examples[0]
     if first.loss_at == "every":
         raise BadArgument(f"{task.name} asks for an answer at every step. Sharpness is for one answer a window.")
-    flat = torch.tensor(runs.weights, dtype=torch.float64)
-    sizes = first.channels, first.outputs, flat, recipe.dense, recipe.dense_after
-    network = Network(recipe.cell, recipe.layers, recipe.width, *sizes)
+    network = network_for(recipe, first, torch.tensor(runs.weights, dtype=torch.float64))
     with one_thread():
         slope = _slope(network, examples, windows)
         stretch = 1 / _step_sizes(runs)[:, : network.count].sqrt()

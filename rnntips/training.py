@@ -12,7 +12,7 @@ from rnntips.errors import BadArgument, BadData
 from rnntips.feed import Feed, examples_of, sized
 from rnntips.kernels.pool import one_thread
 from rnntips.lanes import check_chunk, feed_for
-from rnntips.models import Network, initial_weights
+from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.rescue import Rescue
@@ -125,7 +125,7 @@ def train_stacks(
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     """Updates one by one; yields how many are done."""
     weights, state = _initial(record, examples[0], start)
-    network, feed = _network(record.recipes[0], examples[0], weights), feed_for(record, examples)
+    network, feed = network_for(record.recipes[0], examples[0], weights), feed_for(record, examples)
     step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None
     try:
         for update in range(record.updates + 1):
@@ -173,7 +173,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
     chosen = [example.of(2)[:windows] for example in examples]
-    network = _network(runs.recipes[0], examples[0], torch.tensor(runs.weights))
+    network = network_for(runs.recipes[0], examples[0], torch.tensor(runs.weights))
     inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     with one_thread(), torch.no_grad():
         scaled = network(torch.tensor(inputs)).double().numpy()
@@ -190,7 +190,7 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
     recipe = sized(recipe, task)
     recipes = [recipe] * len(seeds)
     examples = _draw(recipes, task, seeds)
-    network = _network(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
+    network = network_for(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
     inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
     with one_thread(), torch.no_grad():
         return network.states(torch.tensor(inputs))[:, :, -1].numpy()
@@ -198,11 +198,6 @@ def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) ->
 
 def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
     return initial_weights(recipes, setting, seeds, example.channels, example.outputs)
-
-
-def _network(recipe: Recipe, example: Examples, weights: torch.Tensor) -> Network:
-    sizes = recipe.layers, recipe.width, example.channels, example.outputs
-    return Network(recipe.cell, *sizes, weights, recipe.dense, recipe.dense_after)
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
