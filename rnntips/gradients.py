@@ -10,7 +10,7 @@ from rnntips.errors import BadArgument, need_whole
 from rnntips.feed import examples_of
 from rnntips.models import initial_weights, network_for
 from rnntips.runs import Runs
-from rnntips.tasks import as_settings, stream
+from rnntips.tasks import one_task, stream
 from rnntips.update import losses
 
 __all__ = ["GradientNoise", "first_weights", "gradient_noise"]
@@ -51,10 +51,7 @@ def gradient_noise(
     their tr(S) / |G|², S the covariance of single windows' gradients.
     """
     need_whole("batches", batches, 2)
-    settings = as_settings(on)
-    if len(settings) > 1:
-        raise BadArgument(f"gradient_noise looks at one setting, and {len(settings)} came ({', '.join(settings)}).")
-    (task,) = settings.values()
+    task = one_task(on, "gradient_noise looks at")
     sizes, rows = [*batch_sizes], []
     flat = runs.weights if weights is None else weights
     for row, (recipe, seed) in enumerate(zip(runs.recipes, runs.seeds.tolist(), strict=True)):
@@ -75,7 +72,7 @@ def gradient_noise(
 
 def first_weights(runs: Runs, on) -> np.ndarray:
     """The weights that these runs began with, (R, P)."""
-    (task,) = as_settings(on).values()
+    task = one_task(on, "first_weights looks at")
     example = examples_of(runs.recipes[0], task, int(runs.seeds[0]))
     return initial_weights(runs.recipes, task.name, runs.seeds.tolist(), example.channels, example.outputs)
 

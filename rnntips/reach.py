@@ -10,7 +10,7 @@ from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.models import Network, network_for
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
-from rnntips.tasks import as_settings
+from rnntips.tasks import one_task
 from rnntips.update import losses
 from rnntips.windows import Examples
 
@@ -135,10 +135,7 @@ def gradient_by_layer(runs: Runs, on, *, windows: int = 64, weights: np.ndarray 
 def _rebuilt(runs: Runs, on, windows: int, weights: np.ndarray | None) -> tuple[list[Examples], Network]:
     """What the runs were trained on, and their networks with these weights or with those at the end of training."""
     need_whole("windows", windows, 1)
-    settings, recipe = as_settings(on), runs.recipes[0]
-    if len(settings) > 1:
-        raise BadArgument(f"Gradients are looked at in one setting, and {len(settings)} came ({', '.join(settings)}).")
-    (task,) = settings.values()
+    task, recipe = one_task(on, "Gradients are looked at in"), runs.recipes[0]
     examples = [task.examples(recipe, seed) for recipe, seed in zip(runs.recipes, runs.seeds.tolist(), strict=True)]
     return examples, network_for(recipe, examples[0], torch.tensor(runs.weights if weights is None else weights))
 

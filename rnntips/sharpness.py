@@ -12,7 +12,7 @@ from rnntips.kernels.pool import one_thread
 from rnntips.models import Network, network_for
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
-from rnntips.tasks import as_settings
+from rnntips.tasks import one_task
 from rnntips.training import train_stack
 from rnntips.update import losses
 from rnntips.windows import Examples
@@ -47,10 +47,7 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
     """
     need_whole("windows", windows, 1)
     need_whole("products", products, 1)
-    settings, recipe = as_settings(on), runs.recipes[0]
-    if len(settings) > 1:
-        raise BadArgument(f"sharpness looks at one setting, and {len(settings)} came ({', '.join(settings)}).")
-    (task,) = settings.values()
+    task, recipe = one_task(on, "sharpness looks at"), runs.recipes[0]
     pairs = zip(runs.recipes, runs.seeds.tolist(), strict=True)
     examples = [examples_of(recipe, task, seed) for recipe, seed in pairs]
     first = examples[0]

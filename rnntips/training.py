@@ -17,7 +17,7 @@ from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.rescue import Rescue
 from rnntips.runs import Runs, last_points
-from rnntips.tasks import as_settings
+from rnntips.tasks import one_task
 from rnntips.update import Happened, updater
 from rnntips.windows import Examples, need_labels
 
@@ -91,7 +91,7 @@ def train_stacks(
         stacks: Recipes and seeds of each, as for `train_stack`.
         records: An empty one for each.
     """
-    task, device = _one_task(on), resolve_device(device)
+    task, device = one_task(on, "train works on", " Use rt.compare."), resolve_device(device)
     going = {}  # what is left to do → its record
     for (given, seeds), record in zip(stacks, records, strict=True):
         found = {recipe: sized(recipe, task) for recipe in given}
@@ -168,7 +168,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         BadArgument: The task does not ask for one value a window.
     """
-    task = _one_task(on)
+    task = one_task(on, "train works on", " Use rt.compare.")
     examples = _draw(runs.recipes, task, runs.seeds.tolist())
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
@@ -186,7 +186,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
 
 def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
     """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
-    seeds, task = check_seeds(seeds), _one_task(on)
+    seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
     recipe = sized(recipe, task)
     recipes = [recipe] * len(seeds)
     examples = _draw(recipes, task, seeds)
@@ -259,12 +259,3 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
             f"{windows} windows. Use at most {windows}."
         )
     return examples
-
-
-def _one_task(on):
-    settings = as_settings(on)
-    if len(settings) > 1:
-        raise BadArgument(
-            f"train works on one setting, and {len(settings)} came ({', '.join(settings)}). Use rt.compare."
-        )
-    return next(iter(settings.values()))

@@ -25,8 +25,8 @@ from rnntips.tasks.task import Probe, stream
 from rnntips.tasks.text import Characters, characters
 
 __all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Opposing", "Probe", "Recall", "RecallStream",
-           "adding", "as_settings", "characters", "digits", "forecast", "leaky", "opposing", "recall", "recall_stream",
-           "stream"]  # fmt: skip
+           "adding", "as_settings", "characters", "digits", "forecast", "leaky", "one_task", "opposing", "recall",
+           "recall_stream", "stream"]  # fmt: skip
 
 
 def as_settings(on) -> dict[str, Forecast | Probe]:
@@ -39,3 +39,19 @@ def as_settings(on) -> dict[str, Forecast | Probe]:
     if not tasks:
         raise BadArgument("on={} names no setting; give a Series, a Task, or a dict of them.")
     return tasks
+
+
+def one_task(on, looks: str, advice: str = "") -> Forecast | Probe:
+    """The one task that `on` is.
+
+    Args:
+        looks: Who asks for it, as a sentence begins: "sharpness looks at".
+        advice: What else could be called for several.
+
+    Raises:
+        BadArgument: There are several.
+    """
+    settings = as_settings(on)
+    if len(settings) > 1:
+        raise BadArgument(f"{looks} one setting, and {len(settings)} came ({', '.join(settings)}).{advice}")
+    return next(iter(settings.values()))
