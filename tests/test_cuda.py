@@ -1,115 +1,227 @@
-"""The GPU's kernels against `cells.scan` in float64: on a GPU, or else under Triton's interpreter."""
+"""The GPU's kernels against plain operations in float64: on a GPU, or else under Triton's interpreter.
 
-import os
+`pytest -m gpu` runs on the chip what runs here without one, at more and larger shapes.
+"""
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_kernels import ALL, error, outcome, problem
 
 pytest.importorskip("triton")
 GPU = torch.cuda.is_available()
-if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"
-from rnntips import cells  # noqa: E402
+from rnntips import cells, kernels  # noqa: E402
+from rnntips.cells import GATES  # noqa: E402
 from rnntips.errors import BadArgument  # noqa: E402
 from rnntips.kernels import cuda  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
+pytestmark = [pytest.mark.gpu] if GPU else []
+GIVEN, MADE = "contributions given", "contributions made of channels"
 
 
-def scan(cell, inputs, weight, bias=None, state=None, *, mask=None, reset=None):
-    return cuda.scan(cell, inputs, weight, bias, state, mask, reset)
+def plain_layer(cell, x, input_weight, input_bias, weight, bias, state):
+    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
 
 
-def moved(tensors, reset):
-    return [tensor.to(DEVICE) for tensor in tensors], reset.to(DEVICE)
+def draw(seed, *shapes):
+    g = torch.Generator().manual_seed(seed)
+    return [(torch.randn(*shape, generator=g) * 0.5).to(DEVICE) for shape in shapes]
 
 
-@settings(max_examples=200 if GPU else 12, deadline=None)
-@given(st.sampled_from(ALL), st.integers(1, 3), st.integers(1, 20), st.integers(1, 5), st.integers(1, 34),
-       st.integers(0, 9))  # fmt: skip
-def test_values_and_gradients_agree_with_the_reference_in_float64(cell, R, B, T, H, seed):
-    tensors, reset = moved(*problem(cell, R, B, T, H, seed))
-    exact = outcome(cells.scan, cell, tensors, reset, torch.float64)
-    for mine, theirs in zip(outcome(scan, cell, tensors, reset), exact, strict=True):
-        assert error(mine, theirs) <= 1e-5
+def a_layer(cell, R, B, T, H, C, seed=0):
+    """x, which needs no gradient, and all that a gradient is asked of: weights, biases, h, c."""
+    gates = GATES[cell] * H
+    x, *others = draw(seed, (R, B, T, C), (R, C, gates), (R, gates), (R, H, gates), (R, gates), (R, B, H), (R, B, H))
+    others[2] /= H**0.5
+    return x, others
+
+
+def learned(layer, cell, x, others, dtype=torch.float32, last_alone=False):
+    """States and gradients of a sum that weighs runs, windows and steps differently."""
+    x, others = x.to(dtype), [value.detach().to(dtype).requires_grad_() for value in others]
+    *weights, h, c = others
+    states, last = layer(cell, x, *weights, (h, c) if cell == "lstm" else h)
+    ends = last if cell == "lstm" else (last,)
+    (weighing,) = draw(1, states.shape)
+    loss = sum(part.square().sum() for part in ends)
+    loss = loss if last_alone else loss + (states * weighing.to(dtype)).sum()
+    return [states.detach(), *torch.autograd.grad(loss, others if cell == "lstm" else others[:-1])]
+
+
+def agree(mine, exact, most=1e-5):
+    for one, other in zip(mine, exact, strict=True):
+        assert one.shape == other.shape and error(one, other) <= most
+
+
+CELL, SEED = st.sampled_from(ALL), st.integers(0, 9)
+RUNS, WINDOWS, STEPS, UNITS = (st.integers(1, most) for most in ((40, 70, 200, 130) if GPU else (3, 20, 5, 34)))
+
+
+@settings(max_examples=200 if GPU else 15, deadline=None)
+@given(CELL, RUNS, WINDOWS, STEPS, UNITS, st.integers(1, cuda.CHANNELS + 1), SEED, st.booleans())
+@example("gru", 2, 2 * cuda.TILE + 1, 3, 5, 1, 0, False)  # several tiles, the last of one window
+@example("lstm", 2, 3, 2, 40, 20, 0, False)  # more than the least product
+def test_a_layer_agrees_with_plain_operations_in_float64(cell, R, B, T, H, C, seed, last_alone):
+    x, others = a_layer(cell, R, B, T, H, C, seed)
+    exact = learned(plain_layer, cell, x, others, torch.float64, last_alone)
+    agree(learned(cuda.layer, cell, x, others, last_alone=last_alone), exact)
+
+
+@settings(max_examples=100 if GPU else 10, deadline=None)
+@given(CELL, RUNS, WINDOWS, STEPS, UNITS, SEED, st.booleans())
+@example("gru", 1, 1, 1, 1, 0, True)
+def test_a_layer_whose_inputs_need_a_gradient_agrees(cell, R, B, T, H, seed, last_alone):
+    """As the layers of a deep network do: the contributions to the gates are given, and have a gradient."""
+    x, others = a_layer(cell, R, B, T, H, 3, seed)
+    found = []
+    for layer, dtype in ((cuda.layer, torch.float32), (plain_layer, torch.float64)):
+        inputs = x.to(dtype).requires_grad_()
+        values = [value.detach().to(dtype).requires_grad_() for value in others]
+        *weights, h, c = values
+        states, last = layer(cell, inputs, *weights, (h, c) if cell == "lstm" else h)
+        loss = (last[0] if cell == "lstm" else last).square().sum() + (0 if last_alone else states.square().sum())
+        found.append(
+            [states.detach(), *torch.autograd.grad(loss, [inputs, *(values if cell == "lstm" else values[:-1])])]
+        )
+    agree(*found)
 
 
 @pytest.mark.parametrize("cell", ALL)
 def test_everything_optional_left_out(cell):
     (inputs, weight, *_), _ = problem(cell, 2, 3, 4, 5)
     inputs, weight = (tensor.to(DEVICE).requires_grad_() for tensor in (inputs, weight))
-    mine, last = scan(cell, inputs, weight)
+    mine, last = cuda.scan(cell, inputs, weight, None, None, None, None)
     exact, _ = cells.scan(cell, inputs.double(), weight.double())
     assert error(mine.detach(), exact.detach()) <= 1e-5
     torch.testing.assert_close((last[0] if cell == "lstm" else last), mine[:, :, -1])
-    for loss in (lambda states: states.square().sum(), lambda states: states[:, :, -1].square().sum()):
-        both = (torch.autograd.grad(loss(states), [inputs, weight], retain_graph=True) for states in (mine, exact))
-        for one, other in zip(*both, strict=True):
-            assert error(one, other) <= 1e-5
-
-
-@pytest.mark.parametrize("cell", ALL)
-def test_a_loss_of_the_last_state_alone(cell):
-    (inputs, weight, *_), _ = problem(cell, 2, 3, 4, 5)
-    found = []
-    for function, dtype in ((scan, torch.float32), (cells.scan, torch.float64)):
-        given = [tensor.to(DEVICE, dtype).requires_grad_() for tensor in (inputs, weight)]
-        last = function(cell, *given)[1]
-        loss = sum(part.square().sum() for part in (last if cell == "lstm" else [last]))
-        found.append(torch.autograd.grad(loss, given))
-    for mine, exact in zip(*found, strict=True):
-        assert error(mine, exact) <= 1e-5
+    both = (torch.autograd.grad(states.square().sum(), [inputs, weight]) for states in (mine, exact))
+    agree(*both)
 
 
 @pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
-def test_views_and_masks_of_one_step_are_taken_as_they_are(cell):
-    tensors, reset = moved(*problem(cell, 2, 3, 4, 5))
-    tensors[5] = tensors[5][:, :, 2]
-    spread = [t.transpose(0, 1).contiguous().transpose(0, 1) for t in tensors]
+def test_views_are_taken_as_they_are(cell):
+    (inputs, weight, bias, *_), _ = problem(cell, 2, 3, 4, 5)
+    inputs, weight, bias = inputs.to(DEVICE), weight.to(DEVICE), bias.to(DEVICE)
+    exact, _ = cells.scan(cell, inputs.double(), weight.double(), bias.double())
+    spread = [t.transpose(0, -1).contiguous().transpose(0, -1) for t in (inputs, weight, bias)]
+    one_for_all = inputs[:, :1].expand(-1, 3, -1, -1)
     assert not spread[0].is_contiguous()
-    exact = outcome(cells.scan, cell, tensors, reset, torch.float64)
-    for mine, theirs in zip(outcome(scan, cell, spread, reset), exact, strict=True):
-        assert error(mine, theirs) <= 1e-5
+    assert error(cuda.scan(cell, *spread, None, None, None)[0], exact) <= 1e-5
+    agree([cuda.scan(cell, one_for_all, weight, bias, None, None, None)[0][:, 2]],
+          [cuda.scan(cell, inputs, weight, bias, None, None, None)[0][:, 0]], most=0)  # fmt: skip
 
 
-def test_windows_of_several_tiles_and_wide_states():
-    tensors, reset = moved(*problem("gru", 2, 2 * cuda.TILE + 1, 2, 70))
-    exact = outcome(cells.scan, "gru", tensors, reset, torch.float64)
-    for mine, theirs in zip(outcome(scan, "gru", tensors, reset), exact, strict=True):
-        assert error(mine, theirs) <= 1e-5
+def test_masks_and_resets_go_through_plain_operations():
+    tensors, reset = problem("lstm", 2, 3, 4, 5)
+    tensors, reset = [tensor.to(DEVICE) for tensor in tensors], reset.to(DEVICE)
+
+    def scan(cell, inputs, weight, bias, state, mask, reset):
+        return cuda.scan(cell, inputs, weight, bias, state, mask, reset)
+
+    agree(outcome(scan, "lstm", tensors, reset), outcome(cells.scan, "lstm", tensors, reset, torch.float64))
 
 
-def test_what_no_processor_holds_goes_through_plain_operations(monkeypatch):
-    monkeypatch.setattr(cuda, "WIDEST", 4)
+@pytest.mark.parametrize("cell", ["tanh", "lstm"])
+def test_what_no_processor_holds_goes_through_plain_operations(monkeypatch, cell):
     monkeypatch.setattr(cuda, "_launch", None)
-    (inputs, weight, *_), _ = problem("tanh", 1, 2, 3, 5)
-    torch.testing.assert_close(scan("tanh", inputs, weight)[0], cells.scan("tanh", inputs, weight)[0])
+    x, others = a_layer(cell, 1, 2, 3, 5 if cell == "tanh" else 65, 2)
+    monkeypatch.setattr(cuda, "_there_is", lambda device: cuda.shared(cell, 4 if cell == "tanh" else 64) - 1)
+    agree(learned(cuda.layer, cell, x, others), learned(plain_layer, cell, x, others, torch.float64))
 
 
 def test_a_run_that_diverges_stays_nonfinite_and_leaves_the_others_alone():
-    (inputs, weight, *_), _ = moved(*problem("relu", 2, 3, 4, 5))
-    inputs[0, 0, 1] = float("nan")
-    mine, _ = scan("relu", inputs, weight)
-    exact, _ = cells.scan("relu", inputs, weight)
+    x, (*weights, h, _) = a_layer("relu", 2, 3, 4, 5, 1)
+    x[0, 0, 1] = float("nan")
+    mine, exact = (layer("relu", x, *weights, h)[0] for layer in (cuda.layer, plain_layer))
     assert torch.equal(mine.isnan(), exact.isnan()) and mine[0].isnan().any() and mine[1].isfinite().all()
 
 
+def test_nothing_is_kept_where_no_gradient_is_asked_for(monkeypatch):
+    kept, launch = [], cuda._launch
+    monkeypatch.setattr(cuda, "_launch", lambda *args, **more: (kept.append(args[5]), launch(*args, **more)))
+    x, (*weights, h, _) = a_layer("gru", 1, 2, 3, 4, 1)
+    weights = [weight.requires_grad_() for weight in weights]
+    states = cuda.layer("gru", x, *weights, h)[0]
+    with torch.no_grad():
+        assert torch.equal(cuda.layer("gru", x, *weights, h)[0], states)
+    assert kept == [4, 0]
+
+
 def test_differentiating_twice_says_what_to_do():
-    (inputs, weight, *_), _ = moved(*problem("gru", 1, 2, 3, 4))
-    weight.requires_grad_()
-    (gradient,) = torch.autograd.grad(scan("gru", inputs, weight)[0].sum(), weight, create_graph=False)
-    assert gradient.isfinite().all()
+    x, (*weights, h, _) = a_layer("gru", 1, 2, 3, 4, 1)
+    weights = [weight.requires_grad_() for weight in weights]
     with pytest.raises(BadArgument, match="float64"):
-        torch.autograd.grad(scan("gru", inputs, weight)[0].sum(), weight, create_graph=True)
+        torch.autograd.grad(cuda.layer("gru", x, *weights, h)[0].sum(), weights, create_graph=True)
 
 
-@pytest.mark.skipif(not GPU, reason="this machine has no GPU")
-@pytest.mark.gpu
-def test_no_product_is_rounded_to_tensor_cores_ten_bits():
-    """Values that ten bits cannot hold, on the shapes that tensor cores like best."""
-    (inputs, weight, *_), _ = moved(*problem("tanh", 4, 64, 32, 64))
-    exact, _ = cells.scan("tanh", inputs.double(), weight.double())
-    assert error(scan("tanh", inputs, weight)[0], exact) <= 1e-5
+# Products of tensor cores: what "tf32x3" and "tf32" round, put into the interpreter's product.
+
+
+def tensor_core(value):
+    """The ten bits that are left of a float32's 23, to nearest."""
+    return ((value.view(np.int32) + 0x1000) & ~0x1FFF).view(np.float32)
+
+
+def rounded(a, b, precision):
+    if precision == "ieee":
+        return a @ b
+    high_a, high_b = tensor_core(a), tensor_core(b)
+    if precision == "tf32":
+        return high_a @ high_b
+    low_a, low_b = tensor_core(a - high_a), tensor_core(b - high_b)
+    return low_a @ high_b + high_a @ low_b + high_a @ high_b
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """Under the interpreter, products that are rounded as asked for."""
+    if GPU:
+        return
+    from triton.runtime import interpreter
+
+    names = {getattr(interpreter._ir.INPUT_PRECISION, n): p
+             for n, p in (("IEEE", "ieee"), ("TF32", "tf32"), ("TF32x3", "tf32x3"))}  # fmt: skip
+
+    def create_dot(self, a, b, d, input_precision, max_num_imprecise_acc):
+        value = rounded(*map(np.ascontiguousarray, (a.data, b.data)), names[input_precision])
+        return interpreter.TensorHandle(value + d.data, d.dtype.scalar)
+
+    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", create_dot)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_three_products_of_tensor_cores_are_as_good_as_float32_and_one_is_not(products, monkeypatch, cell):
+    if GPU and torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("no tensor cores for tf32")
+    x, others = a_layer(cell, 2, 16, 12, 32, 3)
+    exact = learned(plain_layer, cell, x, others, torch.float64)
+    worst = {}
+    for name in ("ieee", "tf32x3", "tf32"):
+        monkeypatch.setattr(cuda, "PRECISION", name)
+        pairs = zip(learned(cuda.layer, cell, x, others), exact, strict=True)
+        worst[name] = max(error(mine, theirs) for mine, theirs in pairs)
+    assert worst["ieee"] <= 1e-6 and worst["tf32x3"] <= 2e-6 and 1e-4 < worst["tf32"] < 1e-2
+
+
+def test_ten_bits_are_never_taken_unasked(monkeypatch):
+    chip, other = torch.device("cuda"), torch.device("cpu")
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    assert cuda.precision(other) == "ieee" and cuda.precision(chip) == "tf32x3"
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert cuda.precision(other) == "ieee" and cuda.precision(chip) == "tf32"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
+    assert cuda.precision(chip) == "ieee"
+
+
+def test_the_dispatch_takes_a_layer_to_the_gpus_kernels(monkeypatch):
+    """As `kernels.layer` would on a GPU."""
+    monkeypatch.setattr(kernels, "_cpu", lambda: cuda)
+    x, others = a_layer("gru", 2, 3, 4, 5, 1)
+    agree(learned(kernels.layer, "gru", x, others), learned(plain_layer, "gru", x, others, torch.float64))

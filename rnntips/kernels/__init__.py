@@ -75,12 +75,9 @@ def layer(
     """A scan of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
     parts = state if isinstance(state, tuple) else (state,)
     fast = _fast(x, input_weight, input_bias, weight, bias, *parts)
-    if fast is not None and x.device.type == "cpu":
-        return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
-    inputs = cells.contributions(x, input_weight, input_bias)
     if fast is not None:
-        return fast.scan(cell, inputs, weight, bias, state, None, None)
-    return cells.scan(cell, inputs, weight, bias, state)
+        return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
+    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = True) -> Tensor:
