@@ -128,8 +128,17 @@ def test_masks_and_resets_go_through_plain_operations():
 def test_what_no_processor_holds_goes_through_plain_operations(monkeypatch, cell):
     monkeypatch.setattr(cuda, "_launch", None)
     x, others = a_layer(cell, 1, 2, 3, 5 if cell == "tanh" else 65, 2)
-    monkeypatch.setattr(cuda, "_there_is", lambda device: cuda.shared(cell, 4 if cell == "tanh" else 64) - 1)
+    monkeypatch.setattr(cuda, "_there_is", lambda device: cuda.shared(cell, 4 if cell == "tanh" else 64, 0, "ieee") - 1)
     agree(learned(cuda.layer, cell, x, others), learned(plain_layer, cell, x, others, torch.float64))
+
+
+def test_where_both_parts_of_a_weight_do_not_fit_products_are_rounded_as_on_a_cpu(monkeypatch):
+    chip = torch.device("cuda")
+    monkeypatch.setattr(cuda, "precision", lambda device: "tf32x3")
+    for bytes_there, rounding in ((232_448, "tf32x3"), (101_376, "ieee"), (49_152, None)):
+        monkeypatch.setattr(cuda, "_there_is", lambda device, there=bytes_there: there)
+        assert cuda._rounding("gru", 64, 1, chip) == rounding
+        assert cuda._rounding("gru", 65, 1, chip) is None
 
 
 def test_a_run_that_diverges_stays_nonfinite_and_leaves_the_others_alone():

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 pytest.importorskip("triton")
-CHIPS = {(75, "ieee"): 65_536, (80, "tf32x3"): 166_912, (89, "tf32x3"): 101_376, (90, "tf32x3"): 232_448,
-         (120, "tf32x3"): 101_376}  # capability and rounding → bytes of shared memory of a program  # fmt: skip
+# capability → bytes of shared memory that a program may have
+CHIPS = {75: 65_536, 80: 166_912, 89: 101_376, 90: 232_448, 120: 101_376}
 
 
 def compiled(calls: list[tuple]) -> list:
@@ -16,7 +16,7 @@ def compiled(calls: list[tuple]) -> list:
     code = (
         "from rnntips.kernels import cuda, inspection\n"
         f"for call in {calls!r}:\n"
-        "    print([*map(tuple, inspection.compiled(*call)), cuda.shared(*call[:3])])"
+        "    print([*map(tuple, inspection.compiled(*call)), cuda.shared(*call[:3], call[4])])"
     )
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
@@ -26,11 +26,11 @@ def compiled(calls: list[tuple]) -> list:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux alone")
 def test_programs_compile_for_every_chip_and_fit_its_registers_and_shared_memory():
-    hopper = 90, "tf32x3"
-    calls = [("gru", 32, 1, *chip) for chip in CHIPS]
-    calls += [("lstm", 32, 0, *hopper), ("tanh", 128, 0, *hopper), ("lstm", 5, 3, *hopper), ("lstm", 64, 32, *hopper)]
+    calls = [("gru", 32, 1, chip, "ieee" if chip < 80 else "tf32x3") for chip in CHIPS]
+    calls += [(*size, 90, "tf32x3") for size in (("lstm", 32, 0), ("tanh", 128, 0), ("lstm", 5, 3), ("lstm", 64, 32))]
+    calls += [("lstm", 64, 1, 89, "ieee"), ("gru", 64, 0, 75, "ieee")]
     for call, (*programs, needed) in zip(calls, compiled(calls), strict=True):
-        assert needed <= CHIPS[call[3:]], call
+        assert needed <= CHIPS[call[3]], call
         for registers, spilled, shared, instructions in programs:
-            assert registers <= 255 and shared <= needed and 100 < instructions < 2500, call
+            assert registers <= 255 and shared <= needed and instructions > 100, call
             assert spilled <= 64 or call[1] != 32, call

@@ -21,6 +21,7 @@ PRECISION: str | None = None  # a name that `precision` may give, for all produc
 LEAST = 16  # rows and columns of a product
 CHANNELS = 32  # more make their contributions beforehand, as does a layer whose inputs need a gradient
 TILE = 16  # windows of one program
+WEIGHTS = 16_384  # of a run: registers hold so many beside their gradients
 
 
 def precision(device: torch.device) -> str:
@@ -44,13 +45,14 @@ def padded(H: int, C: int) -> dict[str, int]:
     return {"HIGH": _padded(H), "WIDE": _padded(C), "ROWS": TILE}
 
 
-def shared(cell: str, H: int, C: int = 0) -> int:
+def shared(cell: str, H: int, C: int, rounding: str) -> int:
     """Bytes of a processor's shared memory that a program needs at most, with C channels or given contributions.
 
-    Both parts that "tf32x3" splits a weight into go through it, and a few states of a tile.
+    Weights go through it, in two parts each for "tf32x3", and a few states of a tile.
     """
     high, wide = _padded(H), _padded(C) if C else 0
-    return 8 * high * (GATES[cell] * high + max(GATES[cell] * wide + TILE, 3 * TILE))
+    parts = 2 if rounding == "tf32x3" else 1
+    return 4 * parts * high * (GATES[cell] * high + max(GATES[cell] * wide + TILE, 4 * TILE))
 
 
 def warps(H: int) -> int:
@@ -64,10 +66,16 @@ def _there_is(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232448
 
 
+def _rounding(cell: str, H: int, C: int, device: torch.device) -> str | None:
+    """How a program's products are rounded: "ieee" needs less shared memory. None where no program fits."""
+    fitting = [name for name in (precision(device), "ieee") if shared(cell, H, C, name) <= _there_is(device)]
+    return fitting[0] if fitting and GATES[cell] * _padded(H) ** 2 <= WEIGHTS else None
+
+
 def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: State | None,
          mask: Tensor | None, reset: Tensor | None) -> tuple[Tensor, State]:  # fmt: skip
     """See `rnntips.kernels.scan`. Masks, resets and wide states are left to plain operations."""
-    if mask is not None or reset is not None or shared(cell, weight.shape[1]) > _there_is(inputs.device):
+    if mask is not None or reset is not None or not _rounding(cell, weight.shape[1], 0, inputs.device):
         return cells.scan(cell, inputs, weight, bias, state, mask=mask, reset=reset)
     bias = inputs.new_zeros(len(weight), weight.shape[2]) if bias is None else bias
     return _run(cell, inputs, None, None, weight, bias, state)
@@ -77,7 +85,7 @@ def layer(cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight
           state: State | None) -> tuple[Tensor, State]:  # fmt: skip
     """See `rnntips.kernels.layer`. A few channels that need no gradient become contributions within the kernel."""
     H, C = weight.shape[1], x.shape[3]
-    if x.requires_grad or not 0 < C <= CHANNELS or shared(cell, H, C) > _there_is(x.device):
+    if x.requires_grad or not 0 < C <= CHANNELS or not _rounding(cell, H, C, x.device):
         return scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state, None, None)
     return _run(cell, x, input_weight, input_bias, weight, bias, state)
 
@@ -96,7 +104,7 @@ def _launch(kernel, cell: str, x: Tensor, fused: bool, states: Tensor, keep: int
     C = x.shape[3] if fused else 0
     kernel[(R * triton.cdiv(B, TILE),)](
         x, *arrays, *x.stride()[:3], B, T, H, C, CELL=programs.CODES[cell], G=GATES[cell], **padded(H, C),
-        FUSED=fused, KEEP=keep, PRECISION=precision(x.device), num_warps=warps(H), num_stages=1, **more,
+        FUSED=fused, KEEP=keep, PRECISION=_rounding(cell, H, C, x.device), num_warps=warps(H), num_stages=1, **more,
     )  # fmt: skip
 
 
