@@ -21,7 +21,7 @@ PRECISION: str | None = None  # a name that `precision` may give, for all produc
 LEAST = 16  # rows and columns of a product
 CHANNELS = 32  # more make their contributions beforehand, as does a layer whose inputs need a gradient
 TILE = 16  # windows of one program
-WEIGHTS = 16_384  # of a run: registers hold so many beside their gradients
+WEIGHTS = 16_384  # of a run: the gradients of so many stay in registers
 
 
 def precision(device: torch.device) -> str:

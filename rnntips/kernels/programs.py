@@ -1,7 +1,7 @@
 """What a GPU runs: one Triton program takes one run and a tile of its windows through all steps.
 
-Weights and the state stay in registers; only a step's inputs and what the gradient needs go through memory. On the way
-back a program also adds up the gradients of the weights. `cuda.py` launches these.
+Weights stay in shared memory and the state in registers; a step moves its inputs and what the gradient needs. On the
+way back a program also adds up the gradients of the weights, in registers. `cuda.py` launches these.
 """
 
 import triton
