@@ -1,4 +1,4 @@
-"""`rnntips lab · check · tips · run · bench`, and the commands of `rnntips.commands`."""
+"""`rnntips lab · check · tips · run`, and the commands of `rnntips.commands`."""
 
 import importlib
 import json
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import click
 
-from rnntips.commands import classbook, findings, freeze, labbook, seconds, simulate, stills
+from rnntips.commands import bench, classbook, findings, freeze, labbook, seconds, simulate, stills
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS, ENGINE = ROOT / "notebooks", ROOT / "docs" / "engine.md"
+NOTEBOOKS = ROOT / "notebooks"
 START = "00_start_here.ipynb"
 NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
 FIRST_PORT, PORTS = 8888, 50
@@ -36,7 +36,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (labbook, classbook, freeze, findings, seconds, simulate, stills):
+for command in (bench, labbook, classbook, freeze, findings, seconds, simulate, stills):
     main.add_command(command)
 
 
@@ -258,26 +258,3 @@ def _write(path: str, content) -> None:
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", json.dumps(content, indent=1))
     target.write_text(text + "\n", encoding="utf-8")  # a list of numbers on one line
     click.echo(f"wrote {target.name}", err=True)
-
-
-@main.command()
-@click.option("--rows", multiple=True, metavar="NAME", help="Measure these rows only; may be given several times.")
-@click.option("--rounds", default=7, show_default=True, help="How often everything has its turn.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
-@click.option("--write", is_flag=True, help="Put the table into docs/engine.md.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def bench(rows, rounds, device, write, as_json) -> None:
-    """Time the training engine against what would be run instead; takes minutes, on a machine that rests."""
-    from rnntips import bench as benchmark
-    from rnntips.errors import RnntipsError
-
-    if write and rows:
-        raise click.ClickException("--write stores the whole table; leave out --rows.")
-    try:
-        found = benchmark.measure(rows, device, rounds, say=lambda line: click.echo(line, err=True))
-        text = benchmark.table(found)
-        click.echo(json.dumps(found) if as_json else text)
-        if write:
-            benchmark.write(ENGINE, text, f"bench {found['device']}")
-    except RnntipsError as error:
-        raise click.ClickException(str(error)) from None

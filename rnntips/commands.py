@@ -1,5 +1,5 @@
-"""The commands that make what is stored, and those that read lab books:
-`rnntips freeze · findings · seconds · simulate · stills · labbook · classbook`."""
+"""The commands that measure, those that make what is stored, and those that read lab books:
+`rnntips bench · freeze · findings · seconds · simulate · stills · labbook · classbook`."""
 
 import json
 import os
@@ -10,10 +10,45 @@ from uuid import uuid4
 
 import click
 
-__all__ = ["classbook", "findings", "freeze", "labbook", "seconds", "simulate", "stills"]
+__all__ = ["bench", "classbook", "findings", "freeze", "labbook", "seconds", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DATA = Path(__file__).resolve().parent / "data"
+ENGINE = DOCS / "engine.md"
+
+
+@click.command()
+@click.option("--rows", multiple=True, metavar="NAME", help="Measure these rows only; may be given several times.")
+@click.option("--rounds", default=7, show_default=True, help="How often everything has its turn.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only count what a GPU would have to do; needs none.")
+@click.option("--bandwidth", type=float, help="Of the chip that --plan counts for, TB/s; an H200's if not given.")
+@click.option("--flops", type=float, help="Its float32 products, TFLOP/s; an H200's if not given.")
+@click.option("--write", is_flag=True, help="Put the table into docs/engine.md.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def bench(rows, rounds, device, only_plan, bandwidth, flops, write, as_json) -> None:
+    """Time the training engine against what would be run instead; takes minutes, on a machine that rests."""
+    from rnntips import bench as benchmark
+    from rnntips.errors import RnntipsError
+
+    chip = {name: value for name, value in (("bandwidth", bandwidth), ("flops", flops)) if value is not None}
+    if write and (rows or chip):
+        raise click.ClickException("--write stores the whole table; leave out --rows, --bandwidth and --flops.")
+    if (only_plan and (device != "cuda" or rows or as_json)) or (chip and not only_plan):
+        usage = "rnntips bench --device cuda --plan [--bandwidth TB/s] [--flops TFLOP/s] [--write]"
+        raise click.ClickException(f"Only updates on a GPU are counted: {usage}")
+    try:
+        if only_plan:
+            name, shown = "bench cuda plan", (text := benchmark.plan(**chip))
+        else:
+            found = benchmark.measure(rows, device, rounds, say=lambda line: click.echo(line, err=True))
+            text, name = benchmark.table(found), f"bench {found['device']}"
+            shown = json.dumps(found) if as_json else text
+        click.echo(shown)
+        if write:
+            benchmark.write(ENGINE, text, name)
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.command()

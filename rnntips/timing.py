@@ -26,7 +26,11 @@ SIDE_BY_SIDE = 20  # runs in one stack at most, as live comparisons have them
 
 
 class Timed(Runs):
-    """A record that notes when each update was done."""
+    """A record that notes when each update was done.
+
+    A GPU is waited for at the start, after the first update and after the last, whose times `milliseconds` needs.
+    Waiting in between would take time that no training spends, so there the times say when an update was asked for.
+    """
 
     def begin(self, *arguments, **size) -> None:
         super().begin(*arguments, **size)
@@ -34,7 +38,7 @@ class Timed(Runs):
 
     def advance(self, updates: int) -> None:
         super().advance(updates)
-        if self.device == "cuda":
+        if self.device == "cuda" and updates in (0, 1, self.updates):
             torch.cuda.synchronize()
         self.times.append(time.perf_counter())
 

@@ -32,7 +32,7 @@ OUTSIDE = {
     "tuning": {"numpy"}, "study": {"numpy"},
     "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "PIL", "IPython"},
     "labbook": {"numpy", "IPython"}, "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
-    "bench": {"numpy", "torch", "jax", "optax"}, "cli": {"click"},
+    "bench": {"numpy", "torch", "jax", "optax", "flashrnn"}, "cli": {"click"},
 }  # fmt: skip
 LONGEST = 300
 LONGEST_KERNEL = 350

@@ -4,17 +4,20 @@ No time is asserted here: these machines are never quiet.
 """
 
 import json
+from contextlib import contextmanager
 from copy import deepcopy
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from rnntips import bench, cli
+from rnntips import bench, cli, commands
 from rnntips.bench import memory, peers, rounds, rows
 from rnntips.bench.peers import CELLS, Size
 from rnntips.bench.table import number
 from rnntips.errors import BadArgument, BadData
+from rnntips.recipe import Recipe
+from rnntips.tasks import forecast
 
 TINY = Size(R=3, B=4, T=5, H=8)
 FIELDS = {"row", "name", "value", "unit", "target", "met", "parts", "parts_unit"}
@@ -133,6 +136,52 @@ def test_a_turn_is_filled_with_calls_and_averaged(monkeypatch):
     assert 1.0 == pytest.approx(turn()) and 6 == len(calls)
 
 
+def test_what_returns_early_is_waited_for_before_the_clock_is_read(monkeypatch):
+    """Calls follow each other, 1, 1, 2, 4 of them, and every wait is for the last one's result."""
+    done, calls, clock = [], iter(range(1000)), iter(range(1000))
+    monkeypatch.setattr(rounds.time, "perf_counter", lambda: next(clock) / 1e3)
+    monkeypatch.setattr(rounds, "FILL", 4.0)
+    turn = rounds.clocked(lambda: next(calls), done.append)
+    assert [0] == done
+    assert 4 / 8 == pytest.approx(turn()) and [0, 1, 2, 4, 8] == done
+
+
+def test_a_gpu_is_waited_for_where_the_clock_counts(monkeypatch):
+    """At the start, after the first update, which makes what is made once, and after the last."""
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(len(record.times)))
+    record = rounds.Undisturbed()
+    record.begin([Recipe()], rounds.Drawn(forecast(rows.series.demand())), [0], 500, "cuda", steps=32)
+    for update in range(record.updates + 1):
+        record.advance(update)
+    assert [0, 1, record.updates] == waited
+
+
+def test_every_turn_of_ours_is_trained_in_its_context(monkeypatch):
+    monkeypatch.setattr(rounds, "FILL", 0.0)
+    entered = []
+
+    @contextmanager
+    def under():
+        entered.append("in")
+        yield
+        entered.append("out")
+
+    turn = rounds.ours("tanh", TINY, rows.series.demand(), under=under)
+    before = len(entered)
+    assert turn() > 0 and ["in", "out"] == entered[before:]
+
+
+def test_windows_are_drawn_once_for_a_seed_and_are_the_same(monkeypatch):
+    task, recipe = forecast(rows.series.demand()), Recipe()
+    kept = rounds.Drawn(task)
+    for seed in (0, 1):
+        assert (kept.examples(recipe, seed).signal == task.examples(recipe, seed).signal).all()
+        assert kept.bounds(recipe, seed) == task.bounds(recipe, seed)
+        assert kept.examples(recipe.but(cell="lstm"), seed) is kept.examples(recipe, seed)
+    assert kept.name == task.name
+
+
 def test_our_updates_are_timed_without_evaluations_and_the_first():
     record = rounds.timed_training("gru", TINY, rows.series.demand(), 4)
     assert not len(record.evaluations) and 5 == len(record.times) and 4 == record.reached
@@ -216,7 +265,7 @@ def test_write_replaces_only_what_stands_between_the_markers(tmp_path, monkeypat
     page = tmp_path / "engine.md"
     above, below = "# Title\n\n<!-- bench cpu -->", "<!-- end of bench cpu -->\n\nMore | text.\n"
     page.write_text(f"{above}\nold\n{below}", encoding="utf-8")
-    monkeypatch.setattr(cli, "ENGINE", page)
+    monkeypatch.setattr(commands, "ENGINE", page)
     monkeypatch.setattr(bench, "measure", lambda *_, **__: RESULT)
     for _ in range(2):
         shown = CliRunner().invoke(cli.main, ["bench", "--write"])
@@ -235,7 +284,7 @@ def test_a_page_without_its_markers_stays_as_it_is(tmp_path, content):
 
 
 def test_the_engine_page_has_its_markers():
-    content = cli.ENGINE.read_text(encoding="utf-8")
+    content = commands.ENGINE.read_text(encoding="utf-8")
     assert 1 == content.count("<!-- bench cpu -->") == content.count("<!-- end of bench cpu -->")
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 
 from rnntips.arguments import resolve_device
+from rnntips.bench import counts, gpu
 from rnntips.bench import rows as _rows
+from rnntips.bench.heads import why_no_flashrnn
 from rnntips.bench.peers import why_no_jax
 from rnntips.bench.table import table, write
-from rnntips.errors import need_whole, unknown_name
+from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.kernels.pool import threads
 
-__all__ = ["ROUNDS", "machine", "measure", "table", "write"]
+__all__ = ["ROUNDS", "machine", "measure", "plan", "table", "write"]
 
 ROUNDS = 7
 BUSY = 1.0  # load average of the last minute from which on a note is made
@@ -27,7 +29,8 @@ def measure(
     """Time the engine and what a user would run instead on this machine.
 
     Args:
-        rows: Groups to measure, all if empty: update, recurrence, overhead, growth, memory, live; on a GPU: gpu.
+        rows: Groups to measure, all if empty: update, recurrence, overhead, growth, memory, live; on a GPU:
+            gpu-limits, gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
         device: `"cpu"`, `"cuda"`, or `"auto"`: the GPU if there is one.
         rounds: How often every contestant has its turn.
         say: Told what is being measured.
@@ -43,7 +46,8 @@ def measure(
     """
     need_whole("rounds", rounds, 1)
     device = resolve_device(device)
-    groups = _rows.CPU if device == "cpu" else _rows.CUDA
+    notes: list[str] = []
+    groups = _rows.CPU if device == "cpu" else gpu.groups(say, notes.append)
     for name in rows:
         if name not in groups:
             raise unknown_name("row", name, groups)
@@ -56,8 +60,25 @@ def measure(
                 found += group(rounds)
     finally:
         torch.set_num_threads(before)
-    notes = [note for note in (busy, why_no_jax(device)) if note]
+    whys = busy, why_no_jax(device), why_no_flashrnn() if device == "cuda" else None
+    notes = [*filter(None, whys), *dict.fromkeys(notes)]
     return {"device": device, "machine": machine(device), "rounds": rounds, "notes": notes, "rows": found}
+
+
+def plan(bandwidth: float = counts.CHIP["bandwidth"], flops: float = counts.CHIP["flops"]) -> str:
+    """What the updates that are timed on a GPU must move and multiply, counted, as a table; runs nothing.
+
+    Args:
+        bandwidth: Of the chip's memory, TB/s.
+        flops: Of products in float32, TFLOP/s.
+
+    Raises:
+        BadArgument: A number that is not positive.
+    """
+    for name, value in (("bandwidth", bandwidth), ("flops", flops)):
+        if not value > 0:
+            raise BadArgument(f"{name}={value!r}: a positive number is needed.")
+    return counts.plan(_rows.LARGE, gpu.RUNS, bandwidth, flops)
 
 
 def _busy() -> str:
@@ -69,13 +90,13 @@ def _busy() -> str:
 def machine(device: str = "cpu") -> dict[str, str | int]:
     """What the numbers depend on, without a date."""
     versions = {}
-    for name in ("torch", "numpy", "numba", "jax"):
+    for name in ("torch", "numpy", "numba", "jax", *(("triton", "flashrnn") if device == "cuda" else ())):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "missing"
-    gpu = {"GPU": torch.cuda.get_device_name()} if device == "cuda" else {}
-    return {"CPU": _cpu(), "cores": os.cpu_count() or 1, "threads": threads(), **gpu,
+    chip = {"GPU": torch.cuda.get_device_name(), "CUDA": torch.version.cuda} if device == "cuda" else {}
+    return {"CPU": _cpu(), "cores": os.cpu_count() or 1, "threads": threads(), **chip,
             "Python": platform.python_version(), **versions}  # fmt: skip
 
 

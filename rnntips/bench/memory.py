@@ -5,9 +5,10 @@ The network and batch are those of a published long-sequence study, which has a 
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["BATCH", "CHANNELS", "STEPS", "growth", "memory"]
+__all__ = ["BATCH", "CHANNELS", "STEPS", "growth", "memory", "training"]
 
 BATCH, STEPS, CHANNELS, DENSE, WIDTH, LAYERS = 15, 20_000, 128, (64, 32), 32, 2
 
@@ -23,30 +24,32 @@ def memory(steps: int = STEPS) -> float:
 
 def growth(steps: int) -> float:
     """The same in this process."""
-    update = _update()
+    update = training()
     update(4)  # what is loaded once is no part of an update
     before = _peak()
     update(steps)
     return (_peak() - before) / 1e6
 
 
-def _update():
-    """A function that makes a batch of so many steps and trains one run on it once."""
+def training(runs: int = 1, device: str = "cpu") -> Callable[[int], None]:
+    """A function that makes a batch of so many steps, one for all runs, and trains every run on it once."""
     import torch
 
     from rnntips.models import Network, initial_weights
-    from rnntips.optimizers import RULES, initial_state
+    from rnntips.optimizers import RULES, clip_gradient, initial_state
     from rnntips.recipe import Recipe
 
     recipe = Recipe(cell="lstm", layers=LAYERS, width=WIDTH, dense=DENSE)
-    weights = torch.tensor(initial_weights([recipe], "memory", [0], CHANNELS, 1))
+    rows = initial_weights([recipe] * runs, "memory", range(runs), CHANNELS, 1)
+    weights, ones = torch.tensor(rows, device=device), torch.ones(runs, 1, device=device)
     network, state = Network("lstm", LAYERS, WIDTH, CHANNELS, 1, weights, DENSE), initial_state("adam", weights)
 
     def update(steps: int) -> None:
-        x, y = torch.ones(1, BATCH, steps, CHANNELS), torch.ones(1, BATCH, steps, 1)
-        gradient = network.gradient((network.sequence(x)[0] - y).square().mean())
+        x, y = (torch.ones(1, BATCH, steps, n, device=device).expand(runs, -1, -1, -1) for n in (CHANNELS, 1))
+        gradient = network.gradient((network.sequence(x)[0] - y).square().mean((1, 2, 3)).sum())
         with torch.no_grad():
-            weights.add_(RULES["adam"].step(state, gradient, torch.tensor([[1e-3]]), torch.tensor([[0.0]]), 1))
+            clip_gradient(gradient, ones, "global", ())
+            weights.add_(RULES["adam"].step(state, gradient, 1e-3 * ones, 0 * ones, 1))
 
     return update
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rnntips.kernels.pool import threads
 
-__all__ = ["CELLS", "CLIP", "LR", "Net", "Size", "jax_loss", "jax_update", "jax_weights", "loop", "pool", "problem",
-           "why_no_jax"]  # fmt: skip
+__all__ = ["CELLS", "CLIP", "LR", "Net", "Size", "jax_loss", "jax_update", "jax_wait", "jax_weights", "loop", "pool",
+           "problem", "why_no_jax"]  # fmt: skip
 
 CELLS = {"tanh": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 LR, CLIP = 1e-3, 1.0
@@ -72,8 +72,6 @@ def loop(nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable[[], None]:
     def update() -> None:
         for one in updates:
             one()
-        if x.is_cuda:
-            torch.cuda.synchronize()
 
     return update
 
@@ -101,7 +99,8 @@ def why_no_jax(device: str = "cpu") -> str | None:
     except ImportError as error:
         return f"JAX takes no part ({error}): pip install -c constraints.txt -e '.[bench]'."
     except RuntimeError as error:
-        return f"JAX takes no part: it sees no {device} ({error})."
+        how = " It needs its build for CUDA, such as `pip install 'jax[cuda13]'`." if device == "cuda" else ""
+        return f"JAX takes no part: it sees no {device} ({error}).{how}"
     return None
 
 
@@ -170,6 +169,13 @@ def jax_update(cell: str, nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable
     def update() -> dict:
         nonlocal weights, state
         weights, state = everyone(weights, state, *batch)
-        return jax.block_until_ready(weights)
+        return weights
 
     return update
+
+
+def jax_wait(weights: dict) -> None:
+    """Return when JAX has made them: it computes while Python goes on."""
+    import jax
+
+    jax.block_until_ready(weights)

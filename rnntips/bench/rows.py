@@ -16,7 +16,7 @@ from rnntips.study import compare
 from rnntips.tasks import forecast
 from rnntips.tips import Tips
 
-__all__ = ["CPU", "CUDA"]
+__all__ = ["CPU", "LARGE", "medians", "row"]
 
 SMALL, LARGE = Size(20, 16, 32, 24), Size(16, 32, 64, 32)
 SIZES = {"small": SMALL, "large": LARGE}
@@ -31,7 +31,6 @@ AXES = {
     "B": ("window", SMALL, (1, 8, 16, 32, 64), (64, 16), None),
     "H": ("H²", SMALL, (8, 16, 24, 32, 64, 128), (128, 24), None),
 }
-GPU_RUNS = (16, 64, 256, 1024, 2048)
 
 
 def row(group: str, name: str, value: float, unit: str, *, least=None, most=None, parts=None, of="ms") -> dict:
@@ -42,19 +41,18 @@ def row(group: str, name: str, value: float, unit: str, *, least=None, most=None
             "parts": parts or {}, "parts_unit": of if parts else ""}  # fmt: skip
 
 
-def _medians(times: dict) -> dict[str, float]:
+def medians(times: dict) -> dict[str, float]:
     return {str(name): median(taken) for name, taken in times.items()}
 
 
-def _contest(cell: str, size: Size, device: str, count: int) -> tuple[dict[str, float], dict[str, float]]:
+def _contest(cell: str, size: Size, count: int) -> tuple[dict[str, float], dict[str, float]]:
     """Every peer's time over ours, and the milliseconds of all."""
-    make = {"loop": peers.loop} | ({"pool": peers.pool} if device == "cpu" else {})
-    if peers.why_no_jax(device) is None:
-        make["jax"] = lambda *networks: peers.jax_update(cell, *networks)
-    contestants = {name: rounds.clocked(peer(*peers.problem(cell, size, device))) for name, peer in make.items()}
-    contestants["ours"] = rounds.ours(cell, size, series.demand(), device)
-    times = rounds.interleaved(contestants, count)
-    return {name: rounds.ratio(times[name], times["ours"]) for name in make}, _medians(times)
+    make = {"loop": peers.loop, "pool": peers.pool}
+    contestants = {name: rounds.clocked(peer(*peers.problem(cell, size))) for name, peer in make.items()}
+    if peers.why_no_jax() is None:
+        contestants["jax"] = rounds.clocked(peers.jax_update(cell, *peers.problem(cell, size)), peers.jax_wait)
+    found = rounds.interleaved(contestants | {"ours": rounds.ours(cell, size, series.demand())}, count)
+    return {name: rounds.ratio(found[name], found["ours"]) for name in contestants}, medians(found)
 
 
 def update(count: int) -> list[dict]:
@@ -62,7 +60,7 @@ def update(count: int) -> list[dict]:
     rows, best = [], []
     for where, size in SIZES.items():
         for cell in CELLS:
-            over, taken = _contest(cell, size, "cpu", count)
+            over, taken = _contest(cell, size, count)
             best.append(min(over.values()))
             rows.append(row("update", f"{cell}, {where}: the best peer's time over ours", best[-1], "×", least=2,
                             parts=taken))  # fmt: skip
@@ -123,7 +121,7 @@ def overhead(count: int) -> list[dict]:
         more = median(ours - layer for ours, layer in zip(*times.values(), strict=True))
         limit = {"most": 1.5} if cell == "gru" else {}
         rows.append(row("overhead", f"{cell}, small: whole update over bare recurrence",
-                        rounds.ratio(times["ours"], times["layer"]), "×", **limit, parts=_medians(times)))  # fmt: skip
+                        rounds.ratio(times["ours"], times["layer"]), "×", **limit, parts=medians(times)))  # fmt: skip
         if cell != "gru":
             rows.append(row("overhead", f"{cell}, small: whole update beyond bare recurrence", more, "ms", most=1))
         rows.append(_evaluations(cell, count))
@@ -154,7 +152,7 @@ def growth(count: int) -> list[dict]:
             cost = {v: [1e3 * t / (v**2 if letter == "H" else v) for t in taken] for v, taken in times.items()}
             rows.append(row("growth", f"{cell}: cost per {per}, {letter} = {above:,} over {below:,}",
                             rounds.ratio(cost[above], cost[below]), "×", most=most,
-                            parts=_medians(cost), of="µs"))  # fmt: skip
+                            parts=medians(cost), of="µs"))  # fmt: skip
     return rows
 
 
@@ -179,21 +177,5 @@ def live(count: int) -> list[dict]:
             row("live", "the whole default live comparison", whole, "s", most=10)]  # fmt: skip
 
 
-def gpu(count: int) -> list[dict]:
-    """Whole updates of more and more runs on a GPU, against a loop over cuDNN modules and against JAX."""
-    rows = []
-    for cell in CELLS:
-        for R in GPU_RUNS:
-            over, taken = _contest(cell, LARGE._replace(R=R), "cuda", count)
-            named = R == 256
-            rows.append(row("gpu", f"{cell}, large, R = {R:,}: whole update", taken["ours"], "ms",
-                            most=2 if named else None, parts=taken))  # fmt: skip
-            for peer, reach in over.items():
-                rows.append(row("gpu", f"{cell}, large, R = {R:,}: {peer}'s time over ours", reach, "×",
-                                least=3 if named and peer == "jax" else None))  # fmt: skip
-    return rows
-
-
 CPU = {"update": update, "recurrence": recurrence, "overhead": overhead, "growth": growth, "memory": peak,
        "live": live}  # fmt: skip
-CUDA = {"gpu": gpu}

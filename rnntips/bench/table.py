@@ -1,11 +1,11 @@
 """A result of `measure` as a table, and the table's place in a page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rnntips.errors import BadData
 
-__all__ = ["number", "table", "write"]
+__all__ = ["aligned", "number", "table", "write"]
 
 
 def number(value: float) -> str:
@@ -21,13 +21,18 @@ def table(result: Mapping) -> str:
         met = {None: "", True: "yes", False: "no"}[row["met"]]
         measured = f"{number(row['value'])} {row['unit']}"
         lines.append([row["name"], measured, row["target"], met, f"{parts} {row['parts_unit']}".strip()])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    text = "\n".join(
-        f"| {' | '.join(c.ljust(w) for c, w in zip(line, widths, strict=True))} |".rstrip() for line in lines
-    )
     machine = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
-    return "\n\n".join([text, f"Measured on: {machine}.", *result["notes"]])
+    return "\n\n".join([aligned(lines), f"Measured on: {machine}.", *result["notes"]])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown of a table, head first, whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    head, *body = lines
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |".rstrip()
+        for line in [head, ["-" * width for width in widths], *body]
+    )
 
 
 def write(page: Path, text: str, name: str) -> None:

@@ -1,0 +1,87 @@
+"""What an update on a GPU must move and multiply, counted, and so the least time that a chip needs for it.
+
+The update is that of the benchmark: one recurrent layer that reads one channel, a readout of its last state, Adam. What
+is counted is what `kernels/cuda.py` moves to and from the chip's memory, every array once for each kernel that reads or
+writes it; all that stays in registers and caches is left out, and so are what the activations compute and the clipping.
+"""
+
+from math import ceil
+
+from rnntips.bench.peers import CELLS, Size
+from rnntips.bench.table import aligned, number
+from rnntips.cells import GATES
+
+__all__ = ["CHIP", "least", "operations", "plan", "traffic"]
+
+CHIP = {"bandwidth": 4.8, "flops": 67.0}  # TB/s, and TFLOP/s in float32 without tensor cores: an H200's data sheet
+KEPT = {"gru": 4, "lstm": 5}  # values that a unit leaves for the gradient at each step, beside its state
+TILE = 16  # windows of one program
+C, FLOAT, PLACE = 1, 4, 8  # input channels; bytes of a number and of a place in a signal
+
+
+def traffic(cell: str, size: Size) -> dict[str, int]:
+    """Bytes that each part of an update moves.
+
+    `feed` writes and reads the places of all steps, reads these from the signals and writes the windows. `forward`
+    reads windows and weights, and writes states and what is kept for the gradient. `backward` reads all of these, and
+    writes a gradient of the weights for each tile of windows. `sum` adds those up. `step` reads and writes weights,
+    gradient and the optimizer's two averages.
+    """
+    R, B, T, H = size
+    gates, steps = GATES[cell] * H, R * B * T
+    windows, states = C * steps, (1 + KEPT.get(cell, 0)) * H * steps
+    weights = R * ((H + C + 2) * gates + H + 1)
+    tiles = R * ceil(B / TILE) * ((H + C + 1) * gates + H)  # the GRU's new value has two biases
+    numbers = {
+        "feed": 2 * windows + 2 * steps * PLACE // FLOAT,
+        "forward": windows + weights + states,
+        "backward": windows + weights + states + tiles,
+        "sum": tiles + weights,
+        "step": 2 * 4 * weights,
+    }
+    return {part: FLOAT * count for part, count in numbers.items()}
+
+
+def operations(cell: str, size: Size) -> int:
+    """Multiplications and additions in an update's matrix products.
+
+    Forward every gate is a product of the state and the input; backward the gates' gradient gives those of the state
+    and of both weights, and the input needs none.
+    """
+    R, B, T, H = size
+    recurrent, given = (2 * R * B * T * inputs * GATES[cell] * H for inputs in (H, C))
+    readout = 2 * R * B * H
+    return 3 * recurrent + 2 * given + 3 * readout
+
+
+def least(cell: str, size: Size, bandwidth: float, flops: float) -> dict[str, float]:
+    """Milliseconds that an update takes at least for its `bytes`, and for its `operations`.
+
+    Args:
+        bandwidth: Of the chip's memory, TB/s.
+        flops: Of products in float32, TFLOP/s.
+    """
+    moved, multiplied = sum(traffic(cell, size).values()), operations(cell, size)
+    return {"bytes": moved / bandwidth / 1e9, "operations": multiplied / flops / 1e9}
+
+
+def plan(size: Size, runs: tuple[int, ...], bandwidth: float, flops: float) -> str:
+    """Markdown of all counts for a benchmark of this size with so many runs; needs no GPU."""
+    lines = [["cell", "R", "moves", "in at least", "multiplies", "in at least"]]
+    for cell in CELLS:
+        for R in runs:
+            some = size._replace(R=R)
+            moved, multiplied = sum(traffic(cell, some).values()) / 1e6, operations(cell, some) / 1e9
+            by_bytes, by_operations = (1e3 * time for time in least(cell, some, bandwidth, flops).values())
+            lines.append([cell, f"{R:,}", f"{number(moved)} MB", f"{number(by_bytes)} µs",
+                          f"{number(multiplied)} GFLOP", f"{number(by_operations)} µs"])  # fmt: skip
+    per_run = [["kB of each run", *CELLS]]
+    parts = {cell: traffic(cell, size._replace(R=1)) for cell in CELLS}
+    for part in parts["tanh"]:
+        per_run.append([part, *(number(parts[cell][part] / 1e3) for cell in CELLS)])
+    chip = " (an H200 by its data sheet)" if CHIP == {"bandwidth": bandwidth, "flops": flops} else ""
+    counted = (
+        f"Counted, not measured: B {size.B}, T {size.T}, H {size.H}, one channel, on a chip that moves {bandwidth:g}"
+    )
+    return "\n\n".join([aligned(lines), aligned(per_run),
+                        f"{counted} TB/s and multiplies {flops:g} TFLOP/s in float32{chip}."])  # fmt: skip
