@@ -1,5 +1,6 @@
 """The benchmark of a GPU, without one: its counts, its peer `flashrnn`, and its rows on a CPU at tiny sizes."""
 
+import os
 from copy import deepcopy
 
 import pytest
@@ -8,6 +9,8 @@ from click.testing import CliRunner
 from test_bench import FIELDS, TINY, agree
 from torch.utils.flop_counter import FlopCounterMode
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when kernels are first imported
 from rnntips import bench, cells, cli, commands, kernels
 from rnntips.bench import counts, gpu, heads, memory, peers, rounds, rows
 from rnntips.bench.peers import CELLS, Size
@@ -37,16 +40,58 @@ def test_bytes_are_those_of_the_arrays(cell):
     windows, states = torch.empty(R, B, T, 1), torch.empty(R, T, B, H)
     gates = torch.empty(R, T, kept, B, H)
     flat = torch.empty(R, (1 + H + 2) * G * H + H + 1)
-    partial = torch.empty(R, tiles, (H + 1 + 1) * G * H + H)
+    partial = torch.empty(R, tiles, (H + 1 + 1) * G * H + (H if cell == "gru" else 0))
+    own = torch.empty(R, H, G * H + 1)
     places = torch.empty(R, B, T, dtype=torch.long)
     moved = {
         "feed": [places, places, windows, windows],
         "forward": [windows, flat, states, gates],
-        "backward": [windows, flat, states, gates, partial],
+        "backward": [windows, own, states, gates, partial],
         "sum": [partial, flat],
         "step": 8 * [flat],
     }
     assert {part: sum(array.nbytes for array in arrays) for part, arrays in moved.items()} == counts.traffic(cell, size)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counted under Triton's interpreter")
+@pytest.mark.parametrize("cell", CELLS)
+def test_bytes_of_both_passes_are_what_the_kernels_touch(cell, monkeypatch):
+    """Every number they load or store, once a kernel: the formula's, and the states at both ends of the windows."""
+    cuda = pytest.importorskip("rnntips.kernels.cuda")
+    size = R, B, T, H = Size(2, 20, 3, 5)
+    gates, state = cells.GATES[cell] * H, 4 * R * B * H
+    touched = watched(monkeypatch)
+    x = torch.randn(R, B, T, 1)
+    weights = [
+        torch.randn(shape, requires_grad=True) for shape in ((R, 1, gates), (R, gates), (R, H, gates), (R, gates))
+    ]
+    _, last = cuda.layer(cell, x, *weights, None)
+    forward = 4 * len(touched)
+    touched.clear()
+    torch.autograd.grad((last[0] if cell == "lstm" else last).sum(), weights)
+    counted, readout = counts.traffic(cell, size), 4 * R * H
+    first_and_last = 3 if cell == "lstm" else 1  # the state before, and the cell's before and after
+    assert forward == counted["forward"] - readout - 4 * R + first_and_last * state
+    assert 4 * len(touched) == counted["backward"] - readout + (first_and_last + 2) * state  # and both gradients
+
+
+def watched(monkeypatch):
+    """A set that fills with what Triton's interpreter loads and stores, as (load or store, address)."""
+    interpreter = pytest.importorskip("triton.runtime.interpreter").InterpreterBuilder
+    touched = set()
+
+    def watch(name, mask):
+        do = getattr(interpreter, name)
+
+        def noted(self, *given):
+            touched.update((name, at) for at in given[0].data[given[mask].data.astype(bool)].tolist())
+            return do(self, *given)
+
+        monkeypatch.setattr(interpreter, name, noted)
+
+    watch("create_masked_load", mask=1)
+    watch("create_masked_store", mask=2)
+    return touched
 
 
 def test_counts_grow_as_they_must():

@@ -2,7 +2,8 @@
 
 The update is that of the benchmark: one recurrent layer that reads one channel, a readout of its last state, Adam. What
 is counted is what `kernels/cuda.py` moves to and from the chip's memory, every array once for each kernel that reads or
-writes it; all that stays in registers and caches is left out, and so are what the activations compute and the clipping.
+writes it. All that stays in registers and caches is left out, and so are activations, clipping, and the states before
+the first step and after the last.
 """
 
 from math import ceil
@@ -23,19 +24,20 @@ def traffic(cell: str, size: Size) -> dict[str, int]:
     """Bytes that each part of an update moves.
 
     `feed` writes and reads the places of all steps, reads these from the signals and writes the windows. `forward`
-    reads windows and weights, and writes states and what is kept for the gradient. `backward` reads all of these, and
-    writes a gradient of the weights for each tile of windows. `sum` adds those up. `step` reads and writes weights,
-    gradient and the optimizer's two averages.
+    reads windows and weights, and writes states and what is kept for the gradient. `backward` reads windows, states,
+    what was kept and the weights that states go through, and writes a gradient of the weights for each tile of
+    windows. `sum` adds those up. `step` reads and writes weights, gradient and the optimizer's two averages.
     """
     R, B, T, H = size
     gates, steps = GATES[cell] * H, R * B * T
     windows, states = C * steps, (1 + KEPT.get(cell, 0)) * H * steps
-    weights = R * ((H + C + 2) * gates + H + 1)
-    tiles = R * ceil(B / TILE) * ((H + C + 1) * gates + H)  # the GRU's new value has two biases
+    weights, own = R * ((H + C + 2) * gates + H + 1), R * H * (gates + 1)
+    biases = gates + (H if cell == "gru" else 0)  # two of its new value, one within the product
+    tiles = R * ceil(B / TILE) * ((H + C) * gates + biases)
     numbers = {
         "feed": 2 * windows + 2 * steps * PLACE // FLOAT,
         "forward": windows + weights + states,
-        "backward": windows + weights + states + tiles,
+        "backward": windows + own + states + tiles,
         "sum": tiles + weights,
         "step": 2 * 4 * weights,
     }
