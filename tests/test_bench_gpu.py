@@ -1,6 +1,5 @@
 """The benchmark of a GPU, without one: its counts, its peer `flashrnn`, and its rows on a CPU at tiny sizes."""
 
-import os
 from copy import deepcopy
 
 import pytest
@@ -9,8 +8,6 @@ from click.testing import CliRunner
 from test_bench import FIELDS, TINY, agree
 from torch.utils.flop_counter import FlopCounterMode
 
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when kernels are first imported
 from rnntips import bench, cells, cli, commands, kernels
 from rnntips.bench import counts, gpu, heads, memory, peers, rounds, rows
 from rnntips.bench.peers import CELLS, Size
