@@ -111,6 +111,14 @@ def test_updates_in_jax_are_those_in_torch(jax, monkeypatch):
         agree([torch.tensor(value)], [torch.tensor(found[name].tolist())], atol=1e-4, rtol=0)
 
 
+def test_an_update_in_jax_is_compiled_once(jax):
+    """Else a turn would time the compiler."""
+    update = peers.jax_update("tanh", *peers.problem("tanh", TINY))
+    compiled = dict(zip(update.__code__.co_freevars, update.__closure__, strict=True))["everyone"].cell_contents
+    peers.jax_wait(update()), peers.jax_wait(update())
+    assert 1 == compiled._cache_size()
+
+
 # --- rounds
 
 

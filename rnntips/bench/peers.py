@@ -162,9 +162,10 @@ def jax_update(cell: str, nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable
         return optax.apply_updates(weights, change), state
 
     everyone = jax.jit(jax.vmap(one), donate_argnums=(0, 1))
-    given = jax.device_put((jax_weights(nets), x.cpu().numpy(), y.cpu().numpy()), jax.devices(x.device.type)[0])
-    weights, *batch = given
-    state = jax.jit(jax.vmap(rule.init))(weights)
+    device = jax.devices(x.device.type)[0]
+    weights, *batch = jax.device_put((jax_weights(nets), x.cpu().numpy(), y.cpu().numpy()), device)
+    # put there like the weights, or the second update would be compiled once more
+    state = jax.device_put(jax.jit(jax.vmap(rule.init))(weights), device)
 
     def update() -> dict:
         nonlocal weights, state
