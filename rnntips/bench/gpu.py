@@ -151,7 +151,7 @@ def _contestants(cell: str, size: Size, on) -> dict[str, Callable[[], Callable[[
         return lambda: rounds.clocked(update(*peers.problem(cell, size, DEVICE), **how), wait)
 
     if size.R <= LOOPED:
-        make[f"cuDNN loop (R ≤ {LOOPED})"] = peer(peers.loop)
+        make[f"cuDNN loop up to R {LOOPED}"] = peer(peers.loop)
     if peers.why_no_jax(DEVICE) is None:
         make["jax"] = peer(partial(peers.jax_update, cell), peers.jax_wait)
     if cell == "lstm" and why_no_flashrnn() is None:

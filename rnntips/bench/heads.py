@@ -45,7 +45,7 @@ def flashrnn_update(
         backend: `"vanilla"` is its readable reference, for any device.
         record: On a GPU make a CUDA graph of an update and repeat it.
     """
-    flashrnn, weights = _package(), _stacked(nets)
+    flashrnn, weights = _package(), _stacked(nets, x.device)
     given, given_bias, own, own_bias, readout, readout_bias = weights
     adam = torch.optim.Adam(weights, LR, capturable=x.is_cuda, fused=x.is_cuda)
     # its kernels read (R, T, G, B, H) and (R, G, H, H); views of those spare it copies
@@ -89,8 +89,8 @@ def _recorded(update: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return repeat
 
 
-def _stacked(nets: Sequence[Net]) -> list[Tensor]:
-    """Copies of the networks' weights, one for all runs, that broadcast against (R, T, G, B, H)."""
+def _stacked(nets: Sequence[Net], device: torch.device) -> list[Tensor]:
+    """Copies of the networks' weights, stacked over the runs, whose shapes suit (R, T, G, B, H)."""
     H = nets[0].readout.in_features
     shapes = {
         "recurrent.weight_ih_l0": (1, 4, 1, H),
@@ -103,4 +103,4 @@ def _stacked(nets: Sequence[Net]) -> list[Tensor]:
     states = [net.state_dict() for net in nets]
     stacks = {name: torch.stack([state[name].reshape(shape) for state in states]) for name, shape in shapes.items()}
     stacks["recurrent.weight_hh_l0"] = stacks["recurrent.weight_hh_l0"].mT.contiguous()  # in, then out
-    return [stack.requires_grad_() for stack in stacks.values()]
+    return [stack.to(device).requires_grad_() for stack in stacks.values()]

@@ -44,10 +44,10 @@ class Net(nn.Module):
 
 
 def problem(cell: str, size: Size, device: str = "cpu") -> tuple[list[Net], Tensor, Tensor]:
-    """R networks, their inputs (R, B, T, 1) and targets (R, B, 1); the same at every call."""
+    """R networks on the CPU, and their inputs (R, B, T, 1) and targets (R, B, 1) on the device; always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        nets = [Net(cell, size.H).to(device) for _ in range(size.R)]
+        nets = [Net(cell, size.H) for _ in range(size.R)]
         x, y = torch.randn(size.R, size.B, size.T, 1), torch.randn(size.R, size.B, 1)
     return nets, x.to(device), y.to(device)
 
@@ -66,8 +66,8 @@ def _one(net: Net, x: Tensor, y: Tensor) -> Callable[[], None]:
 
 
 def loop(nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable[[], None]:
-    """One network after the other, each with all of torch's threads (or the GPU)."""
-    updates = [_one(*each) for each in zip(nets, x, y, strict=True)]
+    """One network after the other, each with all of torch's threads or the GPU, to which they are moved."""
+    updates = [_one(net.to(x.device), *batch) for net, *batch in zip(nets, x, y, strict=True)]
 
     def update() -> None:
         for one in updates:
