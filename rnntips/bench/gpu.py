@@ -61,7 +61,7 @@ class _Benchmark:
 
     def ceilings(self, count: int) -> list[dict]:
         """What the chip can do at most."""
-        self.limits = self.limits or self.tried("the chip's limits", partial(_ceilings, count))
+        self.limits = self.tried("the chip's limits", partial(_ceilings, count))
         if not self.limits:
             return []
         return [row("gpu-limits", "a copy within the chip's memory", self.limits["bandwidth"], "TB/s"),
@@ -69,8 +69,7 @@ class _Benchmark:
 
     def updates(self, cell: str, count: int) -> list[dict]:
         """Whole updates of more and more runs, against what would be run instead, and as shares of the limits."""
-        rows = []
-        self.ceilings(count)
+        rows = [] if self.limits else self.ceilings(count)
         for R in RUNS:
             size = LARGE._replace(R=R)
             times = self.contest(cell, size, count)
