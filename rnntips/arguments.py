@@ -1,12 +1,13 @@
 """Which runs, and where: what callers of `train` and of all that trains may ask for."""
 
+import os
 from collections.abc import Sequence
 
 import torch
 
 from rnntips.errors import BadArgument, NoDevice
 
-__all__ = ["check_seeds", "resolve_device"]
+__all__ = ["check_seeds", "devices", "resolve_device"]
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -30,14 +31,25 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     return [int(s) for s in seeds]
 
 
+def devices() -> list[str]:
+    """What can be chosen on this machine."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
 def resolve_device(device: str) -> str:
-    """`"cpu"` or `"cuda"`: what `"auto"` means on this machine.
+    """`"cpu"` or `"cuda"`. `"auto"` is what the environment variable RNNTIPS_DEVICE names; if nothing, the CPU.
+
+    Small networks gain little on a GPU, and the stored evidence is a CPU's. So nobody gets one without asking.
 
     Raises:
-        BadArgument: An unknown device, or one that is not there.
+        BadArgument: An unknown device.
+        NoDevice: One that is not there.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadArgument(f'device={device!r}: "auto", "cpu" or "cuda" is needed.')
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NoDevice('device="cuda": PyTorch sees no GPU here. Use device="cpu"; these networks are small.')
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    named = os.environ.get("RNNTIPS_DEVICE") if device == "auto" else None
+    came, known = (f"RNNTIPS_DEVICE={named}", '"cpu"') if named else (f"device={device!r}", '"auto", "cpu"')
+    asked = named or ("cpu" if device == "auto" else device)
+    if asked not in ("cpu", "cuda"):
+        raise BadArgument(f'{came}: {known} or "cuda" is needed.')
+    if asked not in devices():
+        raise NoDevice(f"{came}: PyTorch sees no GPU here. Use the CPU; these networks are small.")
+    return asked

@@ -9,13 +9,15 @@ import time
 from base64 import b64decode
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 
 import rnntips as rt
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, NoDevice
 from rnntips.panels import panel as module
 from rnntips.panels.picture import draw
 from rnntips.sides import UNTUNED, Side
@@ -293,6 +295,76 @@ def test_reset_forgets_the_run_and_sets_the_controls_back(panel):
     assert panel.picture.value == panel.status.value == ""
 
 
+# ── on a GPU ────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """Devices that training was asked to use, on a machine that seems to have a GPU."""
+    found, stacks, stack = [], rt.tuning.train_stacks, rt.groups.train_stack
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def on_cpu(real):
+        return lambda *given, device, **how: found.append(device) or real(*given, device="cpu", **how)
+
+    monkeypatch.setattr(rt.tuning, "train_stacks", on_cpu(stacks))
+    monkeypatch.setattr(rt.groups, "train_stack", on_cpu(stack))
+    return found
+
+
+def test_without_a_gpu_there_is_no_device_to_choose(panel, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    made = rt.panels.Panel("scaling")
+    assert made.device_choice.layout.display == "none" and made.device_choice.options == ("auto", "cpu")
+    with pytest.raises(NoDevice, match="sees no GPU here"):
+        rt.panels.Panel("scaling", device="cuda")
+
+
+def test_a_gpu_is_used_when_it_was_chosen_and_only_then(asked_for, panel):
+    made = rt.panels.Panel("scaling")
+    made.baseline = panel.baseline
+    assert made.device_choice.layout.display is None and made.device_choice.options == ("auto", "cpu", "cuda")
+    assert "GPU" not in made.question.value
+    pressed(made, made.press)
+    made.device_choice.value = "cuda"
+    assert "seeds 0 to 9, on the GPU." in made.question.value and "device='cuda'" in repr(rebuilt(made))
+    assert made.again_button.disabled, "seeds from two devices are not put together"
+    pressed(made, made.press, made.more_seeds, made.fails_button.click, made.press)
+    assert [rt.arguments.resolve_device(device) for device in asked_for] == ["cpu", "cuda", "cuda", "cuda"]
+    made.reset()
+    assert made.asked.device == "auto"
+
+
+def test_the_environment_moves_all_that_was_left_to_it(asked_for, panel, monkeypatch):
+    monkeypatch.setenv("RNNTIPS_DEVICE", "cuda")
+    panel._ask()
+    assert "on the GPU" in panel.question.value
+    panel.study()
+    assert [rt.arguments.resolve_device(device) for device in asked_for] == ["cuda"]
+
+
+def test_out_of_memory_is_said_in_words_and_the_next_press_trains(panel, monkeypatch):
+    batch = rt.feed.Feed.predict
+    monkeypatch.setattr(rt.feed.Feed, "predict", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory.")))
+    panel.press()
+    wait(lambda: panel.state == "failed")
+    assert panel._ended.wait(PATIENCE)
+    assert "train 10 runs at once instead of 20" in panel.status.value and "<details>" not in panel.status.value
+    assert panel.stop_button.disabled and not any(each.disabled for each in panel.guess_buttons.values())
+    monkeypatch.setattr(rt.feed.Feed, "predict", batch)
+    pressed(panel, lambda: panel.press("same"))
+    assert panel.state == "done"
+
+
+@pytest.mark.gpu
+def test_a_panel_trains_on_the_gpu(panel):
+    made = rt.panels.Panel("scaling", device="cuda")
+    made.baseline = panel.baseline
+    pressed(made, made.press)
+    (sides,) = made.study().runs.values()
+    assert made.state == "done" and {side.device for side in sides} == {"cuda"} and " s on cuda" in made.status.value
+
+
 # ── what it says, and where ─────────────────────────────────────────────────
 
 
@@ -356,11 +428,25 @@ def test_the_stored_run_is_shown_where_there_is_no_kernel():
 
 
 def test_on_colab_a_panel_is_a_plain_call(monkeypatch):
+    from IPython.core.formatters import DisplayFormatter
+
     monkeypatch.setitem(sys.modules, "google.colab", object())
-    shown = rt.panels.Panel("scaling", seat=3)._repr_mimebundle_()
+    monkeypatch.setattr(module.View, "_ipython_display_", lambda _: pytest.fail("shown as a widget"), raising=False)
+    shown, _ = DisplayFormatter().format(rt.panels.Panel("scaling", seat=3))
     assert set(shown) == {"text/plain", "text/html"}
     line = shown["text/plain"].splitlines()[1]
     assert line == "study = rt.panels.Panel('scaling', seat=3).study()"
+
+
+def test_the_plain_calls_that_the_readme_shows_do_what_they_say():
+    """One trains what the panel of that lesson trains, the others a comparison without any."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    names = {"rt": rt}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    studies = [exec(block, names) or names["study"] for block in blocks]
+    panel = rt.panels.Panel("momentum")
+    assert len(blocks) == 2 and all(study.n == 10 and not study.stopped for study in studies)
+    assert [studies[1].baseline, studies[1].variant] == panel._sides(panel.asked)
 
 
 # ── the reader's own data ───────────────────────────────────────────────────

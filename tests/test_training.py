@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import rnntips as rt
+from rnntips.arguments import resolve_device
 from rnntips.errors import BadArgument
 from rnntips.training import first_states, train_stack
 
@@ -170,10 +171,34 @@ def test_bad_arguments_are_named_before_any_training(sines, arguments, words):
         rt.train(**{"recipe": SHORT, "on": sines, "seeds": [0]} | arguments)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_an_error_in_words(sines):
+def test_a_gpu_that_is_not_there_is_an_error_in_words(sines, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(rt.errors.NoDevice, match="sees no GPU here"):
         rt.train(SHORT, sines, [0], device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "found"),
+    [("auto", None, "cpu"), ("auto", "", "cpu"), ("auto", "cpu", "cpu"), ("auto", "cuda", "cuda"),
+     ("cpu", "cuda", "cpu"), ("cuda", "cpu", "cuda"), ("cuda", None, "cuda")],
+)  # fmt: skip
+def test_a_gpu_is_used_by_those_who_ask_for_it(asked, named, found, monkeypatch):
+    """In the call, or for all calls that ask for nothing, in the environment; a call stands above the environment."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("RNNTIPS_DEVICE", raising=False)
+    if named is not None:
+        monkeypatch.setenv("RNNTIPS_DEVICE", named)
+    assert resolve_device(asked) == found
+
+
+@pytest.mark.parametrize(("named", "words"), [("cuda", "^RNNTIPS_DEVICE=cuda: .*no GPU"),
+                                              ("gpu", '^RNNTIPS_DEVICE=gpu: "cpu" or "cuda"')])  # fmt: skip
+def test_the_environment_is_blamed_for_what_it_asked(named, words, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("RNNTIPS_DEVICE", named)
+    with pytest.raises(BadArgument, match=words):
+        resolve_device("auto")
+    assert resolve_device("cpu") == "cpu"
 
 
 ORACLES = {

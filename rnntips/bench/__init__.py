@@ -31,7 +31,7 @@ def measure(
     Args:
         rows: Groups to measure, all if empty: update, recurrence, overhead, growth, memory, live; on a GPU:
             gpu-limits, gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
-        device: `"cpu"`, `"cuda"`, or `"auto"`: the GPU if there is one.
+        device: As for `rnntips.train`.
         rounds: How often every contestant has its turn.
         say: Told what is being measured.
 

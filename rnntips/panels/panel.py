@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rnntips.arguments import resolve_device
+from rnntips.arguments import devices, resolve_device
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.labbook import new_experiment, own_book, run_entry
 from rnntips.panels.live import Screen, after
@@ -48,12 +48,14 @@ class Panel(View):
         column: Of the CSV file; needed if several hold numbers.
         lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each, or what the plan fixed.
         seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
-        device: `"auto"`, `"cpu"` or `"cuda"`.
+        device: As for `rnntips.train`.
         fields: The variant's value of the field under test, for example `input_scaling="symmetric"`.
 
     Raises:
         BadArgument: Unknown tip, setting, field, value or device, a seat beyond 99, or a file that cannot be used.
     """
+
+    _ipython_display_ = None  # ipywidgets 7, which Colab has, would show a widget and ask for nothing else
 
     def __init__(self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
                  seat: int = 0, device: str = "auto", **fields: Any):  # fmt: skip
@@ -81,8 +83,7 @@ class Panel(View):
         self._ended.set()
         rates = tuning_grids("lr", self.baseline)["lr"]
         self._rates = "fixed by the plan" if self.tip.live_sides()[0].tuned == UNTUNED else "tuned for each side"
-        gpu = resolve_device("auto") == "cuda"
-        super().__init__(self.field, choices, settings, rates, self._rates, gpu, bool(self._fails), asked)
+        super().__init__(self.field, choices, settings, rates, self._rates, devices(), bool(self._fails), asked)
         for control in self.controls.values():
             control.observe(lambda _: self._ask(), "value")
         self.upload.observe(lambda _: self._take_file(), "value")
@@ -140,8 +141,10 @@ class Panel(View):
 
     def _ask(self) -> None:
         asked = self.asked
+        failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
         self.question.value = question(self.tip, self.field, getattr(self.baseline, self.field), asked,
-                                       self._seeds(asked, 0), self._why if asked == self._failing else "")  # fmt: skip
+                                       self._seeds(asked, 0), resolve_device(asked.device),
+                                       self._why if failing else "")  # fmt: skip
         line = f"rt.panels.{asked.code(self.tip.name, self.field, self._usual)}"
         self.code.value = f'This panel as code: <code class="rnntips-code">{escape(line)}</code>'
         self._enable()
@@ -181,10 +184,10 @@ class Panel(View):
         self._stop.set()
 
     def where_it_fails(self) -> None:
-        """Set the controls to a case where the advice fails, and ask again."""
+        """Set the controls to a case where the advice fails, and ask again; seat and device stay."""
         if self._fails:
             self._why = self._fails["says"]
-            self.ask(self._failing)
+            self.ask(replace(self._failing, seat=self.asked.seat, device=self.asked.device))
 
     def reset(self) -> None:
         """Forget the run, and set the controls as they were at first."""

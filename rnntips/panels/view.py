@@ -30,13 +30,14 @@ class View(widgets.VBox):
         choices: The variant's values of it.
         settings: Names of data to train on.
         rates: Learning rates to choose from.
-        gpu: Whether there is one to choose.
+        usual: What the rates are called that no reader chose.
+        devices: Those to choose from; with only one there is nothing to choose.
         fails: Whether there is a case where the advice fails.
         asked: What the controls stand at first.
     """
 
     def __init__(self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[float], usual: str,
-                 gpu: bool, fails: bool, asked: Asked):  # fmt: skip
+                 devices: Sequence[str], fails: bool, asked: Asked):  # fmt: skip
         def button(label, name, action, style=""):
             made = widgets.Button(description=label, button_style=style, layout={"width": "auto"})
             made.on_click(lambda _: action())
@@ -67,7 +68,7 @@ class View(widgets.VBox):
         self.fails_button = button("Where it fails", "fails", self.where_it_fails)
         self.fails_button.layout.display = None if fails else "none"
         self.reset_button = button("Reset", "reset", self.reset)
-        self.more = toggle("More", "more", "Own data, learning rate, seat, note, code")
+        self.more = toggle("More", "more", "Own data, learning rate, seat, device, note, code")
         self.big = toggle("Big", "big", "Readable from the back of a room")
         self.variant_choice = dropdown(field, "variant", choices, asked.value)
         self.setting_choice = dropdown("data", "setting", settings, settings[0])
@@ -76,8 +77,8 @@ class View(widgets.VBox):
             *((f"{rate:g}", rate) for rate in sorted({*rates, asked.lr} - {TUNED})),
         ]
         self.lr_choice = dropdown("learning rate", "lr", rates, asked.lr)
-        self.device_choice = dropdown("device", "device", ["auto", "cpu", "cuda"] if gpu else ["auto", "cpu"], "auto")
-        self.device_choice.layout.display = None if gpu else "none"
+        self.device_choice = dropdown("device", "device", ["auto", *devices], "auto")
+        self.device_choice.layout.display = None if len(devices) > 1 else "none"
         self.seat_choice = widgets.BoundedIntText(asked.seat, min=0, max=SEATS, description="seat")
         self.seat_choice.add_class("rnntips-seat")
         self.upload = widgets.FileUpload(accept=".csv", description="Your CSV", layout={"width": "auto"})

@@ -46,17 +46,19 @@ class Asked:
         return f"Panel({', '.join([repr(tip), *named])})"
 
 
-def question(tip: Tip, field: str, before: Any, asked: Asked, seeds: Sequence[int], why: str) -> str:
+def question(tip: Tip, field: str, before: Any, asked: Asked, seeds: Sequence[int], device: str, why: str) -> str:
     """The question that the guess buttons answer.
 
     Args:
         before: The baseline's value.
+        device: `"cpu"` or `"cuda"`.
         why: A sentence that leads to this question; may be empty.
     """
     return (
         f"<b>{escape(why or tip.question)}</b> Change <code>{escape(field)}</code> from <b>{escape(str(before))}</b> "
         f"to <b>{escape(str(asked.value))}</b> on <b>{escape(asked.setting)}</b>. What happens to the error? "
-        f"Your guess starts {len(seeds)} runs a side, seeds {seeds[0]} to {seeds[-1]}."
+        f"Your guess starts {len(seeds)} runs a side, seeds {seeds[0]} to {seeds[-1]}"
+        f"{', on the GPU' if device == 'cuda' else ''}."
     )
 
 
