@@ -28,6 +28,12 @@ class NotReached(BadArgument):
     """A cluster that does not answer, or the package that would speak to it."""
 
 
+class OutOfMemory(RnntipsError):
+    """A training that found no memory. `record` has what was done until then; nothing else is left of it."""
+
+    record = None
+
+
 class Busy(RnntipsError):
     """A second training asked for while one is running in this kernel."""
 

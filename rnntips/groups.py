@@ -10,6 +10,7 @@ from threading import Event
 import numpy as np
 
 from rnntips.arguments import resolve_device
+from rnntips.errors import OutOfMemory
 from rnntips.kernels.pool import ALONE
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, failed, joined
@@ -68,10 +69,15 @@ def train_group(
 
 
 def _trained(recipes, seeds, task, device: str, store: Store | None, stop: Event | None) -> Runs:
-    """Train and keep a group. If that fails its halves are tried, down to the single runs that cannot be trained."""
+    """Train and keep a group. If that fails its halves are tried, down to the single runs that cannot be trained.
+
+    A run that finds no memory is not one of them: elsewhere it would train, so it must not count as naive.
+    """
     try:
         runs = train_stack(recipes, task, seeds, device=device, stop=stop)
     except Exception as error:
+        if len(seeds) == 1 and isinstance(error, OutOfMemory):
+            raise
         why = _words(error)
     else:
         if store is not None:

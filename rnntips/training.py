@@ -12,6 +12,7 @@ from rnntips.errors import BadArgument, BadData
 from rnntips.feed import Feed, examples_of, sized
 from rnntips.kernels.pool import one_thread
 from rnntips.lanes import check_chunk, feed_for
+from rnntips.memory import bounded
 from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
@@ -42,7 +43,7 @@ def train(
         recipe: What to train.
         on: A Task or a Series.
         seeds: One run each. A run depends on its recipe, task and seed alone, not on its company.
-        device: `"auto"`, `"cpu"` or `"cuda"`.
+        device: `"cpu"` or `"cuda"`; `"auto"`: what the environment variable RNNTIPS_DEVICE names, else the CPU.
         record: An empty `Runs()` to fill, so that another thread can look at it meanwhile.
         stop: Set it from another thread to end training after the current update. An interrupted kernel does the
             same; what was recorded until then is kept.
@@ -53,6 +54,7 @@ def train(
 
     Raises:
         BadArgument: Bad seeds, a batch larger than the training part, a device that is not there.
+        OutOfMemory: What to halve; its `record` has what was done until then.
     """
     seeds, stop = check_seeds(seeds), stop or Event()
     return train_stack([recipe] * len(seeds), on, seeds, device=device, record=record, stop=stop, start=start)
@@ -123,7 +125,12 @@ def train_stacks(
 
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
-    """Updates one by one; yields how many are done."""
+    """Updates one by one; yields how many are done. Holds no tensor of its own, so that an error can let go of all."""
+    with bounded(record, getattr(task, "ignores", frozenset())):
+        yield from _updates(record, examples, task, stop, start)
+
+
+def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     weights, state = _initial(record, examples[0], start)
     network, feed = network_for(record.recipes[0], examples[0], weights), feed_for(record, examples)
     step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None

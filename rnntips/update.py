@@ -5,6 +5,7 @@ All kinds are called with the number of an update, and change the network's weig
 """
 
 from typing import NamedTuple
+from weakref import proxy
 
 import numpy as np
 import torch
@@ -146,7 +147,8 @@ class Repeated(InTorch):
         super().__init__(record, network, feed, state)
         self.number = torch.zeros((), dtype=torch.long, device=network.flat.device)
         self.waiting: list[tuple[int, Tensor]] = []
-        self.repeat = kernels.recorded(self._numbered, [network.flat, *state.values()])
+        itself = proxy(self)  # or what was recorded would keep its memory until a garbage collection
+        self.repeat = kernels.recorded(lambda: itself._numbered(), [network.flat, *state.values()])
 
     def _numbered(self) -> Tensor:
         return self._do(self.number, (self.before + self.number + 1).double())

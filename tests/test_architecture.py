@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
-    "errors series windows tasks settings cells kernels models weights schedule budget recipe optimizers runs "
+    "errors series windows tasks settings cells kernels models weights schedule budget recipe optimizers runs memory "
     "rescue feed lanes update arguments training reach sharpness gradients store groups evidence words readings "
     "measures tuning timing study ledger sides plans tips records simulation findings figures labbook panels "
     "exercises bench executors progress commands cli"
@@ -20,7 +20,7 @@ OUTSIDE = {
     "kernels": {"numpy", "torch", "numba", "llvmlite", "triton"},
     "models": {"numpy", "torch"}, "weights": set(), "schedule": set(), "budget": set(), "recipe": set(),
     "optimizers": {"torch"},
-    "runs": {"numpy", "torch"}, "rescue": {"numpy", "torch"},
+    "runs": {"numpy", "torch"}, "memory": {"torch"}, "rescue": {"numpy", "torch"},
     "feed": {"numpy", "torch"}, "lanes": {"numpy", "torch"}, "reach": {"numpy", "torch"},
     "sharpness": {"numpy", "torch"},
     "gradients": {"numpy", "torch"},
