@@ -8,9 +8,10 @@ REACHABLE = import signal, urllib.request; signal.alarm(10); urllib.request.urlo
 # 3.11 first, since constraints.txt was made with it.
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+SEES = import sys, torch; sys.exit(not torch.cuda.is_available())
 PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECENT)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: lab test test-all env notebooks evidence bench lint
+.PHONY: lab test test-all test-gpu driver env notebooks evidence bench lint
 
 lab: .venv/lab.done
 	.venv/bin/rnntips lab
@@ -20,6 +21,14 @@ test: lint
 
 test-all: lint .venv/ipykernel6.done
 	.venv/bin/python -m pytest tests -q -m ""
+
+# A .venv that was made before the driver has PyTorch for CPUs.
+test-gpu: driver env
+	@.venv/bin/python -c '$(SEES)' || { echo "PyTorch in .venv sees no GPU. Remove .venv, and try again."; exit 1; }
+	.venv/bin/python -m pytest tests -q -m gpu
+
+driver:
+	@nvidia-smi >/dev/null 2>&1 || { echo "These tests need an NVIDIA GPU, and nvidia-smi finds none here."; exit 1; }
 
 lint: env
 	.venv/bin/ruff check .

@@ -1,7 +1,7 @@
 """The one entry point to the notebooks: execute and normalise, check with nbval, sabotage.
 
 python tests/books.py refresh [BOOK]    execute and store (all books, or one)
-python tests/books.py check [BOOK]      compare a fresh execution with what is stored
+python tests/books.py check [BOOK]      compare a fresh execution with what is stored; DEVICE=cuda: on a GPU
 python tests/books.py measure [BOOK]    seconds and memory of a fresh execution
 """
 
@@ -23,6 +23,7 @@ IMPORT = "import rnntips as rt"
 VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 os.environ["RNNTIPS_LABBOOK"] = ""  # whoever executes the lessons to store or check them is not their reader
+DEVICE = "cpu"  # whose numbers are stored
 # Live numbers differ between machines; their constant text/plain is compared instead.
 NOT_COMPARED = ("text/html",)
 
@@ -69,7 +70,8 @@ def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def execute(book: nbformat.NotebookNode) -> float:
     """Run every cell in a fresh kernel; returns seconds."""
     began = time.perf_counter()
-    NotebookClient(book, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    client = NotebookClient(book, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}})
+    client.execute(env=os.environ | {"RNNTIPS_DEVICE": DEVICE})
     return time.perf_counter() - began
 
 
@@ -90,14 +92,17 @@ def measure(path: Path) -> str:
     return f"{seconds:.0f} s, kernel's peak {book.cells[-1].outputs[0]['text'].strip()} MB"
 
 
-def check(paths: list[Path], *options: str) -> subprocess.CompletedProcess:
-    """nbval on some notebooks: strict where the versions are the pinned ones, lax elsewhere."""
-    reference = platform.system() == "Linux" and sys.version_info[:2] == (3, 11)
+def check(paths: list[Path], *options: str, device: str = DEVICE) -> subprocess.CompletedProcess:
+    """nbval on some notebooks: strict where versions and device are those of what is stored, lax elsewhere.
+
+    Lax means that every cell has to run, its assertions included, and that what it prints is not compared.
+    """
+    reference = platform.system() == "Linux" and sys.version_info[:2] == (3, 11) and device == DEVICE
     command = [sys.executable, "-m", "pytest", "-p", "books", "--nbval" if reference else "--nbval-lax",
                "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider",
                "-c", str(ROOT / "tests" / "nbval.ini"), "-q", *options, *map(str, paths)]  # fmt: skip
     search = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search), "RNNTIPS_DEVICE": device}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -119,6 +124,6 @@ if __name__ == "__main__":
         for book_path in chosen:
             print(f"{book_path.stem}: {(refresh if action == 'refresh' else measure)(book_path)}")
     else:
-        result = check(chosen)
+        result = check(chosen, device=os.environ.get("DEVICE", DEVICE))
         print(result.stdout)
         sys.exit(result.returncode)

@@ -8,6 +8,7 @@ import books
 import nbformat
 import numpy as np
 import pytest
+import torch
 
 import rnntips as rt
 
@@ -216,6 +217,19 @@ def test_nbval_passes(path):
     result = books.check([path])
     assert result.returncode == 0, result.stdout
     assert re.search(rf"{len(code(nbformat.read(path, as_version=4)))} passed", result.stdout)
+
+
+@pytest.mark.gpu
+def test_nbval_passes_on_a_gpu(path):
+    """What is printed may round differently; assertions hold."""
+    result = books.check([path], device="cuda")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_the_device_of_a_check_reaches_the_trainings_of_a_notebook():
+    result = books.check([books.FOLDER / "04_momentum.ipynb"], "-x", device="cuda")
+    assert result.returncode == 1 and "RNNTIPS_DEVICE=cuda: PyTorch sees no GPU here" in result.stdout
 
 
 def test_every_notebook_has_its_sabotages(path):
