@@ -161,8 +161,8 @@ def _contestants(cell: str, size: Size, on) -> dict[str, Callable[[], Callable[[
 def _ceilings(count: int) -> dict[str, float]:
     """Best of a large copy, TB/s read and written, and of a large product of float32 matrices, TFLOP/s."""
     torch.set_float32_matmul_precision("highest")  # PyTorch's default: no tf32
-    source, target = torch.ones(2, COPIED, device=DEVICE)
-    square, out = torch.ones(2, CEILING, CEILING, device=DEVICE)
+    source, target = torch.randn(2, COPIED, device=DEVICE)
+    square, out = torch.randn(2, CEILING, CEILING, device=DEVICE)
     turns = {"bandwidth": rounds.clocked(lambda: target.copy_(source), _wait),
              "flops": rounds.clocked(lambda: torch.mm(square, square, out=out), _wait)}  # fmt: skip
     best = {name: min(taken) * 1e9 for name, taken in rounds.interleaved(turns, count).items()}
