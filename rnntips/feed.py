@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from rnntips.tasks import stream
 from rnntips.weights import Parameters
 from rnntips.windows import Examples, batches
 
-__all__ = ["Feed", "Masks", "Noise", "examples_of", "sized"]
+__all__ = ["Feed", "Masks", "Noise", "Reading", "examples_of", "sized"]
 
 LEAST = 0.001  # of a share that a linear output gives a class, since logarithms are taken
 PASS = 64  # windows of one evaluation pass: bounds memory, and never depends on how many runs there are
@@ -54,6 +55,16 @@ def sized(recipe: Recipe, task) -> Recipe:
     return recipe.but(width=recipe.width.width(*given))
 
 
+class Reading(NamedTuple):
+    """What an update reads, but for where: those with the same reading do the same with the same memory."""
+
+    steps: int  # of the inputs
+    silent: int  # of these do not count, from the first one
+    lead: int = 0  # of these are read without a gradient, from the first one
+    onward: int = 0  # steps after these, the state is kept for the next update; 0 if it keeps none
+    carried: bool = False  # whether it begins with the state that was kept
+
+
 class Feed:
     """Windows of R runs on the device, gathered batch by batch from each run's own signal."""
 
@@ -71,9 +82,9 @@ class Feed:
         self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
         self.share[recipe.batch_size :] = 0.0
+        self.kept: list[torch.Tensor] = []  # what one update leaves for the next
         self._scored: dict[int, tuple] = {}
         total = record.updates_before + record.updates
-        self.grows = recipe.grow is not None
         self.lengths = lengths(recipe.grow, self.steps, total)[record.updates_before :]  # of the windows, each update
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
@@ -106,19 +117,31 @@ class Feed:
         missing = width - rows.shape[1]
         return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
 
-    def batch(self, update: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def shape(self, reading: Reading) -> tuple[int, int, int]:
+        """B, T and C of the inputs."""
+        return len(self.share), reading.steps, self.symbols or self.signal.shape[1]
+
+    def reading(self, update: int) -> Reading:
+        """What an update reads."""
+        return Reading(self.lengths[update], self.skip)
+
+    def batch(self, update: int | torch.Tensor, reading: Reading) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (R, B, T, C) and targets of one update; B is filled up with windows of no weight.
 
         Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count. The update may be a number on the
         device, ().
         """
-        columns = update * self.batch_size + self.columns
-        width = len(self.share)
-        begins = self._fill(self.begins[:, columns], width)
+        begins, columns = self._begins(update, reading)
+        begins = self._fill(begins, len(self.share))
+        inputs = self._windows(begins, reading.steps)
         if self.loss_at == "last":
-            steps = self.lengths[update] if self.grows else None
-            return self._windows(begins, steps), self._fill(self.targets[:, columns], width)
-        return self._windows(begins), self._cut(self.targets, begins[:, :, None] + self.time[self.skip :, 0])
+            return inputs, self._fill(self.targets[:, columns], len(self.share))
+        return inputs, self._cut(self.targets, begins[:, :, None] + self.time[reading.silent : reading.steps, 0])
+
+    def _begins(self, update: int | torch.Tensor, reading: Reading) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where an update's windows begin, (R, B), and which columns of `begins` they are, (B,)."""
+        columns = update * self.batch_size + self.columns
+        return self.begins[:, columns], columns
 
     def outputs(
         self, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
@@ -130,10 +153,10 @@ class Feed:
         return network.sequence(inputs, masks, noise=noise)[0][:, :, self.skip :]
 
     def trained(
-        self, update: int, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
+        self, reading: Reading, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
         noise: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:  # fmt: skip
-        """What a network answers to `batch(update)` in training, shaped like the targets."""
+        """What a network answers to `batch(…, reading)` in training, shaped like the targets."""
         return self.outputs(network, inputs, masks, noise)
 
     def _tested(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
@@ -177,22 +200,18 @@ class Masks:
 
     def __init__(self, record: Runs):
         recipe = record.recipes[0]
-        self.layers, self.width, self.device = (
-            recipe.layers if recipe.dropout else 0,
-            recipe.width,
-            record.device,
-        )
+        self.layers, self.width = recipe.layers if recipe.dropout else 0, recipe.width
         self.keep = [1 - recipe.dropout for recipe in record.recipes]
         purpose = f"noise from update {record.updates_before}"
         self.rngs = [stream(purpose, record.setting, seed) for seed in record.seeds.tolist()]
 
-    def draw(self, windows: int) -> list[torch.Tensor]:
-        """One (R, B, 1, H) mask per layer; none without dropout."""
+    def draw(self, windows: int) -> torch.Tensor | None:
+        """Masks of all layers on the host, (R, layers, B, 1, H); None without dropout."""
         if not self.layers:
-            return []
+            return None
         shape = (self.layers, windows, 1, self.width)
         rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
-        return list(torch.tensor(np.stack(rows), dtype=torch.float32, device=self.device).unbind(1))
+        return torch.from_numpy(np.array(rows, np.float32))
 
 
 class Noise:
@@ -208,24 +227,27 @@ class Noise:
         widths |= {f"layer {j}": recipe.width for j in range(recipe.layers)}
         widths |= {f"dense after {j}": wide for j, wide in enumerate(recipe.dense_after)}
         self.between = [(self._place(name), wide) for name, wide in widths.items() if recipe.noise_between]
+        self.widths = [wide for _, wide in self.between]
 
     def _place(self, name: str) -> list[np.random.Generator]:
         purpose = f"noise of {name} from update {self.record.updates_before}"
         return [stream(purpose, self.record.setting, seed) for seed in self.record.seeds.tolist()]
 
-    def on(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Inputs (R, B, T, C) with this update's noise, if there is any."""
-        return inputs if self.inputs is None else inputs + self._draw("noise", self.inputs, inputs.shape)
+    def draw(self, windows: int, steps: int, channels: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """An update's noise on the host: for inputs (R, B, T, C), and for the layers, dense ones first, (R, B, T, ΣH).
 
-    def draw(self, inputs: torch.Tensor) -> list[torch.Tensor]:
-        """Noise (R, B, T, width) of every layer, dense ones first, for inputs (R, B, T, C); none without noise."""
-        return [self._draw("noise_between", rngs, (*inputs.shape[:3], wide)) for rngs, wide in self.between]
+        None without noise.
+        """
+        shape = (len(self.record), windows, steps)
+        inputs = None if self.inputs is None else self._draw("noise", self.inputs, (*shape, channels))
+        between = [self._draw("noise_between", rngs, (*shape, wide)) for rngs, wide in self.between]
+        return inputs, torch.cat(between, 3) if between else None
 
     def _draw(self, field: str, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
         drawn, windows = np.zeros(shape, np.float32), self.record.recipes[0].batch_size
         for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
             row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
-        return torch.from_numpy(drawn).to(self.record.device)
+        return torch.from_numpy(drawn)
 
 
 def logits(outputs: np.ndarray) -> np.ndarray:

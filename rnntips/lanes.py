@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.cells import State
 from rnntips.errors import BadArgument
-from rnntips.feed import Feed
+from rnntips.feed import Feed, Reading
 from rnntips.models import Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
@@ -104,61 +105,72 @@ class Lanes(Feed):
     def __init__(self, record: Runs, examples: list[Examples]):
         recipe, first = record.recipes[0], examples[0]
         self.carry, self.chunks = recipe.carry, chunks(recipe, first.steps, first.skip)
-        self.before = record.updates_before
-        self.carried: list | None = None  # every layer's state at the next chunk's start; None at a sequence's start
+        self.turn = record.updates_before % len(self.chunks)  # the place in its sequence of this record's first update
         self.moved = self._scrambled(record) if recipe.order == "scrambled" else None
         super().__init__(record, examples)
+        self.starts = torch.tensor([chunk.start for chunk in self.chunks], device=self.device)
+        if self.carry:  # every layer's state at the start of the next chunk; of the LSTM h and c
+            parts = recipe.layers * (2 if recipe.cell == "lstm" else 1)
+            shape = len(record), len(self.share), recipe.width
+            self.kept = [torch.zeros(shape, device=self.device) for _ in range(parts)]
 
     def _scrambled(self, record: Runs) -> Tensor:
-        """Steps from the chunk whose turn it is to the one that is read in its place, (R, batches, chunks)."""
+        """Steps from the chunk whose turn it is to the one that is read in its place, (R, batches · chunks)."""
         done, after = self.batches_read(record)
         in_turn, mixed = np.arange(len(self.chunks)), []
         for seed in record.seeds.tolist():
             rng = stream("chunks", record.setting, seed)
             mixed.append(np.stack([rng.permutation(in_turn) for _ in range(after)])[done:])
-        return record.recipes[0].chunk * torch.tensor(np.stack(mixed) - in_turn, device=record.device)
+        return record.recipes[0].chunk * torch.tensor(np.stack(mixed) - in_turn, device=record.device).flatten(1)
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """Batches of sequences ended before this record, and begun before its end."""
         n = len(self.chunks)
         return record.updates_before // n, -(-(record.updates_before + record.updates) // n)
 
-    def batch(self, update: int) -> tuple[Tensor, Tensor]:
-        """Inputs (R, B, t, C) that end with the new steps of an update, and targets (R, B, t', K) that count."""
-        turn, place = divmod(self.before % len(self.chunks) + update, len(self.chunks))
-        now = self.chunks[place]
-        columns = slice(turn * self.batch_size, (turn + 1) * self.batch_size)
-        begins = self._fill(self.begins[:, columns], len(self.share))[:, :, None]
-        first = 0 if self.carry and self.carried is None else now.start
-        if self.moved is not None:
-            begins, first = begins + self.moved[:, turn, place, None, None], now.start
-        inputs = self._cut(self.signal, begins.transpose(1, 2) + self.time[first : now.end]).transpose(1, 2)
-        return inputs, self._cut(self.targets, begins + self.time[now.counts : now.end, 0])
+    def reading(self, update: int) -> Reading:
+        """Of the chunk whose turn it is; with the steps that lead to it, if its state should be there and is not."""
+        place = (self.turn + update) % len(self.chunks)
+        now, later = self.chunks[place], self.chunks[place + 1 :]
+        begun = self.carry and now.start > 0  # the chunk before began earlier, and left its state
+        carried = begun and update > 0 and place > 0
+        lead = now.start if begun and not carried and self.moved is None else 0
+        onward = later[0].start - now.start if later and self.carry else 0
+        return Reading(lead + now.end - now.start, lead + now.counts - now.start, lead, onward, carried)
+
+    def _begins(self, update: int | Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
+        at = self.turn + update + torch.zeros_like(self.starts[:1])  # on the device, whether or not the update is
+        columns = at // len(self.chunks) * self.batch_size + self.columns
+        begins = self.begins[:, columns] + self.starts[at % len(self.chunks)] - reading.lead
+        return (begins if self.moved is None else begins + self.moved[:, at]), columns
 
     def trained(
-        self, update: int, network: Network, inputs: Tensor, masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()
-    ) -> Tensor:
-        """What a network answers to `batch(update)`, shaped like its targets; keeps the state for the next update."""
-        place = (self.before + update) % len(self.chunks)
-        now, state = self.chunks[place], self.carried
-        before = inputs.shape[2] - (now.end - now.start)
-        if before:
+        self, reading: Reading, network: Network, inputs: Tensor, masks: Sequence[Tensor] = (),
+        noise: Sequence[Tensor] = (),
+    ) -> Tensor:  # fmt: skip
+        """What a network answers to `batch(…, reading)`, shaped like its targets; keeps the state for the next."""
+        state = self._carried(network) if reading.carried else None
+        if reading.lead:
             with torch.no_grad():
-                state = network.sequence(inputs[:, :, :before], masks)[1]
-        parts = [inputs[:, :, before:]]
-        ends = place + 1 == len(self.chunks)
-        on = 0 if ends or not self.carry else self.chunks[place + 1].start - now.start
-        if on:  # the next update's gradient begins so many steps later
-            parts = [part for part in parts[0].tensor_split([on], 2) if part.shape[2]]
-        outputs, self.carried = [], None
+                state = network.sequence(inputs[:, :, : reading.lead], masks)[1]
+        parts = [inputs[:, :, reading.lead :]]
+        if reading.onward:  # the next update's gradient begins so many steps later
+            parts = [part for part in parts[0].tensor_split([reading.onward], 2) if part.shape[2]]
+        outputs = []
         for part in parts:
             answers, state = network.sequence(part, masks, state)
+            if reading.onward and not outputs:
+                self._keep(state)
             outputs.append(answers)
-            if on and self.carried is None:
-                self.carried = [_value(layer) for layer in state]
-        return torch.cat(outputs, 2)[:, :, now.counts - now.start :]
+        return torch.cat(outputs, 2)[:, :, reading.silent - reading.lead :]
 
+    def _carried(self, network: Network) -> list[State]:
+        """Every layer's state as it was kept, in memory of its own: what is kept next must not change it."""
+        parts = [part.clone() for part in self.kept]
+        return [*zip(parts[::2], parts[1::2], strict=True)] if network.cell == "lstm" else parts
 
-def _value(state):
-    """A layer's state without its history: h, or (h, c)."""
-    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+    def _keep(self, state: list[State]) -> None:
+        """The state of every layer without its history."""
+        parts = [part for layer in state for part in (layer if isinstance(layer, tuple) else [layer])]
+        for kept, part in zip(self.kept, parts, strict=True):
+            kept.copy_(part.detach())

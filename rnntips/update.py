@@ -4,15 +4,15 @@ All kinds are called with the number of an update, and change the network's weig
 `arrived` gives what happened since it was last asked, update by update. On a GPU asking takes as long as an update.
 """
 
+from functools import partial
 from typing import NamedTuple
-from weakref import proxy
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rnntips import kernels
-from rnntips.feed import Feed, Masks, Noise
+from rnntips.feed import Feed, Masks, Noise, Reading
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights
 from rnntips.recipe import CLIPS
@@ -34,16 +34,15 @@ class Happened(NamedTuple):
 def updater(record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
     """A function update → `Happened`, for runs whose weights are the network's and whose averages are `state`."""
     recipe = record.recipes[0]
+    if network.flat.device.type != "cpu":
+        return Repeated(record, network, feed, state)
     random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
     usual = feed.loss_at == "last" and not network.dense and not network.dense_after and not random
     small = 4 * recipe.batch_size * feed.steps * network.kept_values < KEPT
-    fused = kernels.update() if network.flat.device.type == "cpu" and usual and small else None
+    fused = kernels.update() if usual and small else None
     if fused is not None:
         return Compiled(fused, record, network, feed, state)
-    rescued = any(recipe.rescue for recipe in record.recipes)
-    repeats = type(feed) is Feed and small and not random and not rescued and not record.recipes[0].grow
-    kind = Repeated if network.flat.device.type == "cuda" and repeats else InTorch
-    return kind(record, network, feed, state)
+    return InTorch(record, network, feed, state)
 
 
 def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -111,52 +110,63 @@ class InTorch(Updates):
         self.rates = Rates(record)
 
     def __call__(self, update: int) -> None:
-        self._set_rates(update)
-        self.happened.append((update, Happened(*self._do(update, self.before + update + 1).cpu().numpy())))
+        reading = self.feed.reading(update)
+        given = {name: value.to(self.network.flat.device) for name, value in self._given(update, reading).items()}
+        happened = self._do(reading, update, self.before + update + 1, **given)
+        self.happened.append((update, Happened(*happened.cpu().numpy())))
 
-    def _set_rates(self, update: int) -> None:
-        if self.rates.vary:
-            self.lr.copy_(torch.from_numpy(self.rates(update))[:, None])
+    def _given(self, update: int, reading: Reading) -> dict[str, Tensor]:
+        """What the host says of an update, if anything."""
+        B, T, C = self.feed.shape(reading)
+        rates = torch.from_numpy(self.rates(update))[:, None] if self.rates.vary else None
+        noise, between = self.noise.draw(B, T, C)
+        given = {"rates": rates, "masks": self.masks.draw(B), "noise": noise, "between": between}
+        return {name: value for name, value in given.items() if value is not None}
 
-    def _do(self, update: int | Tensor, count: int | Tensor) -> Tensor:
+    def _do(
+        self, reading: Reading, update: int | Tensor, count: int | Tensor, *, rates: Tensor | None = None,
+        masks: Tensor | None = None, noise: Tensor | None = None, between: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """One update, by its place in this record and its number in all; the three parts of `Happened`, (3, R)."""
-        inputs, targets = self.feed.batch(update)
-        masks, noise = self.masks.draw(inputs.shape[1]), self.noise.draw(inputs)
-        outputs = self.feed.trained(update, self.network, self.noise.on(inputs), masks, noise)
+        inputs, targets = self.feed.batch(update, reading)
+        inputs = inputs if noise is None else inputs + noise
+        masks = () if masks is None else masks.unbind(1)
+        between = () if between is None else between.split(self.noise.widths, 3)
+        outputs = self.feed.trained(reading, self.network, inputs, masks, between)
         loss = (losses(self.feed.head, outputs, targets) * self.feed.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             gradient += self.decay * weights
-            step = RULES[self.recipe.rule].step(self.state, gradient, self.lr, self.momentum, count)
+            lr = self.lr if rates is None else rates
+            step = RULES[self.recipe.rule].step(self.state, gradient, lr, self.momentum, count)
             weights += step
             clip_weights(weights, self.limit, self.recipe.clip)
             return torch.stack([loss.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
 
 
 class Repeated(InTorch):
-    """The same where only a number differs from update to update: it stays on the device, as does what happened.
+    """The same for a GPU, which records each kind of update once and repeats it without Python.
 
-    So a GPU records an update once and repeats it without Python.
+    The update's number stays on the device, as does what happened, unless a rescue may have to follow.
     """
-
-    prompt = False
 
     def __init__(self, record: Runs, network: Network, feed: Feed, state: dict[str, Tensor]):
         super().__init__(record, network, feed, state)
+        self.prompt = any(recipe.rescue for recipe in record.recipes)
         self.number = torch.zeros((), dtype=torch.long, device=network.flat.device)
         self.waiting: list[tuple[int, Tensor]] = []
-        itself = proxy(self)  # or what was recorded would keep its memory until a garbage collection
-        self.repeat = kernels.recorded(lambda: itself._numbered(), [network.flat, *state.values()])
-
-    def _numbered(self) -> Tensor:
-        return self._do(self.number, (self.before + self.number + 1).double())
+        self.recorder = kernels.Recorder([network.flat, *state.values(), *feed.kept])
 
     def __call__(self, update: int) -> None:
-        self._set_rates(update)
+        reading = self.feed.reading(update)
         self.number.fill_(update)
-        self.waiting.append((update, self.repeat().clone()))
+        happened = self.recorder(reading, partial(self._numbered, reading), self._given(update, reading))
+        self.waiting.append((update, happened.clone()))
+
+    def _numbered(self, reading: Reading, **given: Tensor) -> Tensor:
+        return self._do(reading, self.number, (self.before + self.number + 1).double(), **given)
 
     def arrived(self) -> list[tuple[int, Happened]]:
         if not self.waiting:

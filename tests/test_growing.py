@@ -124,7 +124,9 @@ def test_tokens_to_target_are_the_steps_that_were_read(sines):
     record.begin([recipe] * 3, forecast(sines), [1, 2, 3], len(examples[0].of(0)), "cpu", 9)
     feed = Feed(record, examples)
     for read, updates in zip(tokens_to(runs, target), to_target(runs, target), strict=True):
-        by_hand = sum(feed.batch(update)[0][0, :5].shape[:2].numel() for update in range(abs(updates)))
+        by_hand = sum(
+            feed.batch(update, feed.reading(update))[0][0, :5].shape[:2].numel() for update in range(abs(updates))
+        )
         assert read == np.sign(updates) * by_hand
     assert (to_target(runs, target) > 0).any()
 

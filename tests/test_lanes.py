@@ -180,7 +180,8 @@ def test_every_chunk_of_an_epoch_is_read_exactly_once_in_the_lane_of_its_sequenc
     each, read, orders = len(chunks(recipe, 12, example.skip)), [], set()
     feed.signal = torch.arange(len(feed.signal))[:, None]  # a step's input is now its place
     for turn in range(100):
-        parts = [feed.batch(turn * each + place)[0][0, :10, :, 0] for place in range(each)]
+        updates = range(turn * each, (turn + 1) * each)
+        parts = [feed.batch(update, feed.reading(update))[0][0, :10, :, 0] for update in updates]
         starts = torch.stack([part[:, 0] for part in parts], 1)  # (lanes, chunks)
         assert all((part - part[:, :1] == torch.arange(4)).all() for part in parts)
         sequence = starts // 12
@@ -252,14 +253,15 @@ def test_every_answer_counts_once_and_lanes_take_whole_sequences_in_order(name, 
     for turn, sequences in enumerate(expected):
         counted, whole = [], torch.tensor(example.inputs(sequences))
         for place, chunk in enumerate(chunks(recipe, 13, example.skip)):
-            inputs, targets = feed.batch(turn * each + place)
-            answers = feed.trained(turn * each + place, network, inputs)
+            reading = feed.reading(turn * each + place)
+            inputs, targets = feed.batch(turn * each + place, reading)
+            answers = feed.trained(reading, network, inputs)
             assert answers.shape[2] == targets.shape[2] == chunk.end - chunk.counts
             torch.testing.assert_close(inputs[0, :5], whole[:, chunk.end - inputs.shape[2] : chunk.end])
             counted.append(targets[0, :5])
         truth = example.answers(sequences).reshape(5, 13 - example.skip, -1)
         np.testing.assert_allclose(torch.cat(counted, 1), truth, atol=1e-6)
-        assert feed.carried is None  # reset at the end of a sequence
+        assert not feed.reading((turn + 1) * each).carried  # reset at the end of a sequence
 
 
 def test_sides_read_the_same_sequences_in_the_same_order_whatever_their_chunks():
@@ -294,13 +296,14 @@ def test_no_gradient_goes_further_back_than_the_chunk_but_values_come_from_there
     """Of eight steps that lead to a first chunk of four: exactly no gradient, but other answers."""
     recipe = SHORT.but(past=16, chunk=4, carry=True, cell=cell)
     _, network, feed = begun(recipe, rt.tasks.recall_stream(8))
-    inputs = feed.batch(0)[0].requires_grad_()
-    answers = feed.trained(0, network, inputs)
+    first = feed.reading(0)
+    inputs = feed.batch(0, first)[0].requires_grad_()
+    answers = feed.trained(first, network, inputs)
     (gradient,) = torch.autograd.grad(answers.sum(), inputs)
     assert inputs.shape[2] == 12 and (gradient[:, :, :8] == 0).all() and (gradient[:, :, 8:] != 0).all()
     other = inputs.detach().clone()
     other[:, :, 7] *= -1
-    assert (begun(recipe, rt.tasks.recall_stream(8))[2].trained(0, network, other) != answers).any(2).all()
+    assert (begun(recipe, rt.tasks.recall_stream(8))[2].trained(first, network, other) != answers).any(2).all()
 
 
 @pytest.mark.parametrize(("change", "updates"), [({"chunk": 4}, 2), ({"chunk": 6, "stride": 2}, 4)], ids=str)
@@ -310,15 +313,15 @@ def test_what_is_carried_is_a_value_that_depends_on_all_steps_before(change, upd
     for factor in (1, -1):
         _, network, feed = begun(recipe, TASKS["leaky 5"])
         for update in range(updates):
-            inputs = feed.batch(update)[0].clone()
+            reading = feed.reading(update)
+            inputs = feed.batch(update, reading)[0].clone()
             if feed.chunks[update].start == 0:
                 inputs[:, :, 0] *= factor
             inputs.requires_grad_()
-            carried = feed.carried
-            answers = feed.trained(update, network, inputs)
+            answers = feed.trained(reading, network, inputs)
         (gradient,) = torch.autograd.grad(answers.sum(), inputs)
         assert inputs.shape[2] == recipe.chunk and (gradient != 0).all()
-        assert not any(layer.requires_grad for layer in carried)
+        assert reading.carried and not any(part.requires_grad for part in feed.kept)
         found.append(answers)
     assert (found[0] != found[1]).all()
 

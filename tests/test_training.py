@@ -253,11 +253,10 @@ def test_dropout_silences_its_share_and_keeps_the_mean(sines):
     recipe = SHORT.but(dropout=0.3, width=32, layers=2)
     record.begin([recipe] * 2, rt.tasks.forecast(sines), [0, 1], 100, "cpu")
     masks = rt.feed.Masks(record).draw(64)
-    assert len(masks) == 2 and masks[0].shape == (2, 64, 1, 32)
-    values = torch.stack(masks)
-    assert values.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
-    assert values.mean().item() == pytest.approx(1.0, abs=0.03)
-    assert not torch.equal(values[:, 0], values[:, 1])
+    assert masks.shape == (2, 2, 64, 1, 32)
+    assert masks.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert masks.mean().item() == pytest.approx(1.0, abs=0.03)
+    assert not torch.equal(masks[0], masks[1])
 
 
 @pytest.mark.parametrize("order", ["shuffled", "time"])
@@ -298,8 +297,11 @@ def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
     def drawn(seeds=(0, 1), **changes):
         record, recipe = rt.Runs(), SHORT.but(**fields | changes)
         record.begin([recipe] * len(seeds), rt.tasks.forecast(sines), seeds, 100, "cpu")
-        noise, inputs = rt.feed.Noise(record), torch.zeros(len(seeds), 203, 9, 1)
-        updates = [[noise.on(inputs), *noise.draw(inputs)] for _ in range(2)]
+        noise, updates = rt.feed.Noise(record), []
+        for _ in range(2):
+            inputs, between = noise.draw(203, 9, 1)
+            layers = [] if between is None else between.split(noise.widths, 3)
+            updates.append([part for part in (inputs, *layers) if part is not None])
         assert all((place[:, 200:] == 0).all() for places in updates for place in places)
         return [[place[:, :200] for place in places] for places in updates]
 
@@ -313,7 +315,7 @@ def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
     stronger = drawn([1, 5], noise=1.0, width=4)[0]
     torch.testing.assert_close(stronger[0][0], 2 * first[0][1])
     torch.testing.assert_close(stronger[1][0], first[1][1])
-    assert drawn(noise=0.0)[0][0].abs().max() == 0 and len(drawn(noise_between=0.0)[0]) == 1
+    assert len(drawn(noise=0.0)[0]) == 3 and len(drawn(noise_between=0.0)[0]) == 1
 
 
 @pytest.mark.parametrize("changes", [{"noise": 0.3}, {"noise_between": 0.3, "layers": 2, "dense": (4,)}], ids=str)

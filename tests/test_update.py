@@ -122,7 +122,7 @@ def test_updates_by_likelihood_equal_torchs_cross_entropy(make, optimizer, momen
         theirs, 0.01, **more)  # fmt: skip
     step = make(record, network, feed, state)
     for update in range(2):
-        inputs, targets = (part[0, :5].double() for part in feed.batch(update))
+        inputs, targets = (part[0, :5].double() for part in feed.batch(update, feed.reading(update)))
         states, _ = rnn(inputs)
         loss = torch.nn.functional.cross_entropy(readout(states[:, -1]), targets.argmax(1))
         oracle.zero_grad()
@@ -155,7 +155,7 @@ def test_updates_by_a_schedule_equal_torchs(make, optimizer, momentum):
     scheduler = torch.optim.lr_scheduler.LambdaLR(oracle, lambda done: factors[done])
     step = make(record, network, feed, state)
     for update in range(8):
-        inputs, targets = (part[0, :5].double() for part in feed.batch(update))
+        inputs, targets = (part[0, :5].double() for part in feed.batch(update, feed.reading(update)))
         loss = (readout(rnn(inputs)[0][:, -1]) - targets).square().mean()
         oracle.zero_grad()
         loss.backward()

@@ -4,7 +4,6 @@ Without Numba or Triton, in other types than float32 and on other devices `cells
 """
 
 import sys
-from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -12,8 +11,9 @@ from torch import Tensor, float32
 
 from rnntips import cells
 from rnntips.cells import State
+from rnntips.kernels.recording import Recorder
 
-__all__ = ["dense", "layer", "recorded", "scan", "update"]
+__all__ = ["Recorder", "dense", "layer", "scan", "update"]
 
 
 def _missing(package: str, error: ImportError) -> None:
@@ -93,35 +93,3 @@ def update():
     """`cpu.Update`, the whole update of a network compiled, or None where it is not to be had."""
     fast = _cpu()
     return fast and fast.Update
-
-
-def recorded(function: Callable[[], Tensor], changed: Sequence[Tensor]) -> Callable[[], Tensor]:
-    """A function that does on the device what `function` does, without Python from the second call on.
-
-    Args:
-        function: Always does the same with the same memory, and returns a tensor.
-        changed: What it changes in place, all on one device. On a CPU it is returned as it came.
-
-    Returns:
-        A function that returns the same tensor at every call, with new values.
-    """
-    if changed[0].device.type != "cuda":
-        return function
-    graph = torch.cuda.CUDAGraph()
-    out: list[Tensor] = []
-
-    def repeat() -> Tensor:
-        if not out:
-            # what is compiled or allocated once must be there before; what the trial changes is put back
-            before, aside = [value.clone() for value in changed], torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                function()
-                torch._foreach_copy_(list(changed), before)
-            torch.cuda.current_stream().wait_stream(aside)
-            with torch.cuda.graph(graph):
-                out.append(function())
-        graph.replay()
-        return out[0]
-
-    return repeat
