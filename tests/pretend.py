@@ -11,9 +11,8 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
+from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 __all__ = ["DEVICE", "Gpu", "NotRecordable"]
 
@@ -24,6 +23,13 @@ WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal")
 
 class NotRecordable(RuntimeError):
     """What breaks a recording on a GPU, or poisons what it repeats."""
+
+
+class Backend(backend_registration._DummyBackendModule):
+    """What torch asks of any kind of device, here also for CPU tensors once there is one."""
+
+    def get_amp_supported_dtype(self):
+        return [torch.float16]
 
 
 class There(torch.Tensor):
@@ -56,9 +62,9 @@ class Graph:
     def __init__(self):
         self.calls, self.made, self.outside = [], set(), {}  # memory made in it, and what uses other memory
 
-    def note(self, func, args, kwargs, found):
-        name = func.overloadpacket.__name__
-        taken = {_memory(value) for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)}
+    def note(self, name, func, args, kwargs, found):
+        """An operation with its arguments and what it returned."""
+        taken = {_memory(value) for value in _tensors((args, kwargs))}
         self.outside |= {memory: name for memory in taken - self.made}
         self.made |= {_memory(value) for value in found} - taken
 
@@ -96,7 +102,7 @@ class Gpu(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         if not hasattr(torch, DEVICE):
-            _setup_privateuseone_for_python_backend(DEVICE)
+            backend_registration._setup_privateuseone_for_python_backend(DEVICE, Backend())
         self.moves: list[str] = []  # between it and the host, or what waits for it
         self.recording: Graph | None = None
         self.replays, self.graphs = 0, weakref.WeakSet()
@@ -158,6 +164,15 @@ class Gpu(TorchDispatchMode):
             raise NotRecordable(what)
         self.moves.append(what)
 
+    def launch(self, kernel, args, kwargs) -> None:
+        """A kernel that is no operation of torch."""
+        if any(not isinstance(value, There) for value in _tensors((args, kwargs))):
+            raise NotRecordable(f"{kernel} is given memory of the host")
+        args, kwargs = _mapped(_here, args), _mapped(_here, kwargs)
+        kernel(*args, **kwargs)
+        if self.recording is not None:
+            self.recording.note("a kernel", lambda *a, **k: kernel(*a, **k) and None, args, kwargs, [])
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs, name = dict(kwargs or {}), func.overloadpacket.__name__
         given = _tensors((args, kwargs))
@@ -171,26 +186,35 @@ class Gpu(TorchDispatchMode):
         if name in WAITS or (name == "index" and any(value.dtype in (torch.bool, torch.uint8) for value in given[1:])):
             self._moves(f"{name} waits for the device")
         elif name in MOVES and (to == "cpu" or len(there) < len(given)):
-            to_host = to == "cpu" or not isinstance(args[0], There) and name == "copy_"
+            to_host = to == "cpu" or (not isinstance(args[0], There) and name == "copy_")
             self._moves(f"{name} {'to the host' if to_host else 'from the host'}")
         elif mixed and there:
             raise NotRecordable(f"{name} mixes devices: {[tuple(value.shape) for value in mixed]} is on the host")
         if "device" in kwargs:
             kwargs["device"] = "cpu"
-        args, kwargs = tree_map(_here, args), tree_map(_here, kwargs)
+        args, kwargs = _mapped(_here, args), _mapped(_here, kwargs)
         out = func(*args, **kwargs)
         if self.recording is not None:
-            self.recording.note(func, args, kwargs, _tensors(out))
+            self.recording.note(name, func, args, kwargs, _tensors(out))
         if to == "cpu":
             return out
         known = {id(value.here): value for value in there}
-        return tree_map(
-            lambda v: known[id(v)] if id(v) in known else self._wrap(v) if isinstance(v, torch.Tensor) else v, out
-        )
+        return _mapped(lambda value: known[id(value)] if id(value) in known else self._wrap(value), out)
+
+
+def _mapped(function, tree):
+    """Nested lists, tuples and dictionaries with every tensor replaced."""
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {name: _mapped(function, value) for name, value in tree.items()}
+    return type(tree)(_mapped(function, value) for value in tree) if isinstance(tree, (list, tuple)) else tree
 
 
 def _tensors(tree) -> list[torch.Tensor]:
-    return [value for value in tree_leaves(tree) if isinstance(value, torch.Tensor)]
+    found = []
+    _mapped(found.append, tree)
+    return found
 
 
 def _here(value):

@@ -6,7 +6,6 @@ Without Numba or Triton, in other types than float32 and on other devices `cells
 import sys
 from functools import cache
 
-import torch
 from torch import Tensor, float32
 
 from rnntips import cells

@@ -24,7 +24,6 @@ def _aside(device: torch.device) -> torch.cuda.Stream:
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Nothing is collected meanwhile: freeing a compiled kernel or another recording would break this one."""
-    gc.collect()
     on = gc.isenabled()
     gc.disable()
     try:
@@ -44,7 +43,8 @@ class Recorder:
     def __init__(self, changed: Sequence[Tensor]):
         self.changed, self.device = list(changed), changed[0].device
         self.known: dict[Hashable, tuple] = {}  # key → inputs on the device, recording, what it returns
-        self.pool = None if self.device.type == "cpu" else torch.cuda.graph_pool_handle()
+        if self.device.type != "cpu":
+            self.pool = torch.cuda.graph_pool_handle()  # of all its recordings, since they never run at once
 
     def __call__(self, key: Hashable, function: Callable[..., Tensor], given: Mapping[str, Tensor]) -> Tensor:
         """What `function(**given)` returns; to be read before the next call.

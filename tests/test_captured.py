@@ -1,0 +1,238 @@
+"""Whole trainings on a pretended GPU, which records and repeats as CUDA graphs do, against plain torch on the CPU.
+
+At the end the same on a GPU, where there is one.
+"""
+
+import gc
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+import torch
+from pretend import DEVICE, Gpu, NotRecordable
+
+import rnntips as rt
+from rnntips import kernels, models, training
+from rnntips.kernels import recording
+from rnntips.runs import last_points
+from rnntips.update import InTorch
+
+TASK = rt.tasks.forecast(rt.series.sines(steps=600))
+EVERY = rt.tasks.leaky(5)
+SHORT = rt.Recipe(updates=5, past=4, width=5, batch_size=4)
+WINDOWS = {
+    "tanh": dict(cell="tanh", optimizer="sgd", momentum=0.9),
+    "relu": dict(cell="relu", optimizer="rmsprop", momentum=0.5, weight_decay=0.1),
+    "sigmoid": dict(cell="sigmoid", optimizer="sgd", momentum=0.9, nesterov=True, layers=2),
+    "gru": dict(layers=2, clip_norm=0.01),
+    "lstm": dict(cell="lstm", optimizer="rmsprop", layers=2, clip_norm=0.1),
+    "clip tensors": dict(clip="tensor", clip_norm=0.01),
+    "clip values": dict(clip="value", clip_norm=0.01),
+    "clip weights": dict(clip="weights", clip_norm=0.1),
+    "dense": dict(dense=(3,), dense_after=(4,), features="differences:2"),
+    "schedule": dict(schedule="warmup:3+cosine"),
+    "dropout": dict(dropout=0.3, layers=2),
+    "noise": dict(noise=0.2),
+    "noise between": dict(noise_between=0.2, dense=(3,), layers=2, dense_after=(4,)),
+    "growing": dict(grow="2:0.8", cell="lstm"),
+    "growing noise": dict(grow="2:0.8", noise=0.2, dropout=0.1, schedule="drop:0.1:0.5"),
+}  # fmt: skip
+SEQUENCES = {
+    "every": dict(),
+    "test past": dict(test_past=3),
+    "chunks": dict(chunk=3),
+    "carried": dict(chunk=3, carry=True, layers=2),
+    "carried lstm": dict(chunk=3, stride=2, carry=True, cell="lstm"),
+    "carried noise": dict(chunk=3, carry=True, noise=0.2, dropout=0.2),
+    "scrambled": dict(chunk=3, carry=True, order="scrambled"),
+}  # fmt: skip
+CLASSES = {"likelihood": rt.tasks.digits(), "symbols": rt.tasks.recall_stream(2)}
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """What trains on the CPU does so in plain torch."""
+    monkeypatch.setattr(kernels, "_cpu", lambda: None)
+
+
+@pytest.fixture
+def gpu(plain, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, and a process has one kind of accelerator")
+    monkeypatch.setattr(training, "resolve_device", lambda device: device)
+    with Gpu() as gpu:
+        yield gpu
+
+
+def both(recipe, task=TASK, **more):
+    """Trained on the CPU and on the device."""
+    return [rt.train(recipe, task, range(2), device=device, **more) for device in ("cpu", DEVICE)]
+
+
+def alike(theirs, mine, rtol=1e-4):
+    assert mine.reached == theirs.reached
+    for name in ("train_loss", "gradient_norm", "valid_score", "test_scores", "step_ratio", "weights", "rescued_at"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=rtol, atol=1e-6, err_msg=name)
+    for name, value in theirs.optimizer_state.items():
+        np.testing.assert_allclose(mine.optimizer_state[name], value, rtol=10 * rtol, atol=1e-6, err_msg=name)
+
+
+# --- every kind of training
+
+
+@pytest.mark.parametrize("name", [*WINDOWS, *SEQUENCES, *CLASSES])
+def test_a_training_whose_updates_are_recorded_equals_one_in_plain_torch(name, gpu):
+    """Nothing may wait for the device or read the host's memory while recording: that raises, and is not repeated."""
+    task, recipe = TASK, SHORT.but(**WINDOWS.get(name, {}))
+    if name not in WINDOWS:
+        task, recipe = CLASSES.get(name, EVERY), SHORT.but(past=6, **SEQUENCES.get(name, {}))
+    alike(*both(recipe, task))
+    assert gpu.replays == recipe.updates
+
+
+def test_going_on_within_a_sequence_and_after_a_schedule_began(gpu):
+    recipe = SHORT.but(past=9, chunk=3, carry=True, schedule="warmup:9")
+    theirs, mine = both(recipe.but(updates=4), EVERY)
+    alike(*(rt.train(recipe, EVERY, range(2), device=run.device, start=run) for run in (theirs, mine)))
+
+
+def test_segments_that_are_computed_again_for_the_gradient_are_recorded_too(gpu, monkeypatch):
+    monkeypatch.setattr(models, "SEGMENT", 4 * 4 * 5 * 6 * 2)
+    monkeypatch.setattr(models, "KEPT", 1)
+    calls = []
+    checkpoint = models.checkpoint
+    monkeypatch.setattr(models, "checkpoint", lambda *args, **more: calls.append(1) or checkpoint(*args, **more))
+    alike(*both(SHORT.but(past=6, batch_size=32)))
+    assert calls
+
+
+@pytest.mark.parametrize("rescue", ["lower, then raise", "restore"])
+def test_a_rescue_follows_the_update_that_spiked(rescue, gpu):
+    recipe = SHORT.but(updates=60, past=2, optimizer="sgd", lr=0.3, rescue=rescue, momentum=0.95)
+    theirs, mine = both(recipe)
+    alike(theirs, mine, 1e-2)
+    assert theirs.rescued_at.all()
+
+
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_kernels_are_recorded_with_all_else(cell, gpu, monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    from triton.runtime.interpreter import InterpretedFunction
+
+    from rnntips.kernels import cuda
+
+    launched, run = [], InterpretedFunction.run
+
+    def launch(kernel, *args, **more):
+        launched.append(kernel.__name__)
+        gpu.launch(lambda *a, **k: run(kernel, *a, **k), args, more)
+
+    monkeypatch.setattr(InterpretedFunction, "run", launch)
+    recipe, task = SHORT.but(updates=3, past=2, cell=cell), rt.tasks.forecast(rt.series.sines(steps=100))
+    theirs = rt.train(recipe, task, range(2), device="cpu")
+    monkeypatch.setattr(kernels, "_fast", lambda *tensors: cuda if tensors[0].device.type == DEVICE else None)
+    alike(theirs, rt.train(recipe, task, range(2), device=DEVICE))
+    assert launched
+
+
+# --- what moves, what stays, what is freed
+
+
+def test_what_happened_and_predictions_move_once_an_evaluation(gpu):
+    recipe = SHORT.but(updates=40, past=2, schedule="cosine")
+    runs = rt.train(recipe, TASK, range(2), device=DEVICE)
+    to_host = sum("to the host" in move for move in gpu.moves)
+    evaluated, tested = len(runs.evaluations), len(set(last_points(40)))
+    end = 1 + len(runs.optimizer_state)
+    assert evaluated < 30 and to_host == evaluated + tested + (evaluated - 1) + end
+    assert not any("waits" in move for move in gpu.moves)
+
+
+def test_recordings_go_with_their_training_and_leave_nothing_for_the_collector(gpu):
+    gc.disable()
+    try:
+        rt.train(SHORT.but(grow="2:0.8"), TASK, range(2), device=DEVICE)
+        assert gpu.replays and not gpu.graphs and not any(gpu.tensors.values())
+    finally:
+        gc.enable()
+
+
+def test_an_update_that_cannot_be_recorded_is_done_without_which_is_said(gpu, monkeypatch, capsys):
+    theirs = rt.train(SHORT, TASK, range(2), device="cpu")
+    real = InTorch._do
+
+    def waits(self, *args, **more):
+        happened = real(self, *args, **more)
+        happened.sum().item()
+        return happened
+
+    monkeypatch.setattr(InTorch, "_do", waits)
+    alike(theirs, rt.train(SHORT, TASK, range(2), device=DEVICE))
+    assert gpu.replays == 0 and "more slowly" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_raised_and_leaves_the_weights_as_they_were(gpu, monkeypatch):
+    real, calls = InTorch._do, []
+
+    def full(self, *args, **more):
+        calls.append(real(self, *args, **more))
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(InTorch, "_do", full)
+    record = rt.Runs()
+    with pytest.raises(torch.OutOfMemoryError):
+        rt.train(SHORT, TASK, range(2), device=DEVICE, record=record)
+    assert calls and record.reached == 0
+    monkeypatch.setattr(InTorch, "_do", real)
+    before = rt.train(SHORT.but(lr=1e-30), TASK, range(2), device="cpu")
+    np.testing.assert_allclose(record.weights, before.weights, atol=1e-7)
+
+
+# --- that the pretended GPU notices
+
+
+def recorded(gpu, work, changed):
+    return recording.Recorder([changed])("key", work, {})
+
+
+def test_the_pretended_gpu_refuses_what_breaks_a_recording(gpu):
+    there, here = torch.ones(3, device=DEVICE), torch.ones(3)
+    for work, why in [
+        (lambda: there * here.to(DEVICE), "from the host"),
+        (lambda: there * torch.tensor([1.0, 2.0, 3.0], device=DEVICE), "from the host"),
+        (lambda: there.cpu(), "to the host"),
+        (lambda: there * there.sum().item(), "waits"),
+        (lambda: there[there > 0], "waits"),
+        (lambda: there[0] if there.sum() > 0 else there, "waits"),
+        (lambda: there + here, "mixes devices"),
+        (lambda: there.copy_(here), "from the host"),
+    ]:
+        graph = torch.cuda.CUDAGraph()
+        with pytest.raises(NotRecordable, match=why), torch.cuda.graph(graph):
+            work()
+
+
+def test_the_pretended_gpu_repeats_what_was_recorded_and_nothing_else(gpu):
+    """A number of Python's is frozen; memory that was freed is not read; recording itself changes nothing."""
+    total, step = torch.zeros((), device=DEVICE), 1
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        total += step
+        out = total * 10
+    assert total.item() == 0 and out.isnan().item()
+    step = 100
+    graph.replay()
+    graph.replay()
+    assert (total.item(), out.item()) == (2, 20)
+    short_lived, graph = torch.ones((), device=DEVICE), torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        total += short_lived
+    del short_lived
+    with pytest.raises(NotRecordable, match="freed"):
+        graph.replay()
+
+
+# --- on a GPU
+
+on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")]
