@@ -77,7 +77,7 @@ class Feed:
         self.skip, self.symbols = first.skip, first.symbols
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self.signal = torch.tensor(np.concatenate([e.signal for e in examples]), device=device)
+        self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).to(device)
         self.columns = torch.arange(recipe.batch_size, device=device)  # of a batch in `begins` and `targets`
         self.time = torch.arange(self.steps, device=device)[:, None]
         self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
@@ -96,9 +96,9 @@ class Feed:
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
         left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
-        self.begins = torch.tensor(np.stack(begins) + left_out, device=device)  # (R, U·B)
+        self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
-        self.targets = torch.tensor(put(targets), device=device)  # (R, U·B, K), or of all runs' signals (ΣL, K)
+        self.targets = torch.from_numpy(put(targets)).to(device)  # (R, U·B, K), or of all runs' signals (ΣL, K)
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """Batches of windows read before this record's updates, and after them."""

@@ -12,7 +12,7 @@ import torch
 from pretend import DEVICE, Gpu, NotRecordable
 
 import rnntips as rt
-from rnntips import kernels, models, training
+from rnntips import kernels, models, training, update
 from rnntips.kernels import recording
 from rnntips.runs import last_points
 from rnntips.update import InTorch
@@ -235,4 +235,90 @@ def test_the_pretended_gpu_repeats_what_was_recorded_and_nothing_else(gpu):
 
 # --- on a GPU
 
-on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")]
+
+@pytest.fixture
+def chip():
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    return torch.device("cuda")
+
+
+def on_chip(recipe, task=TASK, seeds=range(2), **more):
+    return rt.train(recipe, task, seeds, device="cuda", **more)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [*WINDOWS, *SEQUENCES, *CLASSES])
+def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, chip, monkeypatch, capsys):
+    task, recipe = TASK, SHORT.but(updates=20, **WINDOWS.get(name, {}))
+    if name not in WINDOWS:
+        task, recipe = CLASSES.get(name, EVERY), SHORT.but(updates=20, past=6, **SEQUENCES.get(name, {}))
+    mine = on_chip(recipe, task)
+    assert not capsys.readouterr().err
+    alike(rt.train(recipe, task, range(2), device="cpu"), mine, 1e-3)
+    monkeypatch.setattr(update, "Repeated", InTorch)
+    alike(on_chip(recipe, task), mine)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_nothing_waits_between_evaluations(chip, monkeypatch):
+    real, seen = update.Repeated.__call__, []
+
+    def unwaited(self, number):
+        seen.append(bool(self.recorder.known))
+        torch.cuda.set_sync_debug_mode("error" if seen[-1] else "default")
+        try:
+            real(self, number)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(update.Repeated, "__call__", unwaited)
+    on_chip(SHORT.but(updates=20, schedule="cosine", noise=0.1, dropout=0.2))
+    assert seen == [False] + 19 * [True]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_threads_train_while_others_compute_and_train(chip, capsys):
+    recipe = SHORT.but(updates=50, grow="2:0.8")
+    alone, records = on_chip(recipe), [rt.Runs(), rt.Runs()]
+    threads = [Thread(target=on_chip, args=(recipe,), kwargs={"record": record}, daemon=True) for record in records]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        other = torch.randn(512, 512, device=chip)
+        assert (other @ other).isfinite().all().item()
+        torch.cuda.synchronize()
+    for record in records:
+        alike(alone, record)
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_trainings_one_after_another_free_their_memory(chip):
+    recipe, held = SHORT.but(updates=20, width=32, batch_size=32, grow="2:0.8"), []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(4):
+            on_chip(recipe, seeds=range(64))
+            torch.cuda.empty_cache()
+            held.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()))
+    finally:
+        gc.enable()
+    assert len(set(held[1:])) == 1  # the first brings what libraries keep
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows(chip):
+    stop, record = Event(), rt.Runs()
+    record.advance = lambda done: stop.set() if done == 30 else None
+    stopped = on_chip(SHORT.but(updates=200), record=record, stop=stop)
+    assert np.isfinite(stopped.train_loss[:, :30]).all() and np.isnan(stopped.train_loss[:, 30:]).all()
+    assert np.isfinite(on_chip(SHORT).train_loss).all()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_two_thousand_runs_are_the_runs_they_would_be_in_small_company(chip):
+    recipe = SHORT.but(updates=20, width=16, batch_size=16)
+    many, few = on_chip(recipe, seeds=range(2048)), on_chip(recipe, seeds=[0, 2047])
+    alike(few, many.only([0, 2047]), 1e-3)

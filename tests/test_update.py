@@ -246,15 +246,22 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
         assert type(updater(*begun([long]))) is InTorch
 
 
-@pytest.mark.parametrize("recipe", [
-    rt.Recipe(updates=7, past=9, clip_norm=0.1),
-    rt.Recipe(updates=7, past=9, cell="lstm", optimizer="rmsprop", momentum=0.5, weight_decay=0.1),
-    rt.Recipe(updates=7, past=9, cell="tanh", optimizer="sgd", momentum=0.9, nesterov=True, schedule="warmup:5"),
-])  # fmt: skip
-def test_an_update_whose_number_stays_on_the_device_is_the_same(recipe):
-    """What a GPU repeats, here without a recording."""
-    for mine, theirs in zip(trained(Repeated, [recipe] * 2), trained(in_torch, [recipe] * 2), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+MORE = st.fixed_dictionaries({}, optional={
+    "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
+    "dropout": st.sampled_from([0.2, 0.5]), "noise": st.just(0.2), "noise_between": st.just(0.2),
+    "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
+})  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(SHAPES, RULES, CLIPPING, MORE, CLASSES)
+def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, classes):
+    """What a GPU records, here without a recording."""
+    head, number = classes
+    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, head=head)] * 2
+    mine, theirs = trained(Repeated, recipes, number), trained(in_torch, recipes, number)
+    for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
 
 
 def test_what_happened_on_the_device_arrives_together_and_once():
