@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
 
 from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network
@@ -75,6 +74,7 @@ class Feed:
         first = examples[0]
         self.steps, self.head, self.loss_at = first.steps, first.head, first.loss_at
         self.skip, self.symbols = first.skip, first.symbols
+        self.classes = torch.arange(self.symbols, device=device)
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).to(device)
@@ -110,7 +110,7 @@ class Feed:
 
     def _cut(self, signal: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         found = signal[places]
-        return one_hot(found[..., 0].long(), self.symbols).float() if self.symbols else found
+        return (found == self.classes).float() if self.symbols else found
 
     def _fill(self, rows: torch.Tensor, width: int) -> torch.Tensor:
         """Repeat the last window until there are `width`."""

@@ -105,7 +105,7 @@ class Gpu(TorchDispatchMode):
             backend_registration._setup_privateuseone_for_python_backend(DEVICE, Backend())
         self.moves: list[str] = []  # between it and the host, or what waits for it
         self.recording: Graph | None = None
-        self.replays, self.graphs = 0, weakref.WeakSet()
+        self.recorded, self.replays, self.graphs = 0, 0, weakref.WeakSet()
         self.tensors: dict[int, weakref.WeakSet] = {}  # memory → handles of what is in it
         self.bytes: dict[int, torch.Tensor] = {}
 
@@ -140,6 +140,7 @@ class Gpu(TorchDispatchMode):
         self.recording = graph
         try:
             yield
+            self.recorded += 1
         finally:
             self.recording = None
             for memory, whole in self._wholes():

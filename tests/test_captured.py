@@ -46,7 +46,7 @@ SEQUENCES = {
     "carried noise": dict(chunk=3, carry=True, noise=0.2, dropout=0.2),
     "scrambled": dict(chunk=3, carry=True, order="scrambled"),
 }  # fmt: skip
-CLASSES = {"likelihood": rt.tasks.digits(), "symbols": rt.tasks.recall_stream(2)}
+CLASSES = {"likelihood": rt.tasks.digits(), "symbols": rt.tasks.characters()}
 
 
 @pytest.fixture
@@ -69,12 +69,18 @@ def both(recipe, task=TASK, **more):
     return [rt.train(recipe, task, range(2), device=device, **more) for device in ("cpu", DEVICE)]
 
 
-def alike(theirs, mine, rtol=1e-4):
+def alike(theirs, mine, rtol=1e-4, atol=1e-6):
     assert mine.reached == theirs.reached
     for name in ("train_loss", "gradient_norm", "valid_score", "test_scores", "step_ratio", "weights", "rescued_at"):
-        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=rtol, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=rtol, atol=atol, err_msg=name)
     for name, value in theirs.optimizer_state.items():
-        np.testing.assert_allclose(mine.optimizer_state[name], value, rtol=10 * rtol, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(mine.optimizer_state[name], value, rtol=10 * rtol, atol=atol, err_msg=name)
+
+
+def near(theirs, mine):
+    """As two machines that round differently; some rules turn a gradient of nearly zero into a whole step."""
+    alike(theirs, mine, 5e-3, 2 * theirs.recipes[0].lr)
+    np.testing.assert_allclose(mine.train_loss, theirs.train_loss, rtol=2e-3, atol=1e-4)
 
 
 # --- every kind of training
@@ -140,13 +146,21 @@ def test_kernels_are_recorded_with_all_else(cell, gpu, monkeypatch):
 
 
 def test_what_happened_and_predictions_move_once_an_evaluation(gpu):
-    recipe = SHORT.but(updates=40, past=2, schedule="cosine")
-    runs = rt.train(recipe, TASK, range(2), device=DEVICE)
+    theirs, runs = both(SHORT.but(updates=40, past=2, schedule="cosine"))
+    alike(theirs, runs)
     to_host = sum("to the host" in move for move in gpu.moves)
     evaluated, tested = len(runs.evaluations), len(set(last_points(40)))
     end = 1 + len(runs.optimizer_state)
     assert evaluated < 30 and to_host == evaluated + tested + (evaluated - 1) + end
     assert not any("waits" in move for move in gpu.moves)
+
+
+def test_chunks_have_three_recordings_and_windows_that_grow_one_for_each_length(gpu):
+    for task, changes, count in [(EVERY, {"past": 30, "chunk": 3, "carry": True}, 3),
+                                 (TASK, {"past": 9, "grow": "2:0.5"}, 4)]:  # fmt: skip
+        gpu.recorded = 0
+        runs = rt.train(SHORT.but(updates=20, **changes), task, [0], device=DEVICE)
+        assert gpu.recorded == count and np.isfinite(runs.train_loss).all()
 
 
 def test_recordings_go_with_their_training_and_leave_nothing_for_the_collector(gpu):
@@ -172,18 +186,22 @@ def test_an_update_that_cannot_be_recorded_is_done_without_which_is_said(gpu, mo
     assert gpu.replays == 0 and "more slowly" in capsys.readouterr().err
 
 
-def test_too_little_memory_is_raised_and_leaves_the_weights_as_they_were(gpu, monkeypatch):
+@pytest.mark.parametrize("full_at", [1, 2])
+def test_too_little_memory_is_raised_and_leaves_the_weights_as_they_were(full_at, gpu, monkeypatch):
+    """In the trial, or while recording."""
     real, calls = InTorch._do, []
 
     def full(self, *args, **more):
         calls.append(real(self, *args, **more))
-        raise torch.OutOfMemoryError("full")
+        if len(calls) == full_at:
+            raise torch.OutOfMemoryError("full")
+        return calls[-1]
 
     monkeypatch.setattr(InTorch, "_do", full)
     record = rt.Runs()
     with pytest.raises(torch.OutOfMemoryError):
         rt.train(SHORT, TASK, range(2), device=DEVICE, record=record)
-    assert calls and record.reached == 0
+    assert len(calls) == full_at and record.reached == 0
     monkeypatch.setattr(InTorch, "_do", real)
     before = rt.train(SHORT.but(lr=1e-30), TASK, range(2), device="cpu")
     np.testing.assert_allclose(record.weights, before.weights, atol=1e-7)
@@ -255,7 +273,7 @@ def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, chip, mo
         task, recipe = CLASSES.get(name, EVERY), SHORT.but(updates=20, past=6, **SEQUENCES.get(name, {}))
     mine = on_chip(recipe, task)
     assert not capsys.readouterr().err
-    alike(rt.train(recipe, task, range(2), device="cpu"), mine, 1e-3)
+    near(rt.train(recipe, task, range(2), device="cpu"), mine)
     monkeypatch.setattr(update, "Repeated", InTorch)
     alike(on_chip(recipe, task), mine)
 
@@ -286,8 +304,7 @@ def test_on_a_gpu_threads_train_while_others_compute_and_train(chip, capsys):
         thread.start()
     while any(thread.is_alive() for thread in threads):
         other = torch.randn(512, 512, device=chip)
-        assert (other @ other).isfinite().all().item()
-        torch.cuda.synchronize()
+        assert (other @ other).isfinite().all().item()  # waits for its own stream
     for record in records:
         alike(alone, record)
     assert not capsys.readouterr().err
@@ -321,4 +338,4 @@ def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows(chip
 def test_on_a_gpu_two_thousand_runs_are_the_runs_they_would_be_in_small_company(chip):
     recipe = SHORT.but(updates=20, width=16, batch_size=16)
     many, few = on_chip(recipe, seeds=range(2048)), on_chip(recipe, seeds=[0, 2047])
-    alike(few, many.only([0, 2047]), 1e-3)
+    near(few, many.only([0, 2047]))
