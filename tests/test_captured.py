@@ -136,6 +136,7 @@ def test_kernels_are_recorded_with_all_else(cell, gpu, monkeypatch):
 
     monkeypatch.setattr(InterpretedFunction, "run", launch)
     recipe, task = SHORT.but(updates=3, past=2, cell=cell), rt.tasks.forecast(rt.series.sines(steps=100))
+    recipe = recipe.but(layers=2 if cell == "gru" else 1)
     theirs = rt.train(recipe, task, range(2), device="cpu")
     monkeypatch.setattr(kernels, "_fast", lambda *tensors: cuda if tensors[0].device.type == DEVICE else None)
     alike(theirs, rt.train(recipe, task, range(2), device=DEVICE))
@@ -172,17 +173,21 @@ def test_recordings_go_with_their_training_and_leave_nothing_for_the_collector(g
         gc.enable()
 
 
-def test_an_update_that_cannot_be_recorded_is_done_without_which_is_said(gpu, monkeypatch, capsys):
-    theirs = rt.train(SHORT, TASK, range(2), device="cpu")
+def unrecordable(patch):
+    """Let every update wait for the device."""
     real = InTorch._do
 
-    def waits(self, *args, **more):
+    def waiting(self, *args, **more):
         happened = real(self, *args, **more)
         happened.sum().item()
         return happened
 
-    monkeypatch.setattr(InTorch, "_do", waits)
-    alike(theirs, rt.train(SHORT, TASK, range(2), device=DEVICE))
+    patch.setattr(InTorch, "_do", waiting)
+
+
+def test_an_update_that_cannot_be_recorded_is_done_without_which_is_said(gpu, monkeypatch, capsys):
+    unrecordable(monkeypatch)
+    alike(*both(SHORT))
     assert gpu.replays == 0 and "more slowly" in capsys.readouterr().err
 
 
@@ -339,3 +344,14 @@ def test_on_a_gpu_two_thousand_runs_are_the_runs_they_would_be_in_small_company(
     recipe = SHORT.but(updates=20, width=16, batch_size=16)
     many, few = on_chip(recipe, seeds=range(2048)), on_chip(recipe, seeds=[0, 2047])
     near(few, many.only([0, 2047]))
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_an_update_that_cannot_be_recorded_is_done_without(chip, monkeypatch, capsys):
+    alone = on_chip(SHORT)
+    with monkeypatch.context() as patch:
+        unrecordable(patch)
+        alike(alone, on_chip(SHORT))
+    assert "more slowly" in capsys.readouterr().err
+    alike(alone, on_chip(SHORT))
+    assert not capsys.readouterr().err

@@ -79,8 +79,10 @@ class Recorder:
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
-                print(f"rnntips trains more slowly here, because the GPU did not record an update ({error}).",
-                      file=sys.stderr)  # fmt: skip
+                why = str(error).partition("\n")[0]
+                print(
+                    f"rnntips trains more slowly here, because the GPU did not record an update: {why}", file=sys.stderr
+                )
                 return None, None
 
     def _try(self, work: Callable[[], Tensor], aside: torch.cuda.Stream) -> None:
