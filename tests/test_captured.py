@@ -137,9 +137,9 @@ def test_kernels_are_recorded_with_all_else(gpu, monkeypatch):
     monkeypatch.setattr(InterpretedFunction, "run", launch)
     recipe = SHORT.but(updates=2, past=2, cell="lstm", layers=2)
     task = rt.tasks.forecast(rt.series.sines(steps=100))
-    theirs = rt.train(recipe, task, range(2), device="cpu")
+    theirs = rt.train(recipe, task, [0], device="cpu")
     monkeypatch.setattr(kernels, "_fast", lambda *tensors: cuda if tensors[0].device.type == DEVICE else None)
-    alike(theirs, rt.train(recipe, task, range(2), device=DEVICE))
+    alike(theirs, rt.train(recipe, task, [0], device=DEVICE))
     assert launched
 
 
