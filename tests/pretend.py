@@ -7,7 +7,7 @@ with, and Python is not asked again: a number that was frozen, or memory that ha
 """
 
 import weakref
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -105,6 +105,7 @@ class Gpu(TorchDispatchMode):
             backend_registration._setup_privateuseone_for_python_backend(DEVICE, Backend())
         self.moves: list[str] = []  # between it and the host, or what waits for it
         self.recording: Graph | None = None
+        self.stream = Stream()
         self.recorded, self.replays, self.graphs = 0, 0, weakref.WeakSet()
         self.tensors: dict[int, weakref.WeakSet] = {}  # memory → handles of what is in it
         self.bytes: dict[int, torch.Tensor] = {}
@@ -112,7 +113,7 @@ class Gpu(TorchDispatchMode):
     def __enter__(self):
         Gpu.now, self.patches = self, pytest.MonkeyPatch()
         fakes = {"CUDAGraph": self._graph, "graph": self._record, "Stream": lambda *_, **__: Stream(),
-                 "current_stream": lambda *_: Stream(), "stream": lambda _: nullcontext(),
+                 "current_stream": lambda *_: self.stream, "stream": self._on,
                  "graph_pool_handle": lambda: (0, 1)}  # fmt: skip
         for name, fake in fakes.items():
             self.patches.setattr(torch.cuda, name, fake)
@@ -134,13 +135,27 @@ class Gpu(TorchDispatchMode):
         return graph
 
     @contextmanager
-    def _record(self, graph, **_):
-        """Recording does nothing: what there was before stays, and what is new is nonsense until it is repeated."""
-        values = {memory: whole.clone() for memory, whole in self._wholes()}
-        self.recording = graph
+    def _on(self, stream):
+        before, self.stream = self.stream, stream
+        try:
+            yield
+        finally:
+            self.stream = before
+
+    @contextmanager
+    def _record(self, graph, stream=None, **_):
+        """Recording does nothing: what there was before stays, and what is new is nonsense until it is repeated.
+
+        One that breaks cannot be ended, which is another error, and leaves its stream behind.
+        """
+        values, before = {memory: whole.clone() for memory, whole in self._wholes()}, self.stream
+        self.recording, self.stream = graph, stream
         try:
             yield
             self.recorded += 1
+            self.stream = before
+        except RuntimeError:
+            raise RuntimeError("a recording that broke before cannot be ended")  # noqa: B904
         finally:
             self.recording = None
             for memory, whole in self._wholes():

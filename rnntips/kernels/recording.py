@@ -33,6 +33,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _first(error: BaseException) -> BaseException:
+    """What broke a recording; that it cannot be ended then is another error."""
+    return error if error.__context__ is None else _first(error.__context__)
+
+
 class Recorder:
     """Repeats functions on a GPU, each with the memory and the values on the host that it was recorded with.
 
@@ -70,24 +75,26 @@ class Recorder:
     def _recorded(self, work: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph | None, Tensor | None]:
         """A recording and what it returns; None if the GPU refuses, which is said."""
         aside, graph = _aside(self.device), torch.cuda.CUDAGraph()
+        now = torch.cuda.current_stream(self.device)  # which a recording that breaks does not come back to by itself
         with _ONE_AT_A_TIME:
-            self._try(work, aside)
+            self._try(work, aside, now)
             recording = torch.cuda.graph(graph, pool=self.pool, stream=aside, capture_error_mode="thread_local")
             try:
-                with _uncollected(), recording:
+                with torch.cuda.stream(now), _uncollected(), recording:
                     return graph, work()
-            except torch.OutOfMemoryError:
-                raise
             except RuntimeError as error:
-                why = str(error).partition("\n")[0]
+                first = _first(error)
+                if isinstance(first, torch.OutOfMemoryError):
+                    raise first from None
+                why = str(first).partition("\n")[0]
                 print(
                     f"rnntips trains more slowly here, because the GPU did not record an update: {why}", file=sys.stderr
                 )
                 return None, None
 
-    def _try(self, work: Callable[[], Tensor], aside: torch.cuda.Stream) -> None:
+    def _try(self, work: Callable[[], Tensor], aside: torch.cuda.Stream, now: torch.cuda.Stream) -> None:
         """Do it once: what is compiled or allocated at first must be there before. What it changed is put back."""
-        before, now = [value.clone() for value in self.changed], torch.cuda.current_stream(self.device)
+        before = [value.clone() for value in self.changed]
         aside.wait_stream(now)
         try:
             with torch.cuda.stream(aside):
