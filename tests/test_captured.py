@@ -122,7 +122,6 @@ def test_a_rescue_follows_the_update_that_spiked(rescue, gpu):
 def test_kernels_are_recorded_with_all_else(gpu, monkeypatch):
     """A first layer that takes inputs, and a second that takes contributions."""
     pytest.importorskip("triton")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
     from triton.runtime.interpreter import InterpretedFunction
 
     from rnntips.kernels import cuda
@@ -253,20 +252,13 @@ def test_the_pretended_gpu_repeats_what_was_recorded_and_nothing_else(gpu):
 # --- on a GPU
 
 
-@pytest.fixture
-def chip():
-    if not torch.cuda.is_available():
-        pytest.skip("this machine has no GPU")
-    return torch.device("cuda")
-
-
 def on_chip(recipe, task=TASK, seeds=range(2), **more):
     return rt.train(recipe, task, seeds, device="cuda", **more)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [*WINDOWS, *SEQUENCES, *CLASSES])
-def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, chip, monkeypatch, capsys):
+def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, monkeypatch, capsys):
     task, recipe = TASK, SHORT.but(updates=20, **WINDOWS.get(name, {}))
     if name not in WINDOWS:
         task, recipe = CLASSES.get(name, EVERY), SHORT.but(updates=20, past=6, **SEQUENCES.get(name, {}))
@@ -278,7 +270,7 @@ def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, chip, mo
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_nothing_waits_between_evaluations(chip, monkeypatch):
+def test_on_a_gpu_nothing_waits_between_evaluations(monkeypatch):
     real, seen = update.Repeated.__call__, []
 
     def unwaited(self, number):
@@ -295,14 +287,14 @@ def test_on_a_gpu_nothing_waits_between_evaluations(chip, monkeypatch):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_threads_train_while_others_compute_and_train(chip, capsys):
+def test_on_a_gpu_threads_train_while_others_compute_and_train(capsys):
     recipe = SHORT.but(updates=50, grow="2:0.8")
     alone, records = on_chip(recipe), [rt.Runs(), rt.Runs()]
     threads = [Thread(target=on_chip, args=(recipe,), kwargs={"record": record}, daemon=True) for record in records]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        other = torch.randn(512, 512, device=chip)
+        other = torch.randn(512, 512, device="cuda")
         assert (other @ other).isfinite().all().item()  # waits for its own stream
     for record in records:
         alike(alone, record)
@@ -310,7 +302,7 @@ def test_on_a_gpu_threads_train_while_others_compute_and_train(chip, capsys):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_trainings_one_after_another_free_their_memory(chip):
+def test_on_a_gpu_trainings_one_after_another_free_their_memory():
     recipe, held = SHORT.but(updates=20, width=32, batch_size=32, grow="2:0.8"), []
     gc.collect()
     gc.disable()
@@ -325,7 +317,7 @@ def test_on_a_gpu_trainings_one_after_another_free_their_memory(chip):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows(chip):
+def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows():
     stop, record = Event(), rt.Runs()
     record.advance = lambda done: stop.set() if done == 30 else None
     stopped = on_chip(SHORT.but(updates=200), record=record, stop=stop)
@@ -334,14 +326,14 @@ def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows(chip
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_two_thousand_runs_are_the_runs_they_would_be_in_small_company(chip):
+def test_on_a_gpu_two_thousand_runs_are_the_runs_they_would_be_in_small_company():
     recipe = SHORT.but(updates=20, width=16, batch_size=16)
     many, few = on_chip(recipe, seeds=range(2048)), on_chip(recipe, seeds=[0, 2047])
     near(few, many.only([0, 2047]))
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_an_update_that_cannot_be_recorded_is_done_without(chip, monkeypatch, capsys):
+def test_on_a_gpu_an_update_that_cannot_be_recorded_is_done_without(monkeypatch, capsys):
     alone = on_chip(SHORT)
     with monkeypatch.context() as patch:
         unrecordable(patch)
