@@ -25,13 +25,6 @@ class NotRecordable(RuntimeError):
     """What breaks a recording on a GPU, or poisons what it repeats."""
 
 
-class Backend(backend_registration._DummyBackendModule):
-    """What torch asks of any kind of device, here also for CPU tensors once there is one."""
-
-    def get_amp_supported_dtype(self):
-        return [torch.float16]
-
-
 class There(torch.Tensor):
     """A tensor on the device; `here` holds its values."""
 
@@ -95,14 +88,19 @@ class Stream:
 
 
 class Gpu(TorchDispatchMode):
-    """While it is entered there is a device `DEVICE`, and `torch.cuda`'s graphs record what happens on it."""
+    """While it is entered there is a device `DEVICE`, and `torch.cuda`'s graphs record what happens on it.
+
+    A process has one kind of accelerator, so this is for machines without a GPU.
+    """
 
     now = None
 
     def __init__(self):
         super().__init__()
         if not hasattr(torch, DEVICE):
-            backend_registration._setup_privateuseone_for_python_backend(DEVICE, Backend())
+            backend = backend_registration._DummyBackendModule()
+            backend.get_amp_supported_dtype = lambda: [torch.float16]  # asked from now on, for CPU tensors too
+            backend_registration._setup_privateuseone_for_python_backend(DEVICE, backend)
         self.moves: list[str] = []  # between it and the host, or what waits for it
         self.recording: Graph | None = None
         self.stream = Stream()
