@@ -38,6 +38,14 @@ class Busy(RnntipsError):
     """A second training asked for while one is running in this kernel."""
 
 
+def differentiated_once(what: str) -> BadArgument:
+    """The error of a compiled operation that is asked for the gradient of its gradient."""
+    return BadArgument(
+        f"{what} float32 kernels can be differentiated once, and create_graph=True asks for more. Convert the inputs "
+        "and weights to float64: those can be differentiated twice."
+    )
+
+
 def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
     """The error for a name outside a closed set, with the nearest known one."""
     known = sorted(known)

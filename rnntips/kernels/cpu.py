@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnntips.cells import GATES, State
-from rnntips.errors import BadArgument
+from rnntips.errors import differentiated_once
 from rnntips.kernels import fused, scans
 from rnntips.kernels.gates import DENSE, GRU, LINEAR, LSTM
 from rnntips.kernels.pool import over_runs, threads
@@ -120,10 +120,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dstates, dh, dc):
         if torch.is_grad_enabled():
-            raise BadArgument(
-                "The compiled float32 kernels can be differentiated once, and create_graph=True asks for more. "
-                "Convert the inputs and weights to float64: those can be differentiated twice."
-            )
+            raise differentiated_once("The compiled")
         _, *saved = ctx.saved_tensors
         R, B, T, C, H, high, wide, columns = ctx.sizes
         seen = [_read(value, R, dims) for value, dims in zip(saved[:4], (4, 3, 3, 4), strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnntips import cells
 from rnntips.cells import GATES, State
-from rnntips.errors import BadArgument
+from rnntips.errors import differentiated_once
 from rnntips.kernels import programs
 
 __all__ = ["layer", "padded", "precision", "scan", "shared", "warps"]
@@ -128,10 +128,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dstates, dh, dc):
         if torch.is_grad_enabled():
-            raise BadArgument(
-                "The GPU's float32 kernels can be differentiated once, and create_graph=True asks for more. "
-                "Convert the inputs and weights to float64: those can be differentiated twice."
-            )
+            raise differentiated_once("The GPU's")
         cell, fused, (x, weight, first, states, kept) = ctx.cell, ctx.fused, ctx.saved_tensors
         (R, T, B, H), G = states.shape, GATES[ctx.cell]
         tiles, C = triton.cdiv(B, TILE), x.shape[3] if fused else 0
