@@ -36,10 +36,13 @@ def devices() -> list[str]:
     return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, away: bool = False) -> str:
     """`"cpu"` or `"cuda"`. `"auto"` is what the environment variable RNNTIPS_DEVICE names; if nothing, the CPU.
 
     Small networks gain little on a GPU, and the stored evidence is a CPU's. So nobody gets one without asking.
+
+    Args:
+        away: Workers elsewhere compute, so a GPU that is asked for need not be here.
 
     Raises:
         BadArgument: An unknown device.
@@ -50,6 +53,6 @@ def resolve_device(device: str) -> str:
     asked = named or ("cpu" if device == "auto" else device)
     if asked not in ("cpu", "cuda"):
         raise BadArgument(f'{came}: {known} or "cuda" is needed.')
-    if asked not in devices():
+    if asked not in devices() and not away:
         raise NoDevice(f"{came}: PyTorch sees no GPU here. Use the CPU; these networks are small.")
     return asked

@@ -24,6 +24,10 @@ class NoDevice(BadArgument):
     """A device that was asked for and is not there."""
 
 
+class DeviceFailed(RnntipsError):
+    """A GPU that broke off, or has no room for a single run: no outcome of the run, which must not count as one."""
+
+
 class NotReached(BadArgument):
     """A cluster that does not answer, or the package that would speak to it."""
 

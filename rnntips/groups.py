@@ -1,27 +1,33 @@
 """Groups of runs of one shape: read from a store, trained here or by an executor's workers.
 
-A run that ends in an exception is a failed run; it ends no other.
+A run that ends in an exception is a failed run; it ends no other. A GPU that fails ends everything, since its failures
+say nothing of the runs.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from threading import Event
+from contextlib import contextmanager
+from threading import Event, Lock
 
 import numpy as np
+import torch
 
 from rnntips.arguments import resolve_device
-from rnntips.errors import OutOfMemory
+from rnntips.errors import DeviceFailed, NoDevice, OutOfMemory
 from rnntips.kernels.pool import ALONE
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, failed, joined
 from rnntips.store import Store
 from rnntips.training import train_stack
 
-__all__ = ["AWAY", "GROUP", "train_group", "train_groups"]
+__all__ = ["AWAY", "GROUP", "ON_GPU", "train_group", "train_groups"]
 
 # Runs in a group: what a kill or a lost worker can cost. On a CPU a run is no slower in a small group; a worker uses
-# one thread, so its groups are smaller still, and the work is shared more evenly.
-GROUP, AWAY = 20, 10
+# one thread, so its groups are smaller still, and the work is shared more evenly. A GPU is filled by runs alone, so its
+# groups are as large as they come, and halved where its memory ends.
+GROUP, AWAY, ON_GPU = 20, 10, 1024
+ONE_AT_A_TIME = Lock()  # on a GPU: no thread may allocate while another one records a graph
 PATIENCE = 0.2  # seconds between looks at the stop
 
 Group = tuple[Sequence[Recipe], Sequence[int]]  # a recipe and a seed for each run
@@ -56,9 +62,9 @@ def train_group(
     recipes: Sequence[Recipe], seeds: Sequence[int], task, device: str, store: Store | None, stop: Event | None = None
 ) -> tuple[Runs, int]:
     """The record of runs of one shape, and how many of them were not in the store and had to be trained."""
+    device = resolve_device(device)
     if store is None:
         return _trained(recipes, seeds, task, device, store, stop), len(seeds)
-    device = resolve_device(device)
     kept = [store.read(recipe, task, seed, device) for recipe, seed in zip(recipes, seeds, strict=True)]
     there = [k for k, run in enumerate(kept) if run is not None]
     missing = [k for k, run in enumerate(kept) if run is None]
@@ -74,11 +80,17 @@ def _trained(recipes, seeds, task, device: str, store: Store | None, stop: Event
     A run that finds no memory is not one of them: elsewhere it would train, so it must not count as naive.
     """
     try:
-        runs = train_stack(recipes, task, seeds, device=device, stop=stop)
+        with _turn(device):
+            runs = train_stack(recipes, task, seeds, device=device, stop=stop)
     except Exception as error:
         if len(seeds) == 1 and isinstance(error, OutOfMemory):
             raise
         why = _words(error)
+        if device == "cuda" and isinstance(error, RuntimeError):
+            raise DeviceFailed(
+                f'The GPU failed ({why}). Use fewer processes on it, or device "cpu". '
+                "Finished runs are in the store, if one was named."
+            ) from error
     else:
         if store is not None:
             store.write(runs, task)
@@ -88,6 +100,24 @@ def _trained(recipes, seeds, task, device: str, store: Store | None, stop: Event
     half = len(seeds) // 2
     halves = (recipes[:half], seeds[:half]), (recipes[half:], seeds[half:])
     return joined([_trained(*some, task, device, store, stop) for some in halves])
+
+
+@contextmanager
+def _turn(device: str) -> Iterator[None]:
+    """One training at a time on a GPU, whose memory is given back: other processes may wait for it."""
+    if device != "cuda":
+        yield
+        return
+    with ONE_AT_A_TIME:
+        try:
+            yield
+        finally:
+            _free()
+
+
+def _free() -> None:
+    gc.collect()  # recorded updates refer to themselves, so nothing else frees them
+    torch.cuda.empty_cache()
 
 
 def _submitted(executor: Executor, *work) -> Future:
@@ -119,12 +149,12 @@ def _received(future: Future, recipes, seeds, task, stop: Event | None) -> tuple
             break
         except TimeoutError:
             if ended:
-                return train_stack(recipes, task, seeds, stop=stop), 0
+                return train_stack(recipes, task, seeds, device="cpu", stop=stop), 0
         except KeyboardInterrupt:
             if stop is None:
                 raise
             stop.set()
-    if error is None:
+    if error is None or isinstance(error, NoDevice | DeviceFailed | OutOfMemory):
         return future.result()
     return joined([failed(recipe, task, seed, _words(error)) for recipe, seed in zip(recipes, seeds, strict=True)]), 0
 

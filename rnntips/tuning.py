@@ -10,7 +10,7 @@ from rnntips.arguments import resolve_device
 from rnntips.errors import BadArgument
 from rnntips.evidence import cap
 from rnntips.feed import sized
-from rnntips.groups import AWAY, GROUP, train_groups
+from rnntips.groups import AWAY, GROUP, ON_GPU, train_groups
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
 from rnntips.store import Store
@@ -96,15 +96,14 @@ def train_sides(
         record: An empty `Runs()` to watch, or one for each side if their shapes differ, which then train in turns;
             an exception is raised.
         executor, store: See `rnntips.study.compare`. With them runs train in small groups, so that little is lost
-            with one; else in stacks of up to 160.
+            with one; else in stacks of up to 160. On a GPU groups are as large as they come, whoever trains them.
         done: Called after each group with the number of its runs, and how many of them were not in the store.
     """
     store = store if store is None or isinstance(store, Store) else Store(store)
-    if executor is None:
-        resolve_device(device)  # no use to learn of it run after run
+    device = resolve_device(device, away=executor is not None)  # "auto" is one device, whatever workers have
     sides = [sized(side, task) for side in sides]
     most = AWAY if executor is not None else GROUP if store is not None else MOST_AT_ONCE
-    groups = _groups(sides, list(seeds), most)
+    groups = _groups(sides, list(seeds), ON_GPU if device == "cuda" else most)
     work = [([sides[i] for i, _ in group], [seed for _, seed in group]) for group in groups]
     records = [record] if isinstance(record, Runs) else list(record or ())
     if record is None:

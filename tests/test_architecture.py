@@ -25,7 +25,7 @@ OUTSIDE = {
     "sharpness": {"numpy", "torch"},
     "gradients": {"numpy", "torch"},
     "update": {"numpy", "torch"}, "arguments": {"torch"}, "training": {"numpy", "torch"}, "evidence": {"numpy"},
-    "store": {"numpy"}, "groups": {"numpy"}, "executors": {"distributed"}, "progress": set(),
+    "store": {"numpy"}, "groups": {"numpy", "torch"}, "executors": {"distributed"}, "progress": set(),
     "words": {"numpy"}, "readings": {"numpy"}, "measures": {"numpy"}, "timing": {"numpy", "torch"},
     "ledger": set(), "sides": {"numpy"}, "plans": set(), "simulation": {"numpy"},
     "findings": {"numpy"}, "commands": {"click"},

@@ -1,9 +1,11 @@
 """Groups of runs through executors of every kind, and what becomes of runs that end in an exception."""
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -13,7 +15,8 @@ import torch
 from test_store import BASE, TASK, assert_same
 
 import rnntips as rt
-from rnntips.errors import BadArgument
+from rnntips import groups
+from rnntips.errors import BadArgument, DeviceFailed, NoDevice
 from rnntips.executors import opened
 from rnntips.groups import AWAY
 from rnntips.kernels import pool
@@ -22,6 +25,7 @@ from rnntips.progress import Progress
 from rnntips.records import compute
 from rnntips.tuning import train_sides
 
+FREE = groups._free
 SMALL = rt.Recipe(updates=60, past=16, width=8, batch_size=8)
 SERIES = rt.series.sines(steps=800)
 SETTINGS = {"sines": SERIES, "CO2": rt.series.co2()}
@@ -298,6 +302,140 @@ def test_what_can_be_known_beforehand_is_an_error():
         rt.compare(BASE, BASE.but(lr=1e-5), rt.series.sines(steps=40), range(2), executor=Lost())
     with pytest.raises(BadArgument, match="record= is for training in this process"):
         rt.compare(BASE, BASE.but(lr=1e-5), TASK, range(2), executor=Lost(), record=rt.Runs())
+
+
+# --- a GPU, pretended: what is asked for it trains on the CPU
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Groups that a GPU was asked to train, and whatever a test lets happen there beforehand."""
+    asked, real = [], rt.train.__globals__["train_stack"]
+
+    def train_stack(recipes, task, seeds, *, device, stop=None):
+        asked.append(list(zip(recipes, seeds, strict=True)))
+        train_stack.first(seeds)
+        runs = real(recipes, task, seeds, device="cpu", stop=stop)
+        runs.device = device
+        return runs
+
+    train_stack.first = lambda seeds: None
+    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("rnntips.groups.train_stack", train_stack)
+    monkeypatch.setattr("rnntips.groups._free", lambda: None)  # collecting takes longer than training here
+    train_stack.asked = asked
+    return train_stack
+
+
+@pytest.mark.parametrize("most", [7, 1024])
+@pytest.mark.parametrize("how", ["here", "store", "threads"])
+def test_a_gpus_groups_hold_every_run_once_and_change_none(pretended, monkeypatch, tmp_path, most, how):
+    monkeypatch.setattr("rnntips.tuning.ON_GPU", most)
+    sides = [BASE, BASE.but(lr=1e-3), BASE.but(width=3)]
+    with ThreadPoolExecutor(2) as executor:
+        given = {"here": {}, "store": {"store": tmp_path}, "threads": {"executor": executor}}[how]
+        found = train_sides(sides, TASK, range(12), "cuda", **given)
+    alike, other = -(-24 // most), -(-12 // most)
+    assert len(pretended.asked) == alike + other and max(map(len, pretended.asked)) == min(most, 24)
+    trained = [(recipe, seed) for group in pretended.asked for recipe, seed in group]
+    assert len(trained) == len(set(trained)) and set(trained) == {(side, seed) for side in sides for seed in range(12)}
+    for side, runs in zip(sides, found, strict=True):
+        assert runs.device == "cuda"
+        runs.device = "cpu"
+        assert_same(runs, rt.train(side, TASK, range(12), device="cpu"))
+
+
+def test_a_store_keeps_the_runs_of_two_devices_apart(pretended, tmp_path):
+    for device, missing in (("cpu", 3), ("cuda", 3), ("cpu", 0), ("cuda", 0), ("auto", 0)):
+        pretended.asked.clear()
+        (runs,) = train_sides([BASE], TASK, range(3), device, store=tmp_path)
+        assert sum(map(len, pretended.asked)) == missing and runs.device == ("cpu" if device == "cpu" else "cuda")
+    assert len(list(tmp_path.glob("*.npz"))) == 6
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA error: an illegal memory access"), RuntimeError("Cannot re-initialize CUDA")], ids=str
+)
+def test_a_gpu_that_fails_ends_the_computation_and_makes_no_run_naive(pretended, threaded, error, tmp_path):
+    def broken(seeds):
+        if 7 in seeds:
+            raise error
+
+    pretended.first = broken
+    with ThreadPoolExecutor(2) as executor, pytest.raises(DeviceFailed, match=f"{error}.*fewer processes"):
+        train_sides([BASE], TASK, range(10), "cuda", store=tmp_path, executor=executor if threaded else None)
+    assert len(pretended.asked) == 1
+
+
+def test_a_group_that_a_gpu_has_no_room_for_is_halved_and_a_run_is_not_given_up(pretended):
+    room = 3
+
+    def allocate(seeds):
+        if len(seeds) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    pretended.first = allocate
+    (runs,) = train_sides([BASE], TASK, range(10), "cuda")
+    np.testing.assert_array_equal(runs.test_score, rt.train(BASE, TASK, range(10), device="cpu").test_score)
+    room = 0
+    with pytest.raises(DeviceFailed, match="out of memory"):
+        train_sides([BASE], TASK, range(10), "cuda")
+
+
+def test_a_worker_without_the_gpu_that_was_asked_for_leaves_no_failed_runs(monkeypatch):
+    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: False)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(NoDevice, match="no GPU"):
+        train_sides([BASE], TASK, range(3), "cuda", executor=executor)
+
+
+class Told(Executor):
+    """A worker whose device is noted, and which always trains on the CPU."""
+
+    def __init__(self):
+        self.devices = []
+
+    def submit(self, _work, recipes, seeds, task, device, _store):
+        self.devices.append(device)
+        future: Future = Future()
+        future.set_result((rt.train(recipes[0], task, seeds, device="cpu"), len(seeds)))
+        return future
+
+
+@pytest.mark.parametrize(("asked", "there", "told"), [("auto", True, "cuda"), ("auto", False, "cpu"),
+                                                      ("cuda", False, "cuda"), ("cpu", True, "cpu")])  # fmt: skip
+def test_a_device_is_decided_once_for_all_workers(monkeypatch, asked, there, told):
+    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: there)
+    executor = Told()
+    train_sides([BASE], TASK, range(3), asked, executor=executor)
+    assert executor.devices == [told]
+
+
+def test_threads_take_turns_on_a_gpu_and_its_memory_is_given_back(pretended, monkeypatch):
+    monkeypatch.setattr("rnntips.groups._free", FREE)
+    busy, left = [], []
+
+    class Graph:
+        """Refers to itself, as a recorded update does."""
+
+        def __init__(self):
+            self.itself = self
+
+    def train(seeds):
+        assert not busy and not [graph for graph in left if graph() is not None]
+        busy.append(seeds)
+        left.append(weakref.ref(Graph()))
+        time.sleep(0.02)
+        busy.clear()
+
+    pretended.first = train
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(4) as executor:
+            train_sides([BASE.but(width=width) for width in (1, 2, 3, 4)], TASK, range(2), "cuda", executor=executor)
+        assert len(left) == 4 and not [graph for graph in left if graph() is not None]
+    finally:
+        gc.enable()
 
 
 # --- stopping
