@@ -39,10 +39,18 @@ env: .venv/test.done
 notebooks: env
 	.venv/bin/python tests/books.py refresh $(BOOK)
 
+# What is stored is a CPU's. A GPU's records come to lie beside it, and are compared with it, claim by claim.
+DEVICE ?= cpu
+RECORDS ?= records-$(DEVICE)
 evidence: env
-	.venv/bin/rnntips run all --retune --write
+ifeq ($(DEVICE),cpu)
+	.venv/bin/rnntips run all --retune --device cpu --write
 	.venv/bin/rnntips simulate --write
 	.venv/bin/rnntips findings --write
+else
+	.venv/bin/rnntips run all --retune --device $(DEVICE) --store $(RECORDS)/runs --records $(RECORDS)
+	.venv/bin/rnntips agree $(RECORDS)
+endif
 
 # JAX is a peer to measure against, and nothing else here needs it.
 bench: .venv/lab.done

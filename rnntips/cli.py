@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from rnntips.commands import bench, classbook, findings, freeze, labbook, seconds, simulate, stills
+from rnntips.commands import DATA, agree, bench, classbook, findings, freeze, labbook, seconds, simulate, stills
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -36,7 +36,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (bench, labbook, classbook, freeze, findings, seconds, simulate, stills):
+for command in (agree, bench, labbook, classbook, freeze, findings, seconds, simulate, stills):
     main.add_command(command)
 
 
@@ -180,29 +180,36 @@ def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
 @click.option("--stored", is_flag=True, help="Show the stored record; run nothing.")
 @click.option("--liveness", "only_liveness", is_flag=True, help="Only see how far each setting and side gets.")
 @click.option("--retune", is_flag=True, help="Choose learning rates anew instead of taking the stored ones.")
-@click.option("--write", is_flag=True, help="Make the result the stored record.")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--write", is_flag=True, help="Make the result the stored record, which is a CPU's.")
+@click.option("--records", metavar="DIR", help="Keep the record in this folder; see `rnntips agree`.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--executor", metavar="WHERE", help="dask:ADDRESS of a scheduler, or processes:N on this machine.")
 @click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def run(tip, seeds, only_plan, stored, only_liveness, retune, write, device, executor, store, as_json) -> None:
+def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, device, executor, store, as_json) -> None:
     """Compute a tip's findings (`all`: every tip's), or show its plan or stored record."""
+    from rnntips.arguments import resolve_device
     from rnntips.errors import RnntipsError
     from rnntips.executors import opened
     from rnntips.tips import Tips
 
     registry = Tips()
     try:
+        if write and resolve_device(device, away=executor is not None) != "cpu":
+            raise click.ClickException(
+                "What is stored is a CPU's, and the notebooks show it. Keep a GPU's beside it with --records DIR and "
+                "compare the two with `rnntips agree DIR`, or add --device cpu."
+            )
         for name in registry if tip == "all" else [tip]:
             one = registry[name]
             if only_plan:
                 _show_plan(one, as_json)
             elif only_liveness:
-                _show_liveness(one, write, as_json)
+                _show_liveness(one, write, device, as_json)
             else:
                 with opened(None if stored else executor) as workers:
                     how = {"executor": workers, "store": store}
-                    _show_record(one, seeds, stored, retune, write, device, as_json, how)
+                    _show_record(one, seeds, stored, retune, write, records, device, as_json, how)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
@@ -223,17 +230,17 @@ def _show_plan(tip, as_json: bool) -> None:
     click.echo(json.dumps(of | tip.plan))
 
 
-def _show_liveness(tip, write: bool, as_json: bool) -> None:
+def _show_liveness(tip, write: bool, device: str, as_json: bool) -> None:
     from rnntips.records import liveness
 
-    rows = liveness(tip, say=lambda line: click.echo(line, err=True))
+    rows = liveness(tip, device, say=lambda line: click.echo(line, err=True))
     if as_json:
         click.echo(json.dumps(rows))
     if write:
-        _write(f"liveness/{tip.name}.json", rows)
+        _write(DATA / "liveness" / f"{tip.name}.json", rows)
 
 
-def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: str, as_json: bool, how: dict) -> None:
+def _show_record(tip, seeds, stored: bool, retune, write: bool, records, device: str, as_json: bool, how: dict) -> None:
     from rnntips.findings import lines
     from rnntips.progress import Progress, expected
     from rnntips.records import compute
@@ -248,13 +255,14 @@ def _show_record(tip, seeds, stored: bool, retune: bool, write: bool, device: st
         progress = Progress(expected(tip, seeds, retune))
         record = compute(tip, seeds, retune, device, say=progress.say, done=progress.done, **how)
     if write:
-        _write(f"records/{tip.name}.json", record)
+        _write(DATA / "records" / f"{tip.name}.json", record)
+    if records:
+        _write(Path(records) / f"{tip.name}.json", record)
     click.echo(json.dumps(record) if as_json else "\n".join(lines(record)))
 
 
-def _write(path: str, content) -> None:
-    target = Path(str(resources.files("rnntips"))) / "data" / path
-    target.parent.mkdir(exist_ok=True)
+def _write(target: Path, content) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", json.dumps(content, indent=1))
     target.write_text(text + "\n", encoding="utf-8")  # a list of numbers on one line
     click.echo(f"wrote {target.name}", err=True)

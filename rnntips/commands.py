@@ -1,8 +1,9 @@
-"""The commands that measure, those that make what is stored, and those that read lab books:
-`rnntips bench · freeze · findings · seconds · simulate · stills · labbook · classbook`."""
+"""The commands that measure, those that make and compare what is stored, and those that read lab books:
+`rnntips agree · bench · freeze · findings · seconds · simulate · stills · labbook · classbook`."""
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 import click
 
-__all__ = ["bench", "classbook", "findings", "freeze", "labbook", "seconds", "simulate", "stills"]
+__all__ = ["DATA", "agree", "bench", "classbook", "findings", "freeze", "labbook", "seconds", "simulate", "stills"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DATA = Path(__file__).resolve().parent / "data"
@@ -49,6 +50,29 @@ def bench(rows, rounds, device, only_plan, bandwidth, flops, write, as_json) -> 
             benchmark.write(ENGINE, text, name)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@click.argument("folder")
+@click.argument("other", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def agree(folder: str, other: str | None, as_json: bool) -> None:
+    """Compare a folder's records with those of OTHER, or the stored ones, claim by claim; exit 1 if a claim differs."""
+    from rnntips.agreement import agreement, lines, read
+    from rnntips.errors import RnntipsError
+    from rnntips.tips import Tips
+
+    try:
+        here = read(folder)
+        there = read(other) if other else {name: tip for name, tip in Tips().items() if tip.has_record}
+        for name in here.keys() - there.keys():
+            raise click.ClickException(f"There is no other record of {name} to compare with.")
+        found = agreement({name: (here[name], there[name]) for name in here})
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
+    if any(claim["agrees"] is False for tip in found for claim in tip["claims"]):
+        sys.exit(1)
 
 
 @click.command()

@@ -176,12 +176,9 @@ def tail(few: int, n: int) -> float:
 
 
 def find(
-    d: np.ndarray,
-    any_trained: bool,
-    smallest: float = SMALLEST,
-    failed: np.ndarray | None = None,
-    unit: str = "%",
-) -> Finding:
+    d: np.ndarray, any_trained: bool, smallest: float = SMALLEST, failed: np.ndarray | None = None, unit: str = "%",
+    level: float = 0.95,
+) -> Finding:  # fmt: skip
     """The finding of one experiment from its paired effects, shape (n,), or (k, n) for k settings.
 
     Fewer than 10 seeds are UNCLEAR. NOT TRAINED if no side trained; SAME if the interval lies within ± the
@@ -193,11 +190,13 @@ def find(
     Args:
         failed: From `failures`, shaped like d; None if no run failed.
         unit: In one of RATIOS d are log ratios, in any other differences.
+        level: Of the interval that the verdict rests on.
     """
     if not np.all(np.isfinite(d)) or not np.size(d):
         raise BadArgument("Paired effects must be finite numbers; cap the scores first.")
     failed = np.zeros(np.shape(d), dtype=int) if failed is None else np.asarray(failed)
-    n, center, ends, more, mean = np.shape(d)[-1], middle(d), interval(d), float(np.mean(failed)), float(np.mean(d))
+    n, center, ends = np.shape(d)[-1], middle(d), interval(d, level)
+    more, mean = float(np.mean(failed)), float(np.mean(d))
     ratios = unit in RATIOS
     verdict = decide(center, *ends, np.log1p(smallest) if ratios else smallest, n, any_trained)
     leads_but = (more * center < 0 and apart(failed)) or (not ratios and mean * center < 0)

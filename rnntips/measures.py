@@ -5,6 +5,7 @@ A plan names one of MEASURES, which say what a change of each is called, its uni
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ def interaction(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[flo
     return middle(first) - middle(second), gap(first, second)
 
 
-def find_share(d: np.ndarray, any_trained: bool, smallest: float = MANY, failed: np.ndarray | None = None) -> Finding:
+def find_share(
+    d: np.ndarray, any_trained: bool, smallest: float = MANY, failed: np.ndarray | None = None, level: float = 0.95
+) -> Finding:
     """The finding on how often something happens: 1 where to a pair's variant alone, −1 to its baseline alone, else 0.
 
     A median knows nothing of what happens to fewer than half. The interval counts one pair more of each kind, which
@@ -43,8 +46,9 @@ def find_share(d: np.ndarray, any_trained: bool, smallest: float = MANY, failed:
     n, share = np.shape(d)[-1], float(np.mean(d))
     failed = d if failed is None else failed
     ones, minuses = np.sum(np.atleast_2d(d) > 0, axis=1), np.sum(np.atleast_2d(d) < 0, axis=1)
-    net = (ones - minuses) / (n + 2)
-    margins = 1.96 * np.sqrt(ones + minuses + 2 - (n + 2) * net**2) / (n + 2)
+    net = np.sum(np.atleast_2d(d), axis=1) / (n + 2)
+    z = 1.96 if level == 0.95 else NormalDist().inv_cdf((1 + level) / 2)  # records were computed with two decimals
+    margins = z * np.sqrt(np.sum(np.atleast_2d(d) ** 2, axis=1) + 2 - (n + 2) * net**2) / (n + 2)
     half = float(np.sqrt(np.sum(margins**2)) / len(margins))
     low, high = float(net.mean()) - half, float(net.mean()) + half
     verdict = decide(share, low, high, smallest, n, any_trained)
@@ -162,12 +166,14 @@ class Measure:
         """The finding from (baseline, variant) of each setting."""
         d = self.sign * np.array([self.compare(*pair) for pair in pairs])
         failed = np.array([lone(*pair) for pair in pairs]) if self.harmed else None
-        if self.share:
-            found = find_share(d, any_trained, smallest, failed)
-        else:
-            found = find(d, any_trained, smallest, failed, self.unit)
-        found = replace(found, what=self.what, better=self.better)
+        found = replace(self.find(d, any_trained, smallest, failed), what=self.what, better=self.better)
         return found if self.sign == 1 else _turned(found)
+
+    def find(self, d: np.ndarray, any_trained: bool, smallest: float, failed=None, level: float = 0.95) -> Finding:
+        """The finding from paired effects as `compare` gives them, (n,) or (k, n) of k settings."""
+        if self.share:
+            return find_share(d, any_trained, smallest, failed, level)
+        return find(d, any_trained, smallest, failed, self.unit, level)
 
 
 def _turned(f: Finding) -> Finding:

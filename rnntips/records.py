@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.arguments import check_seeds
+from rnntips.arguments import check_seeds, resolve_device
 from rnntips.errors import BadArgument
 from rnntips.evidence import Finding, gap, middle, progress, tail
 from rnntips.plans import Claim
@@ -20,20 +20,20 @@ from rnntips.tips import Tip
 from rnntips.tuning import TUNING_SEEDS, Pick, train_sides, tune_sides
 from rnntips.words import Condition, word
 
-__all__ = ["compute", "judge", "live_share", "liveness", "parts_of"]
+__all__ = ["Part", "compute", "judge", "live_share", "liveness", "parts_of", "study_of"]
 
 # One part of a record, the runs of one set of seeds: setting → side → Runs, and setting → side → Pick.
 Part = tuple[Mapping[str, Mapping[Side, Runs]], Mapping[str, Mapping[Side, Pick]]]
 
 
-def liveness(tip: Tip, say: Callable[[str], None] = print) -> list[dict]:
+def liveness(tip: Tip, device: str = "auto", say: Callable[[str], None] = print) -> list[dict]:
     """For each setting and side: how far tuning seeds get from trivial (0) to the floor (1), at the tuned rate."""
     rows, names = [], described((side for sides in tip.sides().values() for side in sides), tip.base)
     for setting, sides in tip.sides().items():
         task = tip.task(setting)
-        picks = _tuned(sides, task, "auto", list(TUNING_SEEDS))
+        picks = _tuned(sides, task, device, list(TUNING_SEEDS))
         tuned = [side.picked(picks[side]) for side in sides]
-        for side, runs in zip(sides, train_sides(tuned, task, list(TUNING_SEEDS)), strict=True):
+        for side, runs in zip(sides, train_sides(tuned, task, list(TUNING_SEEDS), device), strict=True):
             way = progress(runs.test_score, runs.trivial, runs.floor)
             about = kept(side, names, runs, picks[side], {})
             rows.append({
@@ -81,6 +81,8 @@ def compute(
     began, parts, stored, needed = time.perf_counter(), [], [], tip.sides()
     names = described((side for sides in needed.values() for side in sides), tip.base)
     timed = [claim for claim in tip.plans.values() if claim.measured.timed]
+    # what is timed is timed here, whoever trains
+    device = resolve_device(device, away=how.get("executor") is not None and not timed)
     for number, (name, (tuning, these)) in enumerate(planned.items()):
         results: dict[str, dict[Side, Runs]] = {}
         picks: dict[str, dict[Side, Pick]] = {}
@@ -107,8 +109,9 @@ def compute(
         "seeds": [seed for part in stored for seed in part["seeds"]],
         "seconds": round(time.perf_counter() - began),
         "versions": some.versions,
-        "device": some.device,
-        **({"timed on": machine()} if timed else {}),
+        "device": device,
+        **({"machine": machine(device)} if device != "cpu" else {}),
+        **({"timed on": machine(device)} if timed else {}),
         "claims": [judge(claim, parts) for claim in tip.plans.values()],
         "parts": stored,
     }
@@ -152,7 +155,9 @@ def judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
     return {"id": claim.id, "word": found.pop("word"), "first": first, "repeated": repeated} | found
 
 
-def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
+def study_of(claim: Claim, parts: Sequence[Part]) -> tuple[Study, dict[str, dict[str, Any]]]:
+    """The comparison that a claim makes in all parts, (setting, part) by (setting, part); what each setting's sides are
+    called."""
     pairs, chosen = {}, {}
     for part, (results, _) in enumerate(parts):
         for setting in claim.settings:
@@ -163,12 +168,16 @@ def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
             pairs[setting, part] = claim.pair(setting, results[setting], (order[0], order[-1]))
             called = [claim.shown(claim.values[i]) for i in (order[0], order[-1])]
             chosen[setting] = dict(zip(("baseline", "variant"), called, strict=True))
-    study = Study(claim.sides[0], claim.sides[-1], pairs, smallest=claim.smallest, measure=claim.measure,
-                  reach=claim.reach)  # fmt: skip
+    sides = claim.sides[0], claim.sides[-1]
+    return Study(*sides, pairs, smallest=claim.smallest, measure=claim.measure, reach=claim.reach), chosen
+
+
+def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
+    study, chosen = study_of(claim, parts)
     left_out = {setting for setting, _ in study.untrained}
-    counted = [key for key in pairs if key[0] not in left_out] or list(pairs)
+    counted = [key for key in study.runs if key[0] not in left_out] or list(study.runs)
     overall = study.finding_of(counted)
-    alone = {s: study.finding_of(key for key in pairs if key[0] == s) for s in claim.settings}
+    alone = {s: study.finding_of(key for key in study.runs if key[0] == s) for s in claim.settings}
     by_part = [study.finding_of(key for key in counted if key[1] == part) for part in range(len(parts))]
     condition = _condition(claim, study, counted) if claim.condition else None
     return {

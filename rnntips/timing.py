@@ -109,6 +109,8 @@ def speeds_of(recipe: Recipe, task, sizes: Iterable[int], rounds: int = 11) -> d
     return {"machine": machine(), "shape": shape, "seconds": seconds}
 
 
-def machine() -> str:
-    """Where seconds were taken, in words."""
+def machine(device: str = "cpu") -> str:
+    """Where something was computed, in words. A GPU that workers elsewhere have is not known here."""
+    if device == "cuda":
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "a GPU elsewhere"
     return f"{platform.processor() or platform.machine()}, {platform.system()}"

@@ -138,8 +138,8 @@ class Tip:
 
     @property
     def has_record(self) -> bool:
-        """Whether a record is stored."""
-        return DATA.joinpath(f"records/{self.name}.json").is_file()
+        """Whether a record is stored, or this tip was given another."""
+        return "record" in vars(self) or DATA.joinpath(f"records/{self.name}.json").is_file()
 
     @property
     def words(self) -> dict[str, str]:

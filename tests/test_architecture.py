@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "rnntips"
 PIPELINE = (
     "errors series windows tasks settings cells kernels models weights schedule budget recipe optimizers runs memory "
     "rescue feed lanes update arguments training reach sharpness gradients store groups evidence words readings "
-    "measures tuning timing study ledger sides plans tips records simulation findings figures labbook panels "
+    "measures tuning timing study ledger sides plans tips records agreement simulation findings figures labbook panels "
     "exercises bench executors progress commands cli"
 ).split()
 OUTSIDE = {
@@ -30,7 +30,7 @@ OUTSIDE = {
     "ledger": set(), "sides": {"numpy"}, "plans": set(), "simulation": {"numpy"},
     "findings": {"numpy"}, "commands": {"click"},
     "tuning": {"numpy"}, "study": {"numpy"},
-    "tips": set(), "records": {"numpy"}, "figures": {"numpy", "matplotlib", "PIL", "IPython"},
+    "tips": set(), "records": {"numpy"}, "agreement": {"numpy"}, "figures": {"numpy", "matplotlib", "PIL", "IPython"},
     "labbook": {"numpy", "IPython"}, "panels": {"numpy", "ipywidgets"}, "exercises": {"numpy"},
     "bench": {"numpy", "torch", "jax", "optax", "flashrnn"}, "cli": {"click"},
 }  # fmt: skip

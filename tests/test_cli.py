@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,6 +166,38 @@ def test_nothing_is_stored_that_was_not_frozen_before(monkeypatch, no_training, 
     monkeypatch.setattr("rnntips.cli._write", lambda *_: pytest.fail("something was written"))
     found = run("run", "scaling", "--write", *arguments)
     assert 0 != found.exit_code and words in found.output
+
+
+@pytest.mark.parametrize("what", [[], ["--liveness"]])
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_a_gpus_record_never_becomes_the_stored_one(monkeypatch, no_training, device, what):
+    """What is stored is a CPU's, also where `auto` would mean a GPU."""
+    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("rnntips.cli._write", lambda *_: pytest.fail("something was written"))
+    found = run("run", "scaling", "--write", "--device", device, *what)
+    assert 1 == found.exit_code and "rnntips agree DIR" in found.output and "--device cpu" in found.output
+
+
+def test_a_record_beside_the_stored_one_is_the_one_that_was_computed(monkeypatch, tmp_path):
+    """`--records` makes the folder, and leaves the package's data alone."""
+    stored = rnntips.tips["scaling"].record
+    monkeypatch.setattr("rnntips.records.compute", lambda tip, *_, **__: tip.record | {"device": "cuda", "seconds": 1})
+    assert 0 == run("run", "scaling", "--device", "cpu", "--records", str(tmp_path / "gpu")).exit_code
+    kept = json.loads((tmp_path / "gpu" / "scaling.json").read_text(encoding="utf-8"))
+    assert stored | {"device": "cuda", "seconds": 1} == kept
+    assert stored == rnntips.tips["scaling"].record
+    assert 0 == run("agree", str(tmp_path / "gpu")).exit_code
+
+
+def test_the_evidence_of_a_gpu_is_made_beside_the_stored_one_and_compared():
+    """`make evidence` writes a CPU's records into the package, and no other device's."""
+    if shutil.which("make") is None:
+        pytest.skip("this machine has no make")
+    root = Path(rnntips.__file__).parents[1]
+    said = {device: subprocess.run(["make", "-n", "evidence", f"DEVICE={device}"], cwd=root, capture_output=True,
+                                   text=True, check=True).stdout for device in ("cpu", "cuda")}  # fmt: skip
+    assert "run all --retune --device cpu --write" in said["cpu"] and "agree" not in said["cpu"]
+    assert "--write" not in said["cuda"] and "--device cuda" in said["cuda"] and "agree records-cuda" in said["cuda"]
 
 
 def test_freezing_a_frozen_plan_says_its_version():

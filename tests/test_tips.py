@@ -211,6 +211,17 @@ def test_compute_takes_other_seeds_and_a_stored_rate(monkeypatch):
     json.dumps(record)
 
 
+def test_a_gpus_record_says_which_gpu_it_was(monkeypatch):
+    tip = Tip("scaling")
+    record = {"test_score": [0.5] * 2, "trivial": [1.0] * 2, "floor": [0.0] * 2}
+    monkeypatch.setattr("rnntips.records.train_sides", lambda sides, *_: [restored(side, record) for side in sides])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a chip")
+    records = {device: compute(tip, [3, 5], device=device, say=lambda line: None) for device in ("cuda", "cpu", "auto")}
+    assert [records[device]["device"] for device in records] == ["cuda", "cpu", "cuda"]
+    assert [records[device].get("machine") for device in records] == ["a chip", None, "a chip"]
+
+
 def test_a_record_is_tuned_and_trained_part_by_part_on_seeds_of_its_own(monkeypatch):
     tip = Tip("scaling")
     trained, tuned = [], []
