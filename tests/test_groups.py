@@ -1,6 +1,7 @@
 """Groups of runs through executors of every kind, and what becomes of runs that end in an exception."""
 
 import gc
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -436,6 +437,11 @@ def test_threads_take_turns_on_a_gpu_and_its_memory_is_given_back(pretended, mon
         assert len(left) == 4 and not [graph for graph in left if graph() is not None]
     finally:
         gc.enable()
+
+
+def test_processes_begin_anew_since_a_gpu_cannot_be_used_across_a_fork():
+    with opened("processes:1") as executor:
+        assert executor.submit(multiprocessing.get_start_method).result() == "spawn"
 
 
 # --- stopping
