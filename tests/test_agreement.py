@@ -7,9 +7,11 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
 from test_cli import run
 from test_plans import folder, made  # noqa: F401
 
+import rnntips as rt
 from rnntips import kernels, records, update
 from rnntips.agreement import agreement, lines, read
 from rnntips.errors import BadArgument
@@ -70,9 +72,34 @@ def test_a_record_agrees_with_itself(made):
 def test_other_arithmetic_agrees_claim_by_claim(made, in_torch):
     found = compared(made, in_torch)
     assert all(agrees is not False for agrees in answers(found).values())
-    assert found["runs"]["median"] < 1e-3 < found["runs"]["largest"], "single runs part, or the arithmetic was the same"
+    assert found["runs"]["median"] < 1e-3 and found["runs"]["largest"] > 1e-2, (
+        "single runs part, or the arithmetic was the same"
+    )
     exact = [claim for claim in found["claims"] if claim["id"] not in TIMED and claim["unit"] in ("%", "times")]
     assert {claim["difference"]["verdict"] for claim in exact} == {"same"}
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+
+
+@GPU
+@pytest.mark.gpu
+def test_a_gpu_agrees_claim_by_claim(made):
+    record = records.compute(made, device="cuda", say=lambda line: None)
+    assert record["device"] == "cuda" and record["machine"] == torch.cuda.get_device_name()
+    found = compared(made, record)
+    assert all(agrees is not False for agrees in answers(found).values()), "\n".join(lines([found]))
+    assert 0 < found["runs"]["median"] < 1e-3, "nothing was computed on the GPU, or single runs part at once"
+
+
+@GPU
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_the_first_updates_of_a_gpu_are_the_cpus(cell):
+    recipe, series = rt.Recipe(cell=cell, updates=5, past=16, width=8, batch_size=8), rt.series.sines(steps=800)
+    here, there = (rt.train(recipe, series, range(3), device=device) for device in ("cpu", "cuda"))
+    for name in ("train_loss", "gradient_norm", "valid_score", "test_scores", "weights"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_another_learning_rate_is_found_out(made, at_three_times_the_rate):
@@ -179,11 +206,9 @@ def test_agree_says_every_claim_and_ends_in_nought(made, kept):
     assert [claim["id"] for claim in tip["claims"]] == list(made.plans)
 
 
-def test_agree_needs_two_records(kept):
-    (kept / "records").mkdir()
-    (kept / "made.json").rename(kept / "records" / "made.json")
-    vars(import_module("rnntips.tips"))["DATA"].joinpath("records", "made.json").unlink()
-    found = run("agree", str(kept / "records"))
+def test_agree_needs_two_records(kept, monkeypatch):
+    monkeypatch.setattr(Tip, "has_record", False)
+    found = run("agree", str(kept))
     assert found.exit_code == 1 and "no other record of made" in found.output
 
 

@@ -438,6 +438,17 @@ def test_threads_take_turns_on_a_gpu_and_its_memory_is_given_back(pretended, mon
         gc.enable()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.gpu
+def test_processes_share_a_gpu(tmp_path):
+    sides = [BASE, BASE.but(width=3)]
+    with opened("processes:2") as executor:
+        found = train_sides(sides, TASK, range(20), "cuda", executor=executor, store=tmp_path)
+    for there, here in zip(found, train_sides(sides, TASK, range(20), "cuda"), strict=True):
+        assert there.device == "cuda" and not any(there.failures)
+        np.testing.assert_allclose(there.test_score, here.test_score, rtol=1e-3)
+
+
 MARK: list[str] = []
 
 

@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     (where / "texts" / "made.toml").write_text("".join(texts))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TIPS, "DATA", where)
-        record = records.compute(Tip("made"), retune=True, say=lambda line: None)
+        record = records.compute(Tip("made"), retune=True, device="cpu", say=lambda line: None)
     (where / "records" / "made.json").write_text(json.dumps(record))
     return where
 
