@@ -171,7 +171,8 @@ def test_nothing_is_stored_that_was_not_frozen_before(monkeypatch, no_training, 
 @pytest.mark.parametrize("what", [[], ["--liveness"]])
 @pytest.mark.parametrize("device", ["cuda", "auto"])
 def test_a_gpus_record_never_becomes_the_stored_one(monkeypatch, no_training, device, what):
-    """What is stored is a CPU's, also where `auto` would mean a GPU."""
+    """What is stored is a CPU's, also where `auto` means a GPU."""
+    monkeypatch.setenv("RNNTIPS_DEVICE", "cuda")
     monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("rnntips.cli._write", lambda *_: pytest.fail("something was written"))
     found = run("run", "scaling", "--write", "--device", device, *what)

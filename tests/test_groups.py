@@ -16,7 +16,7 @@ from test_store import BASE, TASK, assert_same
 
 import rnntips as rt
 from rnntips import groups
-from rnntips.errors import BadArgument, DeviceFailed, NoDevice
+from rnntips.errors import BadArgument, DeviceFailed, NoDevice, OutOfMemory
 from rnntips.executors import opened
 from rnntips.groups import AWAY
 from rnntips.kernels import pool
@@ -349,7 +349,7 @@ def test_a_store_keeps_the_runs_of_two_devices_apart(pretended, tmp_path):
     for device, missing in (("cpu", 3), ("cuda", 3), ("cpu", 0), ("cuda", 0), ("auto", 0)):
         pretended.asked.clear()
         (runs,) = train_sides([BASE], TASK, range(3), device, store=tmp_path)
-        assert sum(map(len, pretended.asked)) == missing and runs.device == ("cpu" if device == "cpu" else "cuda")
+        assert sum(map(len, pretended.asked)) == missing and runs.device == ("cuda" if device == "cuda" else "cpu")
     assert len(list(tmp_path.glob("*.npz"))) == 6
 
 
@@ -373,14 +373,16 @@ def test_a_group_that_a_gpu_has_no_room_for_is_halved_and_a_run_is_not_given_up(
 
     def allocate(seeds):
         if len(seeds) > room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise OutOfMemory("no room")
 
     pretended.first = allocate
     (runs,) = train_sides([BASE], TASK, range(10), "cuda")
     np.testing.assert_array_equal(runs.test_score, rt.train(BASE, TASK, range(10), device="cpu").test_score)
     room = 0
-    with pytest.raises(DeviceFailed, match="out of memory"):
+    with pytest.raises(OutOfMemory, match="no room"):
         train_sides([BASE], TASK, range(10), "cuda")
+    with ThreadPoolExecutor(1) as executor, pytest.raises(OutOfMemory, match="no room"):
+        train_sides([BASE], TASK, range(10), "cuda", executor=executor)
 
 
 def test_a_worker_without_the_gpu_that_was_asked_for_leaves_no_failed_runs(monkeypatch):
@@ -402,10 +404,12 @@ class Told(Executor):
         return future
 
 
-@pytest.mark.parametrize(("asked", "there", "told"), [("auto", True, "cuda"), ("auto", False, "cpu"),
-                                                      ("cuda", False, "cuda"), ("cpu", True, "cpu")])  # fmt: skip
-def test_a_device_is_decided_once_for_all_workers(monkeypatch, asked, there, told):
-    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: there)
+@pytest.mark.parametrize(("asked", "named", "told"), [("auto", "cuda", "cuda"), ("auto", "", "cpu"),
+                                                      ("cuda", "", "cuda"), ("cpu", "cuda", "cpu")])  # fmt: skip
+def test_a_device_is_decided_once_for_all_workers(monkeypatch, asked, named, told):
+    """Theirs may be another environment; and they may have the GPU that this process has not."""
+    monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("RNNTIPS_DEVICE", named)
     executor = Told()
     train_sides([BASE], TASK, range(3), asked, executor=executor)
     assert executor.devices == [told]
