@@ -130,17 +130,12 @@ def _twins(mine: Sequence[Part], theirs: Sequence[Part]) -> dict[str, Any]:
         for side, runs in sides.items()
         if picks[setting][side].values == chosen[setting][side].values
     ]
-    if not pairs:
-        return {"twins": 0, "median": None, "largest": None, "diverged alone": 0}
-    first, second, trivial = np.concatenate(pairs, 1)
-    alone = np.isfinite(first) != np.isfinite(second)
-    known = np.isfinite(first) & np.isfinite(second)
-    if not known.any():
-        return {"twins": len(known), "median": None, "largest": None, "diverged alone": int(alone.sum())}
-    logs = (np.log(np.maximum(scores, LEAST * trivial)[known]) for scores in (first, second))
-    apart = np.expm1(np.abs(next(logs) - next(logs)))
-    return {"twins": len(known), "median": digits(np.median(apart)), "largest": digits(apart.max()),
-            "diverged alone": int(alone.sum())}  # fmt: skip
+    first, second, trivial = np.concatenate([*pairs, np.empty((3, 0))], 1)
+    known, alone = np.isfinite(first) & np.isfinite(second), np.isfinite(first) != np.isfinite(second)
+    first, second = (np.log(np.maximum(scores, LEAST * trivial)[known]) for scores in (first, second))
+    apart = np.expm1(np.abs(first - second))
+    middle, most = (digits(np.median(apart)), digits(apart.max())) if len(apart) else (None, None)
+    return {"twins": len(known), "median": middle, "largest": most, "diverged alone": int(alone.sum())}
 
 
 def _of_claim(claim: Claim, mine: list[Part], theirs: list[Part], level: float, others: set[str]) -> dict[str, Any]:

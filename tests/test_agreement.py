@@ -166,6 +166,20 @@ def test_another_pick_is_named(made):
     assert row == {"part": 1, "setting": "sines", "here": {"lr": 2 * before}, "there": {"lr": before}}
 
 
+def test_chance_calls_any_of_all_claims_apart_once_in_twenty_comparisons(made):
+    """Twins that differ by noise alone, in as many claims as the plan has."""
+    claims = compared(made, made.record)["claims"]
+    untimed, rng = len(claims) - len(TIMED), np.random.default_rng(0)
+    (level,) = {claim["difference"]["level"] for claim in claims}
+
+    def any_apart(level):
+        found = (MEASURES["score"].find(rng.normal(size=20), True, 0.05, level=level) for _ in range(untimed))
+        return any(one.verdict in ("BETTER", "WORSE") for one in found)
+
+    assert np.mean([any_apart(level) for _ in range(400)]) < 0.07
+    assert np.mean([any_apart(0.95) for _ in range(100)]) > 0.3
+
+
 def test_a_share_is_compared_by_its_mean():
     """Three runs in ten that fail on one side alone: a median would not see them."""
     d = np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], 10)
