@@ -4,7 +4,6 @@ A run that ends in an exception is a failed run; it ends no other. A GPU that fa
 say nothing of the runs.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ __all__ = ["AWAY", "GROUP", "ON_GPU", "train_group", "train_groups"]
 # one thread, so its groups are smaller still, and the work is shared more evenly. A GPU is filled by runs alone, so its
 # groups are as large as they come, and halved where its memory ends.
 GROUP, AWAY, ON_GPU = 20, 10, 1024
-ONE_AT_A_TIME = Lock()  # on a GPU: no thread may allocate while another one records a graph
+ONE_AT_A_TIME = Lock()  # on a GPU: memory cannot be given back while another thread records a graph
 PATIENCE = 0.2  # seconds between looks at the stop
 
 Group = tuple[Sequence[Recipe], Sequence[int]]  # a recipe and a seed for each run
@@ -112,12 +111,7 @@ def _turn(device: str) -> Iterator[None]:
         try:
             yield
         finally:
-            _free()
-
-
-def _free() -> None:
-    gc.collect()  # recorded updates refer to themselves, so nothing else frees them
-    torch.cuda.empty_cache()
+            torch.cuda.empty_cache()
 
 
 def _submitted(executor: Executor, *work) -> Future:

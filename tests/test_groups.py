@@ -1,11 +1,9 @@
 """Groups of runs through executors of every kind, and what becomes of runs that end in an exception."""
 
-import gc
 import subprocess
 import sys
 import threading
 import time
-import weakref
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -15,7 +13,6 @@ import torch
 from test_store import BASE, TASK, assert_same
 
 import rnntips as rt
-from rnntips import groups
 from rnntips.errors import BadArgument, DeviceFailed, NoDevice, OutOfMemory
 from rnntips.executors import opened
 from rnntips.groups import AWAY
@@ -25,7 +22,6 @@ from rnntips.progress import Progress
 from rnntips.records import compute
 from rnntips.tuning import train_sides
 
-FREE = groups._free
 SMALL = rt.Recipe(updates=60, past=16, width=8, batch_size=8)
 SERIES = rt.series.sines(steps=800)
 SETTINGS = {"sines": SERIES, "CO2": rt.series.co2()}
@@ -322,7 +318,6 @@ def pretended(monkeypatch):
     train_stack.first = lambda seeds: None
     monkeypatch.setattr("rnntips.arguments.torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("rnntips.groups.train_stack", train_stack)
-    monkeypatch.setattr("rnntips.groups._free", lambda: None)  # collecting takes longer than training here
     train_stack.asked = asked
     return train_stack
 
@@ -416,30 +411,18 @@ def test_a_device_is_decided_once_for_all_workers(monkeypatch, asked, named, tol
 
 
 def test_threads_take_turns_on_a_gpu_and_its_memory_is_given_back(pretended, monkeypatch):
-    monkeypatch.setattr("rnntips.groups._free", FREE)
-    busy, left = [], []
-
-    class Graph:
-        """Refers to itself, as a recorded update does."""
-
-        def __init__(self):
-            self.itself = self
+    busy, given_back = [], []
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: given_back.append(busy.pop()))
 
     def train(seeds):
-        assert not busy and not [graph for graph in left if graph() is not None]
+        assert not busy
         busy.append(seeds)
-        left.append(weakref.ref(Graph()))
         time.sleep(0.02)
-        busy.clear()
 
     pretended.first = train
-    gc.disable()
-    try:
-        with ThreadPoolExecutor(4) as executor:
-            train_sides([BASE.but(width=width) for width in (1, 2, 3, 4)], TASK, range(2), "cuda", executor=executor)
-        assert len(left) == 4 and not [graph for graph in left if graph() is not None]
-    finally:
-        gc.enable()
+    with ThreadPoolExecutor(4) as executor:
+        train_sides([BASE.but(width=width) for width in (1, 2, 3, 4)], TASK, range(2), "cuda", executor=executor)
+    assert len(given_back) == 4 and not busy
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
