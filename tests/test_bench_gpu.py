@@ -92,6 +92,14 @@ def watched(monkeypatch):
     return touched
 
 
+def test_predictions_grow_with_what_they_are_made_of():
+    few, many = Size(1, 32, 64, 32), Size(2048, 32, 64, 32)
+    assert counts.predicted("gru", few) == pytest.approx(counts.OTHERS + 64 * counts.STEP)  # a step after the other
+    twice = 2 * 1e3 * counts.instructions("lstm", many) / counts.BEGUN
+    assert counts.predicted("lstm", many) == pytest.approx(counts.OTHERS + twice)
+    assert counts.instructions("gru", many) == 2048 * 2 * counts.WARPS * 64 * (521 + 781)
+
+
 def test_counts_grow_as_they_must():
     """With the runs everything; with steps and windows the feed and both passes; and operations with H²."""
     size = Size(4, 32, 64, 32)

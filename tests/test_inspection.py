@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from rnntips.bench import counts
+from rnntips.bench.rows import LARGE
+
 pytest.importorskip("triton")
 # capability → bytes of shared memory that a program may have
 CHIPS = {75: 65_536, 80: 166_912, 89: 101_376, 90: 232_448, 120: 101_376}
@@ -34,3 +37,10 @@ def test_programs_compile_for_every_chip_and_fit_its_registers_and_shared_memory
         for registers, spilled, shared, instructions in programs:
             assert registers <= 255 and shared <= needed and instructions > 100, call
             assert spilled <= 64 or call[1] != 32, call
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux alone")
+def test_the_instructions_that_predictions_rest_on_are_those_compiled():
+    found = compiled([(cell, LARGE.H, 1, 90, "tf32x3") for cell in counts.INSTRUCTIONS])
+    for (forward, backward, _), counted in zip(found, counts.INSTRUCTIONS.values(), strict=True):
+        assert [forward[3], backward[3]] == pytest.approx(counted, rel=0.05)

@@ -12,11 +12,16 @@ from rnntips.bench.peers import CELLS, Size
 from rnntips.bench.table import aligned, number
 from rnntips.cells import GATES
 
-__all__ = ["CHIP", "least", "operations", "plan", "traffic"]
+__all__ = ["CHIP", "instructions", "least", "operations", "plan", "predicted", "traffic"]
 
 CHIP = {"bandwidth": 4.8, "flops": 67.0}  # TB/s, and TFLOP/s in float32 without tensor cores: an H200's data sheet
 KEPT = {"gru": 4, "lstm": 5}  # values that a unit leaves for the gradient at each step, beside its state
 TILE = 16  # windows of one program
+# of a warp in a step, forward and backward, compiled for Hopper at 32 units (`kernels/inspection.py`)
+INSTRUCTIONS = {"tanh": (241, 340), "gru": (521, 781), "lstm": (719, 1004)}
+WARPS = 4  # of a program
+BEGUN = 132 * 4 * 1.98e9  # instructions that an H200's processors begin in a second
+STEP, OTHERS = 2e-3, 0.15  # milliseconds guessed for a step there and back, and for some sixty small operations
 C, FLOAT, PLACE = 1, 4, 8  # input channels; bytes of a number and of a place in a signal
 
 
@@ -67,21 +72,42 @@ def least(cell: str, size: Size, bandwidth: float, flops: float) -> dict[str, fl
     return {"bytes": moved / bandwidth / 1e9, "operations": multiplied / flops / 1e9}
 
 
+def instructions(cell: str, size: Size) -> int:
+    """Instructions of warps in the kernels of both directions."""
+    return size.R * ceil(size.B / TILE) * WARPS * size.T * sum(INSTRUCTIONS[cell])
+
+
+def predicted(cell: str, size: Size) -> float:
+    """Milliseconds of an update on an H200, guessed before any was measured.
+
+    The kernels take twice the larger of what bytes and instructions take at least, but no less than their steps, one
+    after the other; all else comes on top.
+    """
+    floors = least(cell, size, **CHIP)["bytes"], 1e3 * instructions(cell, size) / BEGUN
+    return max(2 * max(floors), STEP * size.T) + OTHERS
+
+
 def plan(size: Size, runs: tuple[int, ...], bandwidth: float, flops: float) -> str:
     """Markdown of all counts for a benchmark of this size with so many runs; needs no GPU."""
+    known = CHIP == {"bandwidth": bandwidth, "flops": flops}
     lines = [["cell", "R", "moves", "in at least", "multiplies", "in at least"]]
+    lines[0] += ["instructions", "in at least", "predicted"] if known else []
     for cell in CELLS:
         for R in runs:
             some = size._replace(R=R)
+            times = {name: f"{number(1e3 * time)} µs" for name, time in least(cell, some, bandwidth, flops).items()}
             moved, multiplied = sum(traffic(cell, some).values()) / 1e6, operations(cell, some) / 1e9
-            by_bytes, by_operations = (1e3 * time for time in least(cell, some, bandwidth, flops).values())
-            lines.append([cell, f"{R:,}", f"{number(moved)} MB", f"{number(by_bytes)} µs",
-                          f"{number(multiplied)} GFLOP", f"{number(by_operations)} µs"])  # fmt: skip
+            lines.append([cell, f"{R:,}", f"{number(moved)} MB", times["bytes"], f"{number(multiplied)} GFLOP",
+                          times["operations"]])  # fmt: skip
+            if known:
+                begun = instructions(cell, some)
+                lines[-1] += [f"{number(begun / 1e6)} million", f"{number(1e6 * begun / BEGUN)} µs",
+                              f"{number(1e3 * predicted(cell, some))} µs"]  # fmt: skip
     per_run = [["kB of each run", *CELLS]]
     parts = {cell: traffic(cell, size._replace(R=1)) for cell in CELLS}
     for part in parts["tanh"]:
         per_run.append([part, *(number(parts[cell][part] / 1e3) for cell in CELLS)])
-    chip = " (an H200 by its data sheet)" if CHIP == {"bandwidth": bandwidth, "flops": flops} else ""
+    chip = " (an H200 by its data sheet)" if known else ""
     counted = (
         f"Counted, not measured: B {size.B}, T {size.T}, H {size.H}, one channel, on a chip that moves {bandwidth:g}"
     )
