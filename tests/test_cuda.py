@@ -51,6 +51,10 @@ def learned(layer, cell, x, others, dtype=torch.float32, last_alone=False):
     return [states.detach(), *torch.autograd.grad(loss, others if cell == "lstm" else others[:-1])]
 
 
+def cast(state, dtype):
+    return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)
+
+
 def agree(mine, exact, most=1e-5):
     for one, other in zip(mine, exact, strict=True):
         assert one.shape == other.shape and error(one, other) <= most
@@ -99,6 +103,16 @@ def test_everything_optional_left_out(cell):
     torch.testing.assert_close((last[0] if cell == "lstm" else last), mine[:, :, -1])
     both = (torch.autograd.grad(states.square().sum(), [inputs, weight]) for states in (mine, exact))
     agree(*both)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_states_near_zero_keep_their_digits(cell):
+    x, others = a_layer(cell, 1, 3, 4, 5, 1)
+    weights, before = [value if value.dim() > 2 else 0 * value for value in others[:4]], 1e-5 * others[4]
+    state = (before, before) if cell == "lstm" else before
+    mine, exact = (layer(cell, 1e-5 * x.to(dtype), *(w.to(dtype) for w in weights), cast(state, dtype))[0]
+                   for layer, dtype in ((cuda.layer, torch.float32), (plain_layer, torch.float64)))  # fmt: skip
+    torch.testing.assert_close(mine.double(), exact, rtol=2e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])

@@ -18,7 +18,7 @@ CHIP = {"bandwidth": 4.8, "flops": 67.0}  # TB/s, and TFLOP/s in float32 without
 KEPT = {"gru": 4, "lstm": 5}  # values that a unit leaves for the gradient at each step, beside its state
 TILE = 16  # windows of one program
 # of a warp in a step, forward and backward, compiled for Hopper at 32 units (`kernels/inspection.py`)
-INSTRUCTIONS = {"tanh": (241, 340), "gru": (521, 781), "lstm": (719, 1004)}
+INSTRUCTIONS = {"tanh": (267, 340), "gru": (551, 781), "lstm": (767, 1029)}
 WARPS = 4  # of a program
 BEGUN = 132 * 4 * 1.98e9  # instructions that an H200's processors begin in a second
 STEP, OTHERS = 2e-3, 0.15  # milliseconds guessed for a step there and back, and for some sixty small operations

@@ -20,9 +20,10 @@ def _sigmoid(x):
 
 @triton.jit
 def _tanh(x):
-    small = tl.exp(-2 * tl.abs(x))
+    small, square = tl.exp(-2 * tl.abs(x)), x * x
     size = (1 - small) / (1 + small)
-    return tl.where(x < 0, -size, size)
+    series = x * (1 - square * (1 / 3 - square * (2 / 15 - square * (17 / 315))))  # near 0 the difference has no digits
+    return tl.where(square < 0.01, series, tl.where(x < 0, -size, size))
 
 
 @triton.jit
