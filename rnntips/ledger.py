@@ -23,7 +23,7 @@ def fingerprint(meaning: Mapping[str, Any]) -> str:
 
 def digest(values: Sequence[float]) -> str:
     """The fingerprint of numbers to six digits, which is how far machines agree on them."""
-    return hashlib.sha256(" ".join(f"{value:.6g}" for value in values).encode()).hexdigest()[:12]
+    return hashlib.sha256((" ".join(["%.6g"] * len(values)) % tuple(values)).encode()).hexdigest()[:12]
 
 
 def fresh_seeds(plan: str, count: int) -> list[int]:

@@ -76,7 +76,7 @@ class Tip:
         """
         usual = {claim.id: [claim.smallest, claim.reach] for claim in self.plans.values() if claim.measure != "score"}
         tasks = {setting: self.task(setting) for setting in sorted(self.work())}
-        data = {setting: digest(task.record(0).ravel()) for setting, task in tasks.items()}
+        data = {setting: digest(task.record(0).ravel().tolist()) for setting, task in tasks.items()}
         kinds: Any = {type(task).__name__: task.version for task in tasks.values()}
         if kinds.keys() == {Forecast.__name__}:  # as it was written when there were no others
             kinds = Forecast.version
