@@ -50,6 +50,20 @@ def _slope(y, CELL: tl.constexpr):
 
 
 @triton.jit
+def _mine(B, HIGH: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr):
+    """This program's run, and the windows, units and channels of its blocks."""
+    tiles = tl.cdiv(B, ROWS)
+    rows = tl.program_id(0) % tiles * ROWS + tl.arange(0, ROWS)
+    return (tl.program_id(0) // tiles).to(tl.int64), rows, tl.arange(0, HIGH), tl.arange(0, WIDE)
+
+
+@triton.jit
+def _both(rows, many, columns, wide):
+    """Where a block has something: it is padded to powers of two."""
+    return (rows < many)[:, None] & (columns < wide)[None, :]
+
+
+@triton.jit
 def _bias(inside, outside, at, known, FUSED: tl.constexpr):
     b = tl.load(inside + at, known, 0.0)
     if FUSED:
@@ -80,12 +94,9 @@ def forward(x, input_weight, input_bias, weight, bias, first, first_c, states, k
 
     x is (R, B, T, C) where `FUSED`, else the contributions (R, B, T, G·H).
     """
-    tiles = tl.cdiv(B, ROWS)
-    run, units = (tl.program_id(0) // tiles).to(tl.int64), tl.arange(0, HIGH)
-    rows = tl.program_id(0) % tiles * ROWS + tl.arange(0, ROWS)
-    channels, known = tl.arange(0, WIDE), (units < H)[None, :]
-    inside, square = (rows < B)[:, None] & known, (units < H)[:, None] & known
-    there, wide = (rows < B)[:, None] & (channels < C)[None, :], (channels < C)[:, None] & known
+    run, rows, units, channels = _mine(B, HIGH, WIDE, ROWS)
+    known, inside, square = (units < H)[None, :], _both(rows, B, units, H), _both(units, H, units, H)
+    there, wide = _both(rows, B, channels, C), _both(channels, C, units, H)
     weight += run * H * G * H + units[:, None] * (G * H) + units[None, :]
     input_weight += run * C * G * H + channels[:, None] * (G * H) + units[None, :]
     bias, input_bias = bias + run * G * H + units[None, :], input_bias + run * G * H + units[None, :]
@@ -163,12 +174,9 @@ def backward(x, weight, first, states, kept, dstates, dh_last, dc_last, dx, dinp
     Of the contributions, dx (R, T, B, G·H), unless `FUSED`; then of the input weights, (R, tiles, C, G·H). Of weights
     (R, tiles, H, G·H) and biases (R, tiles, (G + 1)·H): the last H are the GRU's new value's outside the product.
     """
-    tiles = tl.cdiv(B, ROWS)
-    run, units = (tl.program_id(0) // tiles).to(tl.int64), tl.arange(0, HIGH)
-    rows = tl.program_id(0) % tiles * ROWS + tl.arange(0, ROWS)
-    channels, known = tl.arange(0, WIDE), (units < H)[None, :]
-    inside, square = (rows < B)[:, None] & known, (units < H)[:, None] & known
-    there, wide = (rows < B)[:, None] & (channels < C)[None, :], (channels < C)[:, None] & known
+    run, rows, units, channels = _mine(B, HIGH, WIDE, ROWS)
+    inside, square = _both(rows, B, units, H), _both(units, H, units, H)
+    there, wide = _both(rows, B, channels, C), _both(channels, C, units, H)
     transposed = weight + run * H * G * H + units[:, None] + units[None, :] * (G * H)
     w0 = tl.load(transposed, square, 0.0)
     dw0, db0 = tl.zeros((HIGH, HIGH), tl.float32), tl.zeros((ROWS, HIGH), tl.float32)
