@@ -25,7 +25,7 @@ class NoDevice(BadArgument):
 
 
 class DeviceFailed(RnntipsError):
-    """A GPU that broke off, or has no room for a single run: no outcome of the run, which must not count as one."""
+    """A GPU that broke off: no outcome of its runs, which must not count as one."""
 
 
 class NotReached(BadArgument):

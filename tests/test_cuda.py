@@ -230,15 +230,21 @@ def test_three_products_of_tensor_cores_are_as_good_as_float32_and_one_is_not(pr
 
 
 def test_ten_bits_are_never_taken_unasked(monkeypatch):
-    chip, other = torch.device("cuda"), torch.device("cpu")
-    before = torch.get_float32_matmul_precision()
+    chip, other, products = torch.device("cuda"), torch.device("cpu"), torch.backends.cuda.matmul
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     assert cuda.precision(other) == "ieee" and cuda.precision(chip) == "tf32x3"
     try:
         torch.set_float32_matmul_precision("high")
         assert cuda.precision(other) == "ieee" and cuda.precision(chip) == "tf32"
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision("highest")
+    assert cuda.precision(chip) == "tf32x3"
+    if before := getattr(products, "fp32_precision", None):
+        try:
+            products.fp32_precision = "tf32"
+            assert cuda.precision(chip) == "tf32"
+        finally:
+            products.fp32_precision = before
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
     assert cuda.precision(chip) == "ieee"
 

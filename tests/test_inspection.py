@@ -31,7 +31,7 @@ def compiled(calls: list[tuple]) -> list:
 def test_programs_compile_for_every_chip_and_fit_its_registers_and_shared_memory():
     calls = [("gru", 32, 1, chip, "ieee" if chip < 80 else "tf32x3") for chip in CHIPS]
     calls += [(*size, 90, "tf32x3") for size in (("lstm", 32, 0), ("tanh", 128, 0), ("lstm", 5, 3), ("lstm", 64, 32))]
-    calls += [("lstm", 64, 1, 89, "ieee"), ("gru", 64, 0, 75, "ieee")]
+    calls += [("lstm", 64, 1, 89, "ieee"), ("gru", 64, 0, 75, "ieee"), ("lstm", 64, 0, 90, "tf32")]
     for call, (*programs, needed) in zip(calls, compiled(calls), strict=True):
         assert needed <= CHIPS[call[3]], call
         for registers, spilled, shared, instructions in programs:

@@ -27,13 +27,17 @@ WEIGHTS = 16_384  # of a run: the gradients of so many stay in registers
 def precision(device: torch.device) -> str:
     """How products of float32 are rounded: "ieee" as on a CPU; "tf32x3" as closely, by three products of tensor cores.
 
-    "tf32" keeps ten bits, and is taken only after `torch.set_float32_matmul_precision("high")`, as torch's products do.
+    "tf32" keeps ten bits, and is taken only where torch's own products were told to, by
+    `torch.set_float32_matmul_precision("high")` for one.
     """
     if PRECISION is not None:
         return PRECISION
     if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < (8, 0):
         return "ieee"
-    return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    products = torch.backends.cuda.matmul
+    name = getattr(products, "fp32_precision", None)  # from PyTorch 2.9 on, and it answers to every way of asking
+    ten_bits = products.allow_tf32 if name is None else name == "tf32"
+    return "tf32" if ten_bits else "tf32x3"
 
 
 def _padded(size: int) -> int:
@@ -48,10 +52,10 @@ def padded(H: int, C: int) -> dict[str, int]:
 def shared(cell: str, H: int, C: int, rounding: str) -> int:
     """Bytes of a processor's shared memory that a program needs at most, with C channels or given contributions.
 
-    Weights go through it, in two parts each for "tf32x3", and a few states of a tile.
+    Weights go through it, in two parts each for "tf32x3", and a few states of a tile. "tf32" takes less than that.
     """
     high, wide = _padded(H), _padded(C) if C else 0
-    parts = 2 if rounding == "tf32x3" else 1
+    parts = 1 if rounding == "ieee" else 2
     return 4 * parts * high * (GATES[cell] * high + max(GATES[cell] * wide + TILE, 4 * TILE))
 
 
@@ -62,7 +66,7 @@ def warps(H: int) -> int:
 
 @cache
 def _there_is(device: torch.device) -> int:
-    """Bytes of shared memory that a program may have."""
+    """Bytes of shared memory that a program may have; interpreted, a Hopper's."""
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232448
 
 
