@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnntips.errors import BadArgument, unknown_name
+from rnntips.errors import BadArgument, spelled, unknown_name
 
 __all__ = ["CELLS", "GATES", "affine", "initialiser", "scan", "zero_state"]
 
@@ -56,7 +56,7 @@ def scan(
     cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None, *,
     mask: Tensor | None = None, reset: Tensor | None = None,
 ) -> tuple[Tensor, State]:  # fmt: skip
-    """The recurrence over time.
+    """The recurrence over all time steps.
 
     Args:
         cell: A name in `CELLS`.
@@ -87,7 +87,7 @@ def scan(
 
 
 def _seen(state: State, mask: Tensor | None, reset: Tensor | None) -> State:
-    """The state before a step as the step sees it."""
+    """The state that a step reads: h times its mask, and zeros where `reset` is true."""
     h, *c = state if isinstance(state, tuple) else (state,)
     h = h if mask is None else h * mask
     parts = [h, *c] if reset is None else [part.masked_fill(reset, 0.0) for part in (h, *c)]
@@ -127,33 +127,29 @@ def contributions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x (R, n, C) times weight (R, C, K) plus bias (R, K), each run's bits whatever the others are."""
-    if len(x) == 1:  # torch takes another path for a batch of one product
+    """x (R, n, C) times weight (R, C, K) plus bias (R, K); a run's bits do not depend on the other runs."""
+    if len(x) == 1:  # torch computes a batch of one product in another way, with other bits
         return torch.baddbmm(bias.expand(2, -1)[:, None], x.expand(2, -1, -1), weight.expand(2, -1, -1))[:1]
     return torch.baddbmm(bias[:, None], x, weight)
 
 
 def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]:
-    """A function (shape, H, rng) → one run's values of a weight whose columns are its outputs.
+    """A function (shape, H, rng) → one run's initial values of a weight, whose columns are its outputs.
 
     `"uniform"` draws from ±1/√H as PyTorch's recurrent layers do; `"glorot"` from ±√(6/(in+out));
     `"orthogonal"` makes square blocks orthogonal (Saxe et al. 2014); `"normal:0.1"` has that standard deviation;
-    `"radius:1.3"` draws like `"uniform"` and gives every square block, those of the recurrent weights, that spectral
-    radius: how much a state grows from step to step in the long run, were there no activation.
+    `"radius:1.3"` draws like `"uniform"` and scales every square block of weights (H, H), such as a gate's recurrent
+    weights, to that spectral radius: the growth of a state per step in the long run, if there were no activation.
 
     Raises:
-        BadArgument: Unknown name or unreadable number.
+        BadArgument: Unknown name, or a number that cannot be read.
     """
-    kind, _, number = str(init).partition(":")
+    kind, numbers = spelled(init)[0]
     if kind in _NUMBERED:
         called, make = _NUMBERED[kind]
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value < math.inf:
+        if len(numbers) != 1 or not 0 <= numbers[0] < math.inf:
             raise BadArgument(f'init={init!r}: write a {called} of at least 0, as in "{kind}:0.1".')
-        return partial(make, value)
+        return partial(make, numbers[0])
     if init not in _INITIALISERS:
         raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1", "radius:1.3"])
     return _INITIALISERS[init]

@@ -1,7 +1,7 @@
 """`Network`: dense layers, recurrent layers, dense layers and a linear readout for R runs at once.
 
-All weights of a run are one row of `flat` (R, P), so that clipping and optimizers see a run as a
-vector; the named parameters are views of it.
+All weights of a run are one row of `flat` (R, P), so that clipping and optimizers get one vector per run; the named
+parameters are views of it.
 """
 
 from collections.abc import Sequence
@@ -11,53 +11,24 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from rnntips import kernels
+from rnntips import engine
 from rnntips.cells import GATES, State, affine, initialiser
+from rnntips.recipe import shapes
 from rnntips.tasks import stream
 
-__all__ = ["ALIGNMENT", "Network", "initial_weights", "network_for", "shapes"]
+__all__ = ["ALIGNMENT", "Network", "initial_weights", "network_for"]
 
-SEGMENT = 2**24  # bytes one run keeps for the gradient of one segment of time
-KEPT = 3 * 2**27  # bytes all runs keep together; what is more is computed again
-ALIGNMENT = 32  # float32 values that torch handles at once on any CPU; remainders take another code path
-
-
-def shapes(
-    cell: str,
-    layers: int,
-    width: int,
-    channels: int,
-    outputs: int,
-    dense: Sequence[int] = (),
-    dense_after: Sequence[int] = (),
-) -> dict[str, tuple[int, ...]]:
-    """Name and shape of one run's parameters, in the order they stand in `flat`. Matrices are (in, out)."""
-    out: dict[str, tuple[int, ...]] = {}
-    gates = GATES[cell] * width
-    for j, wide in enumerate(dense):
-        out[f"dense_weight_{j}"] = (channels, wide)
-        out[f"dense_bias_{j}"] = (wide,)
-        channels = wide
-    for layer in range(layers):
-        out[f"input_weight_{layer}"] = (width if layer else channels, gates)
-        out[f"recurrent_weight_{layer}"] = (width, gates)
-        out[f"input_bias_{layer}"] = (gates,)
-        out[f"recurrent_bias_{layer}"] = (gates,)
-    for j, wide in enumerate(dense_after):
-        out[f"after_weight_{j}"] = (width, wide)
-        out[f"after_bias_{j}"] = (wide,)
-        width = wide
-    out["readout_weight"] = (width, outputs)
-    out["readout_bias"] = (outputs,)
-    return out
+SEGMENT = 2**24  # bytes that one run keeps for backpropagation in one segment of time steps
+KEPT = 3 * 2**27  # bytes that all runs keep together; the rest is computed again
+ALIGNMENT = 32  # float32 values that torch computes together on any CPU; it rounds a remainder differently
 
 
 class Network:
     """R networks of one shape: dense ReLU layers, recurrent layers, dense ReLU layers, a linear readout.
 
-    Long sequences go through the whole network segment by segment. For the gradient the values of as many
-    segments as fit in `KEPT` are kept, and the others are computed once more from the states they began with.
-    A run's segments do not depend on the other runs, and which of them are kept changes no value.
+    Long sequences are computed in segments of time steps. As many segments as fit in `KEPT` keep their values for
+    backpropagation; the others are computed again from the states they began with (gradient checkpointing). A run's
+    segments do not depend on the other runs, and computing one again changes no value.
 
     Args:
         cell, layers, width, dense, dense_after: As in `Recipe`.
@@ -80,7 +51,7 @@ class Network:
             self.slices[name] = where
             self.parameters[name] = flat[:, where].view(len(flat), *shape).detach().requires_grad_()
         self.count = first
-        # float32 values that the gradient needs of one window and step: gates and states
+        # float32 values that backpropagation needs of one window and step: gates and states
         self.kept_values = layers * width * (GATES[cell] + 3) + sum(dense) + sum(dense_after)
 
     def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()) -> Tensor:
@@ -96,27 +67,27 @@ class Network:
     def sequence(
         self, inputs: Tensor, masks: Sequence[Tensor] = (), state: list | None = None, noise: Sequence[Tensor] = ()
     ) -> tuple[Tensor, list[State]]:
-        """Predictions at every step (R, B, T, K) and each layer's last state; `state` is what they begin with.
+        """Predictions at every step (R, B, T, K), and each recurrent layer's last state; `state` has the first ones.
 
-        `noise` (R, B, T, width of the layer), one per layer, dense ones first, is added to what leaves the layer,
-        before the mask; its own next step sees none of it.
+        `noise` has (R, B, T, width) for every layer: dense, recurrent, dense after. It is added to the layer's output,
+        before the mask, but not to the state that the layer's own next step reads.
         """
         parts, weight, bias = [], self.parameters["readout_weight"], self.parameters["readout_bias"]
         for hidden, after in self._segments(inputs, masks, state, noise, above=True):  # noqa: B007
-            parts.append(kernels.dense(hidden, weight, bias, relu=False))
+            parts.append(engine.dense(hidden, weight, bias, relu=False))
         return torch.cat(parts, 2), after
 
     def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
-        """The last layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
+        """The last recurrent layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
         return torch.cat([hidden for hidden, _ in self._segments(inputs, masks)], 2)
 
     def _segments(
         self, inputs: Tensor, masks: Sequence[Tensor], state: list | None = None, noise: Sequence[Tensor] = (),
         above: bool = False,
     ):  # fmt: skip
-        """The last recurrent layer's states (R, B, t, H) and every one's last state, segment by segment.
+        """Segment by segment: the last recurrent layer's states (R, B, t, H), and every recurrent layer's last state.
 
-        With `above` what the dense layers above it make of the states.
+        With `above` the outputs of the dense layers after it instead of its states.
         """
         R, B = inputs.shape[:2]
         steps = max(1, SEGMENT // (4 * B * self.kept_values))
@@ -135,21 +106,21 @@ class Network:
     ) -> tuple[Tensor, list[State]]:
         p, after = self.parameters, []
         for j in range(len(self.dense)):
-            hidden = kernels.dense(hidden, p[f"dense_weight_{j}"], p[f"dense_bias_{j}"])
+            hidden = engine.dense(hidden, p[f"dense_weight_{j}"], p[f"dense_bias_{j}"])
             hidden = hidden + noise[j] if noise else hidden
         for layer in range(self.layers):
             names = (f"{kind}_{layer}" for kind in ("input_weight", "input_bias", "recurrent_weight", "recurrent_bias"))
-            hidden, last = kernels.layer(self.cell, hidden, *(p[name] for name in names), state and state[layer])
+            hidden, last = engine.layer(self.cell, hidden, *(p[name] for name in names), state and state[layer])
             hidden = hidden + noise[len(self.dense) + layer] if noise else hidden
             hidden = hidden * masks[layer] if masks else hidden
             after.append(last)
         return self._above(hidden, noise) if above else hidden, after
 
     def _above(self, hidden: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """What the readout sees of the recurrent layers' outputs (R, B, t, H)."""
+        """Apply the dense layers after the recurrent ones to (R, B, t, H); the readout reads the result."""
         p, first = self.parameters, len(self.dense) + self.layers
         for j in range(len(self.dense_after)):
-            hidden = kernels.dense(hidden, p[f"after_weight_{j}"], p[f"after_bias_{j}"])
+            hidden = engine.dense(hidden, p[f"after_weight_{j}"], p[f"after_bias_{j}"])
             hidden = hidden + noise[first + j] if noise else hidden
         return hidden
 
@@ -168,11 +139,11 @@ def network_for(recipe, example, flat: Tensor) -> Network:
 
 
 def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int) -> np.ndarray:
-    """Starting weights, (R, P) float32: `init` for matrices, PyTorch's ±1/√H for biases and the readout.
+    """Initial weights, (R, P) float32: `init` for matrices, PyTorch's ±1/√H for biases and the readout.
 
-    What comes after dense layers starts in ±1/√(their width), as in PyTorch too.
+    Layers after the recurrent ones use the number of their inputs in place of H, as PyTorch does.
 
-    Each parameter has a stream of its own, so that a wider or deeper network leaves the others' draws alone.
+    Each parameter has a random stream of its own, so that a wider or deeper network does not change what others draw.
     """
     rows = []
     for recipe, seed in zip(recipes, seeds, strict=True):
@@ -186,5 +157,5 @@ def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], chann
             row.append(rule(shape, fan, stream(f"init {name}", setting, seed)).ravel())
         rows.append(np.concatenate(row))
     weights = np.array(rows, dtype=np.float32)
-    # filled up to whole vector registers, so that a run's bits do not depend on its place in the stack
+    # padded to whole vector registers, so that a run's bits do not depend on its row
     return np.pad(weights, [(0, 0), (0, -weights.shape[1] % ALIGNMENT)])

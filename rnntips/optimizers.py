@@ -14,7 +14,7 @@ EPS = 1e-8
 
 
 def clip_gradient(gradient: Tensor, limit: Tensor, how: str, tensors: Iterable[slice]) -> None:
-    """Shrink each run's gradient in place; one exploding run never slows the others.
+    """Clip each run's gradient in place, by its own norm; a run that explodes does not change the others.
 
     Args:
         gradient: (R, P).
@@ -33,7 +33,7 @@ def clip_gradient(gradient: Tensor, limit: Tensor, how: str, tensors: Iterable[s
 
 
 def clip_weights(weights: Tensor, limit: Tensor, how: str) -> None:
-    """Cut each run's weights (R, P) back to ± its limit, (R, 1), where that is `how`. A weight that is NaN stays."""
+    """Clip each run's weights (R, P) in place to ± its limit (R, 1), if `how` is `"weights"`. NaN stays NaN."""
     if how == "weights":
         weights.clamp_(-limit, limit)
 
@@ -44,13 +44,13 @@ class SGD:
     states = ("velocity",)
 
     def step(self, state: dict[str, Tensor], gradient: Tensor, lr: Tensor, momentum: Tensor, count: int) -> Tensor:
-        # torch starts the velocity at the first gradient; zeros times momentum give the same
+        # torch starts the velocity at the first gradient; starting at zero gives the same
         velocity = state["velocity"].mul_(momentum).add_(gradient)
         return -lr * velocity
 
 
 class Nesterov:
-    """Momentum that is looked ahead by: the step that heavy-ball momentum would take next, were the gradient to stay.
+    """Nesterov's momentum: the step that heavy-ball momentum would make next if the gradient stayed the same.
 
     Source: Sutskever, Martens, Dahl and Hinton (2013), "On the importance of initialization and momentum in deep
     learning", in the form of `torch.optim.SGD(nesterov=True)`.

@@ -1,182 +1,347 @@
-"""`Recipe`: every choice of a training run, data choices included, flat and frozen."""
+"""`Recipe`: every choice of a training run, flat and frozen; how long it trains (`Budget`), how many weights it has.
 
-from dataclasses import dataclass, fields, replace
+Each field is described once, in its own line: what it means, which values it may have, and whether runs that are
+trained together may differ in it.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from math import isfinite, prod
+from numbers import Real
+from textwrap import fill
 from typing import Any
 
-from rnntips.budget import Budget, updates
-from rnntips.cells import CELLS, initialiser
+from rnntips.cells import CELLS, GATES, initialiser
 from rnntips.errors import BadArgument, need_whole, unknown_name
-from rnntips.schedule import RESCUES, lengths, mean_length, planned
-from rnntips.weights import Parameters
+from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Recipe"]
+__all__ = ["Budget", "Parameters", "Recipe", "count", "epochs", "parameters", "seconds", "shapes", "tokens", "typed",
+           "updates", "worded"]  # fmt: skip
 
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
-COSTLY = ("cell", "layers", "width", "optimizer", "dense", "dense_after", "chunk", "stride", "carry", "nesterov",
-          "grow")  # fmt: skip
-
-# Fields whose values may differ between runs that train side by side in one stack.
-PER_RUN = frozenset(
-    "input_scaling target_scaling target order lr momentum clip_norm weight_decay dropout init horizon "
-    "schedule rescue noise noise_between".split()
-)
+UNITS = ("epochs", "seconds", "tokens", "updates")
+NEAR = 0.1  # largest relative distance from the number of weights that was asked for
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Every choice of a training run.
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: an amount of updates, epochs (passes over the training windows), tokens (steps read), or
+    seconds, which need not be whole.
+
+    Seconds become updates by a stored calibration, see `seconds_per_update`, and not by a clock, so that a run's
+    updates do not depend on the machine or its load.
+    """
+
+    amount: int | float
+    of: str
+
+    def __post_init__(self):
+        if self.of not in UNITS:
+            raise unknown_name("unit", self.of, UNITS)
+        if self.of != "seconds":
+            need_whole(f"budget in {self.of}", self.amount, 1)
+            return
+        number = isinstance(self.amount, Real) and not isinstance(self.amount, bool)
+        if not (number and isfinite(self.amount) and self.amount > 0):
+            raise BadArgument(f"budget in seconds={self.amount!r}: a number above 0 is needed.")
+        object.__setattr__(self, "amount", float(self.amount))
+
+    def __repr__(self) -> str:
+        return f"{self.amount:g} {self.of}" if self.of == "seconds" else f"{self.amount} {self.of}"
+
+    def in_updates(
+        self, batch_size: int, steps: float, windows: int, each: int = 1, costs: Mapping[str, Any] | None = None
+    ) -> int:
+        """The number of updates, at least 1, for so many windows a mini-batch, steps a window and training windows.
+
+        Args:
+            each: Updates per mini-batch; more than 1 if windows are read in chunks.
+            costs: What else the time of an update depends on, see `Recipe.costs`; only seconds need it.
+        """
+        if self.of == "updates":
+            return self.amount
+        if self.of == "seconds":
+            return max(1, round(self.amount / seconds_per_update(costs or {}, batch_size)))
+        windows_seen = self.amount * windows if self.of == "epochs" else self.amount / steps
+        return max(1, round(windows_seen * each / batch_size))
+
+
+def updates(amount: int) -> Budget:
+    """A budget in updates."""
+    return Budget(amount, "updates")
+
+
+def epochs(amount: int) -> Budget:
+    """A budget in passes over the training windows."""
+    return Budget(amount, "epochs")
+
+
+def tokens(amount: int) -> Budget:
+    """A budget in time steps read: all steps of every window, though windows overlap, but only a chunk's new ones."""
+    return Budget(amount, "tokens")
+
+
+def seconds(amount: float) -> Budget:
+    """A budget in seconds that one run takes on one core of the machine that was calibrated."""
+    return Budget(amount, "seconds")
+
+
+@cache
+def speeds() -> list[dict[str, Any]]:
+    """The stored calibration: for each kind of update the machine, and seconds of one run's update by batch size.
+
+    Made by `python -m evidence seconds --write`: medians over rounds, in each of which every kind ran on one core.
+    """
+    return json.loads(resources.files("rnntips").joinpath("data/seconds.json").read_text(encoding="utf-8"))
+
+
+def seconds_per_update(costs: Mapping[str, Any], batch_size: int) -> float:
+    """Calibrated seconds of one run's update; interpolated linearly between two batch sizes that were timed.
 
     Args:
-        cell: `"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.
-        layers: Recurrent layers on top of each other.
-        width: Units of each layer (H). `rt.parameters(2000)`: as many as give the whole network about so many weights;
-            training finds them, once for each task, since they depend on its channels and outputs.
-        dense: Units of dense ReLU layers before the recurrent ones, applied at every step; `(64, 32)` are two.
-        dense_after: Units of dense ReLU layers between the recurrent ones and the readout.
-        past: Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) do not ask.
-        grow: How windows grow in training up to `past`: with `"24:0.5"` they are the last 24 steps of themselves at
-            first, then twice as many, until half of the updates; see `rnntips.schedule.lengths`. Evaluations always
-            read all of `past`. None: they do not grow.
-        horizon: Steps from the window's last value to its target.
-        features: `"levels"`, or `"differences:K"`: the last K one-step differences at every step. None: what the
-            series asks for, `"differences:1"` if it is trending, else `"levels"`.
-        input_scaling, target_scaling: See `rnntips.windows.fit_scaler`.
-        target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
-            None: `"change"` if the series is trending, else `"level"`.
-        head: What the readout gives and is trained by: `"linear+mse"`, values and their squared error, or
-            `"softmax+nll"`, classes and their negative log likelihood. None: what the task asks for.
-        train_size: So many of the training windows, drawn anew for every seed; fewer are always among more. Scales,
-            and the errors that scores are read between, are those of all. None: all.
-        batch_size: Windows per update (B).
-        order: `"shuffled"` every epoch, `"once"`, by `"time"`, or by `"class"`: shuffled, then class after class.
-            `"scrambled"`: sequences shuffled, and the chunks of each in random order too, whatever is carried.
-        chunk: Steps that the gradient reaches back (k2), where a task asks for an answer at every step: its windows
-            are sequences, read a part at an update. None: whole windows. See `rnntips.lanes.Lanes`.
-        stride: New steps that an update reads and counts (k1). None: as many as `chunk`.
-        carry: Whether a chunk begins with the state that the one before it left there, or with zeros.
-        test_past: Steps that an answer is given from in the validation and test parts, where a task asks for one at
-            every step: the last ones, from a zero state. None: all since the sequence began.
-        optimizer: `"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch's defaults.
-        lr: Learning rate.
-        schedule: The learning rate's course over the updates, as a factor of `lr`: `"warmup:30"`, `"cosine"` or
-            `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. None: always 1.
-        rescue: What is done at the first spike of the training loss, above twice the median of the 50 updates before
-            it and after update 20: `"lower"`, lr / 10 for good; `"lower, then raise"`, lr / 100, and over 100 updates
-            up to lr / 10; `"restore"`, weights and averages of the last evaluation before, and lr / 2 for good.
-        momentum: Momentum of `"sgd"` and `"rmsprop"`.
-        nesterov: Whether the momentum of `"sgd"` is Nesterov's.
-        clip: What `clip_norm` limits: of the gradient the `"global"` norm, each `"tensor"`'s norm, or each `"value"`;
-            or the `"weights"`, biases included: each is cut back to it after the step.
-        clip_norm: Largest gradient norm (or value, or weight), None for no clipping.
-        weight_decay: Added to the gradient, times the weights (L2, as in `torch.optim`).
-        dropout: Share of every layer's outputs silenced while training, anew for each window, not between steps.
-        noise: Standard deviation of Gaussian noise on the scaled inputs while training, anew at every step.
-        noise_between: The same on every layer's outputs; dropout silences it too.
-        init: See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.
-        updates, budget: Length of training; either `updates=300` or `budget=rt.epochs(5)`, `rt.tokens(10**6)`,
-            `rt.seconds(0.5)`, which a stored calibration turns into updates.
+        costs: As `Recipe.costs` gives it.
+
+    Raises:
+        BadArgument: Nothing was calibrated for this kind of update, or for batches as small or as large.
+    """
+    known = {_listed(row["shape"]): row["seconds"] for row in speeds()}
+    if _listed(costs) not in known:
+        listed = "; ".join(sorted(known)) or "nothing yet"
+        raise BadArgument(
+            f"No seconds were calibrated for {_listed(costs)}. Use rt.updates or rt.epochs, or one of: {listed}."
+        )
+    timed = {int(size): value for size, value in known[_listed(costs)].items()}
+    if batch_size in timed:
+        return timed[batch_size]
+    for below, above in pairwise(sorted(timed)):
+        if below < batch_size < above:
+            share = (batch_size - below) / (above - below)
+            return (1 - share) * timed[below] + share * timed[above]
+    raise BadArgument(
+        f"batch_size={batch_size}: seconds were calibrated for batches of {min(timed)} to {max(timed)} windows. "
+        "Stay within these, or use rt.updates or rt.epochs."
+    )
+
+
+def _listed(costs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {list(value) if isinstance(value, tuple) else value}" for name, value in costs.items())
+
+
+def shapes(
+    cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
+    dense_after: Sequence[int] = (),
+) -> dict[str, tuple[int, ...]]:  # fmt: skip
+    """Name and shape of one run's weights, in the order of a run's row in `Network.flat`. Matrices are (in, out)."""
+    out: dict[str, tuple[int, ...]] = {}
+    gates = GATES[cell] * width
+    for j, wide in enumerate(dense):
+        out |= {f"dense_weight_{j}": (channels, wide), f"dense_bias_{j}": (wide,)}
+        channels = wide
+    for layer in range(layers):
+        out[f"input_weight_{layer}"] = (width if layer else channels, gates)
+        out[f"recurrent_weight_{layer}"] = (width, gates)
+        out[f"input_bias_{layer}"] = (gates,)
+        out[f"recurrent_bias_{layer}"] = (gates,)
+    for j, wide in enumerate(dense_after):
+        out |= {f"after_weight_{j}": (width, wide), f"after_bias_{j}": (wide,)}
+        width = wide
+    return out | {"readout_weight": (width, outputs), "readout_bias": (outputs,)}
+
+
+def count(
+    cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
+    dense_after: Sequence[int] = (),
+) -> int:  # fmt: skip
+    """The number of weights of one run, biases and readout included."""
+    return sum(map(prod, shapes(cell, layers, width, channels, outputs, dense, dense_after).values()))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A width given as a number of weights: the recurrent layers' width for which the network has about so many."""
+
+    amount: int
+
+    def __post_init__(self):
+        need_whole("parameters", self.amount, 1)
+
+    def __repr__(self) -> str:
+        return f"{self.amount} parameters"
+
+    def width(
+        self, cell: str, layers: int, channels: int, outputs: int, dense: Sequence[int] = (),
+        dense_after: Sequence[int] = (),
+    ) -> int:  # fmt: skip
+        """The width with the nearest number of weights, biases and readout included; of two as near the smaller.
+
+        Raises:
+            BadArgument: No width comes within a tenth of that number.
+        """
+
+        def weights(width: int) -> int:
+            return count(cell, layers, width, channels, outputs, dense, dense_after)
+
+        above = 1
+        while weights(above) < self.amount:
+            above += 1
+        near = sorted({max(1, above - 1), above})
+        best = min(near, key=lambda width: abs(weights(width) - self.amount))
+        if abs(weights(best) - self.amount) > NEAR * self.amount:
+            listed = " and ".join(f"{weights(width)} (width {width})" for width in near)
+            both = (("dense", dense), ("dense_after", dense_after))
+            beside = "".join(f", {name}={wide}" for name, wide in both if wide)
+            raise BadArgument(
+                f"width={self!r}: a {cell} network with layers={layers}{beside} for {channels} channels and {outputs} "
+                f"outputs cannot have about that many. Nearest: {listed}. Take one of these numbers, or fewer layers."
+            )
+        return best
+
+
+def parameters(amount: int) -> Parameters:
+    """A width given as a number of weights: `Recipe(width=rt.parameters(2000))`."""
+    return Parameters(amount)
+
+
+def _choice(default: Any, doc: str, *, per_run: bool = False, costs: bool = False, **allowed: Any) -> Any:
+    """A field of a recipe.
+
+    Args:
+        doc: What it means.
+        per_run: Whether runs that are trained together may differ in it.
+        costs: Whether the time of an update depends on it.
+        allowed: `names`: one of these; `whole`: whole numbers from this on; `low` (included) or `above`, and `below`:
+            numbers between; `flag`: True or False; `widths`: a tuple of whole numbers. None is allowed where it is the
+            default.
+    """
+    return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "allowed": allowed})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Recipe:
+    """Every choice of a training run.
 
     Raises:
         BadArgument: An unknown name, a value out of range, or choices that cannot be combined.
     """
 
-    cell: str = "gru"
-    layers: int = 1
-    width: int | Parameters = 24
-    dense: tuple[int, ...] = ()
-    dense_after: tuple[int, ...] = ()
-    past: int = 32
-    grow: str | None = None
-    horizon: int = 1
-    features: str | None = None
-    input_scaling: str = "standard"
-    target_scaling: str = "standard"
-    target: str | None = None
-    head: str | None = None
-    train_size: int | None = None
-    batch_size: int = 16
-    order: str = "shuffled"
-    chunk: int | None = None
-    stride: int | None = None
-    carry: bool = False
-    test_past: int | None = None
-    optimizer: str = "adam"
-    lr: float = 0.01
-    schedule: str | None = None
-    rescue: str | None = None
-    momentum: float = 0.0
-    nesterov: bool = False
-    clip: str = "global"
-    clip_norm: float | None = None
-    weight_decay: float = 0.0
-    dropout: float = 0.0
-    noise: float = 0.0
-    noise_between: float = 0.0
-    init: str = "uniform"
-    updates: int | None = None
-    budget: Budget | None = None
+    cell: str = _choice("gru", '`"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.', costs=True, names=CELLS)
+    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, whole=1)
+    width: int | Parameters = _choice(24, "Units of each layer (H). `rt.parameters(2000)`: as many as give the whole "
+        "network about so many weights; training finds them, once for each task, since they depend on its channels and "
+        "outputs.", costs=True, whole=1)  # fmt: skip
+    dense: tuple[int, ...] = _choice((), "Units of dense ReLU layers before the recurrent ones, applied at every step; "
+        "`(64, 32)` are two.", costs=True, widths=True)  # fmt: skip
+    dense_after: tuple[int, ...] = _choice((), "Units of dense ReLU layers between the recurrent ones and the readout.",
+        costs=True, widths=True)  # fmt: skip
+    past: int = _choice(32, "Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) "
+        "ignore it.", whole=1)  # fmt: skip
+    grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
+        "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
+        "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
+        costs=True)  # fmt: skip
+    horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=1)
+    features: str | None = _choice(None, '`"levels"`, or `"differences:K"`: the last K one-step differences at every '
+        'step. None: `"differences:1"` if the series is trending, else `"levels"`.')  # fmt: skip
+    input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True, names=SCALINGS)
+    target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
+    target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
+        'value. None: `"change"` if the series is trending, else `"level"`.', per_run=True, names=TARGETS)  # fmt: skip
+    head: str | None = _choice(None, 'The readout\'s outputs and the training loss: `"linear+mse"`, values and their '
+        'squared error, or `"softmax+nll"`, classes and their negative log likelihood. None: those of the task.',
+        names=HEADS)  # fmt: skip
+    train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
+        "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
+        whole=1)  # fmt: skip
+    batch_size: int = _choice(16, "Windows per update (B).", whole=1)
+    order: str = _choice("shuffled", '`"shuffled"` in every epoch, shuffled `"once"`, by `"time"`, or by `"class"`: '
+        'class after class, shuffled within each. `"scrambled"`: sequences are shuffled, and so are the chunks of '
+        "each, even with `carry`.", per_run=True, names=ORDERS)  # fmt: skip
+    chunk: int | None = _choice(None, "Steps that the gradient goes back (k2), for tasks with an answer at every step: "
+        "an update then reads one chunk of each window, which is a sequence. None: whole windows. See "
+        "`rnntips.engine.tbptt`.", costs=True, whole=1)  # fmt: skip
+    stride: int | None = _choice(None, "New steps of a chunk: only these count (k1). None: as many as `chunk`.",
+        costs=True, whole=1)  # fmt: skip
+    carry: bool = _choice(False, "Whether a chunk begins with the state that the chunk before it left, instead of "
+        "zeros.", costs=True, flag=True)  # fmt: skip
+    test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
+        "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
+        whole=1)  # fmt: skip
+    optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
+        names=OPTIMIZERS)  # fmt: skip
+    lr: float = _choice(0.01, "Learning rate.", per_run=True, above=0)
+    schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
+        '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
+        "None: always 1.", per_run=True)  # fmt: skip
+    rescue: str | None = _choice(None, "What is done at the first spike of the training loss (after update 20, above "
+        'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
+        'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
+        "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
+    momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, low=0, below=1)
+    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True, flag=True)
+    clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
+        'or each `"value"` of it; or each of the `"weights"`, biases included, after the update.',
+        names=CLIPS)  # fmt: skip
+    clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
+        per_run=True, above=0)  # fmt: skip
+    weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
+        per_run=True, low=0)  # fmt: skip
+    dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
+        "window have the same mask.", per_run=True, low=0, below=1)  # fmt: skip
+    noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
+        "every step.", per_run=True, low=0)  # fmt: skip
+    noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
+        low=0)  # fmt: skip
+    init: str = _choice("uniform", "See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.",
+        per_run=True)  # fmt: skip
+    updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.")
+    budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
+        "`rt.seconds(0.5)`, which a stored calibration turns into updates.")  # fmt: skip
 
     def __new__(cls, **given: Any) -> "Recipe":
-        """Refuse unknown fields in words before Python does."""
+        """Raise `BadArgument` for an unknown field, before Python raises a TypeError."""
         for name in given.keys() - cls.__dataclass_fields__.keys():
             raise unknown_name("field", name, cls.__dataclass_fields__)
         return super().__new__(cls)
 
     def __post_init__(self):
         self._resolve_budget()
-        for name, known in _NAMES.items():
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value in known) and not (name in _ASKED and value is None):
-                raise unknown_name(name, value, known)
-        for name in ("layers", "width", "past", "horizon", "batch_size"):
-            if not isinstance(getattr(self, name), Parameters) or name != "width":
-                need_whole(name, getattr(self, name), 1)
-        if self.train_size is not None:
-            need_whole("train_size", self.train_size, 1)
-            if self.train_size < self.batch_size:
-                raise BadArgument(
-                    f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
-                    "many windows."
-                )
-        for name in ("dense", "dense_after"):
-            widths = getattr(self, name)
-            if not isinstance(widths, tuple):
-                raise BadArgument(f"{name}={widths!r}: a tuple of widths is needed, for example {name}=(64, 32).")
-            for wide in widths:
-                need_whole(f"each width in {name}", wide, 1)
-        for name, (low, low_included, high) in _RANGES.items():
-            _within(name, getattr(self, name), low, low_included, high)
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not (value is None and one.default is None):
+                _check(one.name, value, one.metadata["allowed"])
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
         planned(self.schedule)
+        if self.train_size is not None and self.train_size < self.batch_size:
+            raise BadArgument(
+                f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
+                "many windows."
+            )
         if self.clip != "global" and self.clip_norm is None:
             raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         if self.momentum and self.optimizer == "adam":
             raise BadArgument(
                 'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
             )
-
-        if not isinstance(self.nesterov, bool):
-            raise BadArgument(f"nesterov={self.nesterov!r}: True or False is needed.")
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
                 'optimizer="sgd", momentum=0.9.'
             )
         self._check_chunk()
-        lengths(self.grow, self.past, 1)
+        window_lengths(self.grow, self.past, 1)
 
     def _check_chunk(self):
-        """Chunks, their distance and what they hand on have a meaning together."""
-        for name in ("chunk", "stride", "test_past"):
-            if getattr(self, name) is not None:
-                need_whole(name, getattr(self, name), 1)
-        if not isinstance(self.carry, bool):
-            raise BadArgument(f"carry={self.carry!r}: True or False is needed.")
+        """Raise unless the fields about chunks fit together."""
         if self.chunk is not None and self.grow is not None:
             raise BadArgument(f"grow={self.grow!r} is for whole windows, not for chunks of them: drop grow or chunk.")
         for name in ("stride", "carry"):
@@ -197,7 +362,7 @@ class Recipe:
             )
 
     def _resolve_budget(self):
-        """One of `updates` and `budget` says how long; the other is derived where it can be."""
+        """Set `updates` from a budget in updates; raise if `updates` and `budget` contradict each other."""
         if self.budget is not None and not isinstance(self.budget, Budget):
             raise BadArgument(
                 f"budget={self.budget!r} has no unit. Write rt.updates(300), rt.epochs(5), rt.tokens(10**6) or "
@@ -213,18 +378,29 @@ class Recipe:
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
 
+    def __repr__(self) -> str:
+        return f"Recipe({', '.join(f'{name}={value!r}' for name, value in self.chosen().items())})"
+
+    def chosen(self) -> dict[str, Any]:
+        """The fields that are not at their default, by name.
+
+        Names of recipes and of stored runs are made of these alone, so that a new field changes no old name.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        return {name: value for name, value in values.items() if (name, value) != ("updates", DEFAULT_UPDATES)}
+
     @property
     def rule(self) -> str:
-        """Which of `rnntips.optimizers.RULES` moves the weights."""
+        """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
 
     def updates_for(self, windows: int, steps: int | None = None, skip: int = 0, **size: int) -> int:
-        """Updates of a run that has so many training windows.
+        """The number of updates of a run that has so many training windows.
 
         Args:
-            steps: Of a window; `past` if the task has no other length.
-            skip: Its first steps that do not count.
-            size: What else `costs` wants to know; only seconds ask for it.
+            steps: Steps of a window; None: `past`.
+            skip: First steps of a window that do not count.
+            size: Further arguments of `costs`; only budgets in seconds need them.
         """
         if self.updates:
             return self.updates
@@ -234,16 +410,17 @@ class Recipe:
         return self.budget.in_updates(self.batch_size, length, windows, each, costs)
 
     def costs(self, steps: int, channels: int = 1, outputs: int = 1, answers: int = 1) -> dict[str, Any]:
-        """All that the time of an update depends on beside the batch size; what is as usual goes unmentioned.
+        """What the time of an update depends on, except the batch size; fields at their default are left out.
 
         Args:
-            steps, channels, outputs, answers: Of a window: steps, numbers that go in at one, that come out, and how
-                often they do.
+            steps, channels, outputs, answers: Of a window: steps, inputs per step, outputs per answer, answers.
         """
-        chosen = {name: getattr(self, name) for name in COSTLY}
+        always = ("cell", "layers", "width", "optimizer")
+        costly = [one for one in fields(self) if one.metadata["costs"]]
+        costly.sort(key=lambda one: always.index(one.name) if one.name in always else len(always))
+        chosen = {one.name: getattr(self, one.name) for one in costly}
+        chosen = {name: value for name, value in chosen.items() if name in always or value != FIELDS[name]}
         chosen |= {name: True for name in ("dropout", "noise", "noise_between") if getattr(self, name)}
-        usual = {name: self.__dataclass_fields__[name].default for name in COSTLY[4:]}
-        chosen = {name: value for name, value in chosen.items() if name not in usual or value != usual[name]}
         chosen |= {"steps": steps, "channels": channels, "outputs": outputs}
         return chosen | ({"answers": answers} if answers > 1 else {})
 
@@ -256,40 +433,83 @@ class Recipe:
         return replace(self, **changes)
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
-        """Fields in which two recipes differ: name → (mine, theirs). How long is one field, `updates` or `budget`."""
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        """Fields in which two recipes differ: name → (mine, theirs). `updates` and `budget` count as one field."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in FIELDS}
         if any(pairs["budget"]):
             mine, theirs = pairs.pop("updates")
             pairs["budget"] = (self.budget or updates(mine), other.budget or updates(theirs))
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def shape(self) -> tuple:
-        """What two recipes must share to train in one stack: all but the `PER_RUN` fields."""
-        same = (getattr(self, f.name) for f in fields(self) if f.name not in PER_RUN)
+        """What recipes must have in common to be trained together: all fields but those marked `per_run`."""
+        same = (getattr(self, one.name) for one in fields(self) if not one.metadata["per_run"])
         return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0, self.order == "scrambled")
 
 
-_NAMES = {"cell": CELLS, "input_scaling": SCALINGS, "target_scaling": SCALINGS, "target": TARGETS,
-          "head": HEADS, "order": ORDERS, "optimizer": OPTIMIZERS, "clip": CLIPS, "rescue": RESCUES}  # fmt: skip
-_ASKED = ("target", "head", "rescue")  # may be None, which leaves the first two to the task
-_RANGES = {
-    "lr": (0, False, float("inf")),
-    "momentum": (0, True, 1),
-    "weight_decay": (0, True, float("inf")),
-    "dropout": (0, True, 1),
-    "noise": (0, True, float("inf")),
-    "noise_between": (0, True, float("inf")),
-    "clip_norm": (0, False, float("inf")),
-}
+FIELDS = {one.name: one.default for one in fields(Recipe)}  # name → default
 
 
-def _within(name: str, value: object, low: float, low_included: bool, high: float) -> None:
-    if value is None and name == "clip_norm":
-        return
-    try:
-        inside = (low <= value if low_included else low < value) and value < high
-    except TypeError:
-        inside = False
-    if not inside or isinstance(value, bool):
-        interval = f"{low} or more" if low_included else f"above {low}"
-        raise BadArgument(f"{name}={value!r}: a number {interval}{f' and below {high}' if high < 2 else ''} is needed.")
+def _check(name: str, value: Any, allowed: Mapping[str, Any]) -> None:
+    """Raise unless a field's value is one of those that are allowed, see `_choice`."""
+    if "names" in allowed and not (isinstance(value, str) and value in allowed["names"]):
+        raise unknown_name(name, value, allowed["names"])
+    if "whole" in allowed and not (name == "width" and isinstance(value, Parameters)):
+        need_whole(name, value, allowed["whole"])
+    if "flag" in allowed and not isinstance(value, bool):
+        raise BadArgument(f"{name}={value!r}: True or False is needed.")
+    if "widths" in allowed:
+        if not isinstance(value, tuple):
+            raise BadArgument(f"{name}={value!r}: a tuple of widths is needed, for example {name}=(64, 32).")
+        for wide in value:
+            need_whole(f"each width in {name}", wide, 1)
+    if "low" in allowed or "above" in allowed:
+        low, below = allowed.get("low", allowed.get("above")), allowed.get("below", math.inf)
+        try:
+            inside = (low <= value if "low" in allowed else low < value) and value < below
+        except TypeError:
+            inside = False
+        if not inside or isinstance(value, bool):
+            interval = f"{low} or more" if "low" in allowed else f"above {low}"
+            interval += f" and below {below}" if isfinite(below) else ""
+            raise BadArgument(f"{name}={value!r}: a number {interval} is needed.")
+
+
+def _documented(text: str) -> str:
+    """The class's docstring, with the text of every field as its Args."""
+    lines = [fill(f"{one.name}: {one.metadata['doc']}", 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+             for one in fields(Recipe)]  # fmt: skip
+    head, raises = text.rstrip().split("\n\n    Raises:")
+    return "\n".join([f"{head}\n\n    Args:", *lines, f"\n    Raises:{raises}"])
+
+
+Recipe.__doc__ = _documented(Recipe.__doc__ or "\n\n    Raises:")  # python -OO leaves none
+
+
+def typed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe fields from what a file can hold: `dense = [64, 32]`, `budget = "5 epochs"`, `width = "2000 parameters"`,
+    `clip_norm = "none"`.
+
+    Raises:
+        BadArgument: A name that is no field, or a budget or width that cannot be read.
+    """
+    typed = dict(given)
+    for name in typed.keys() - FIELDS.keys():
+        raise unknown_name("field", name, FIELDS)
+    typed |= {name: None for name, value in typed.items() if value == "none" and FIELDS[name] is None}
+    for name in ("dense", "dense_after"):
+        if isinstance(typed.get(name), list):
+            typed[name] = tuple(typed[name])
+    for name, example in (("budget", "5 epochs"), ("width", "2000 parameters")):
+        if isinstance(typed.get(name), str):
+            amount, _, of = typed[name].partition(" ")
+            whole = amount.replace(".", "", of == "seconds")
+            if not whole.isdigit() or (name == "width" and of != "parameters"):
+                raise BadArgument(f'{name} = "{typed[name]}": an amount and its unit are needed, such as "{example}".')
+            number = float(amount) if of == "seconds" else int(amount)
+            typed[name] = Budget(number, of) if name == "budget" else Parameters(number)
+    return typed
+
+
+def worded(value: Any) -> Any:
+    """A field's value as a file can hold it: a budget or a number of parameters in words, a tuple as a list."""
+    return repr(value) if isinstance(value, Budget | Parameters) else list(value) if isinstance(value, tuple) else value

@@ -1,23 +1,25 @@
-"""`Runs`: the record of R runs, filled while they train and read by everything after."""
+"""`Runs`: the record of R runs. Training fills it; scores, verdicts and figures read it."""
 
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
+from rnntips.schedule import window_lengths
+from rnntips.verdict import Scores
 
-__all__ = ["Outcome", "Runs", "evaluation_points", "failed", "joined", "last_points", "lengths"]
+__all__ = ["Outcome", "Runs", "check_seeds", "evaluation_points", "failed_run", "joined", "last_points",
+           "length_in_words", "to_target", "tokens_to"]  # fmt: skip
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
-ROWS = (
-    "seeds train_loss gradient_norm valid_score step_ratio test_scores trivial floor valid_trivial "
+ROWS = (  # fields with one row per run
+    "seeds train_loss gradient_norm valid_score step_ratio test_scores naive floor valid_naive "
     "diverged_at rescued_at weights"
 ).split()
 
@@ -27,7 +29,7 @@ def _nothing() -> np.ndarray:
 
 
 class Outcome(Enum):
-    """How a run ended; the value is the sentence a reader gets."""
+    """How a run ended; the value is the sentence that users see."""
 
     RUNNING = "Still training."
     FINISHED = "Trained to the end of its budget."
@@ -38,7 +40,7 @@ class Outcome(Enum):
 
 @dataclass(eq=False)
 class Runs:
-    """R runs: what they were and what happened. Begun and filled by `train`; NaN where nothing has happened yet.
+    """The record of R runs: what was trained, and what was measured. `train` fills it; NaN: not measured yet.
 
     E evaluations, U updates, P parameters. Scores are in the task's unit.
     """
@@ -51,40 +53,36 @@ class Runs:
     train_loss: np.ndarray = field(default_factory=_nothing)  # (R, U) of each batch, in scaled units, or nats
     gradient_norm: np.ndarray = field(default_factory=_nothing)  # (R, U) before clipping
     valid_score: np.ndarray = field(default_factory=_nothing)  # (R, E)
-    step_ratio: np.ndarray = field(default_factory=_nothing)  # (R, E) length of the last update over the weights'
+    step_ratio: np.ndarray = field(default_factory=_nothing)  # (R, E) norm of the last step over that of the weights
     test_scores: np.ndarray = field(default_factory=_nothing)  # (R, 3) at the last evaluations
-    trivial: np.ndarray = field(default_factory=_nothing)  # (R,)
-    floor: np.ndarray = field(default_factory=_nothing)  # (R,)
-    valid_trivial: np.ndarray = field(default_factory=_nothing)  # (R,) on the validation part
+    naive: np.ndarray = field(default_factory=_nothing)  # (R,) error of the obvious guess
+    floor: np.ndarray = field(default_factory=_nothing)  # (R,) lowest possible error
+    valid_naive: np.ndarray = field(default_factory=_nothing)  # (R,) `naive` on the validation part
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
-    rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) like `diverged_at`, `updates_before` counted too
+    rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) spike's update, `updates_before` included, or 0
     reached: int = 0  # updates done
     stopped: bool = False
     seconds: float = 0.0
     device: str = "cpu"
     weights: np.ndarray = field(default_factory=_nothing)  # (R, P)
     optimizer_state: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-    updates_before: int = 0  # of the record that training went on from
+    updates_before: int = 0  # updates of the record from which training was continued
     versions: dict[str, str] = field(default_factory=dict)
     failures: tuple[str, ...] = ()  # R messages of the exceptions that ended runs, "" where there was none
-    readings: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # (R,) each: what else is known
 
     def __post_init__(self):
         self.failures = self.failures or ("",) * len(self)
 
     def begin(
-        self, recipes: Sequence[Recipe], task, seeds: Sequence[int], windows: int, device: str,
-        steps: int | None = None, skip: int = 0, **size: int,
-    ) -> None:  # fmt: skip
-        """Make room for runs that have so many training windows; see `Recipe.updates_for` for the lengths."""
+        self, recipes: Sequence[Recipe], task, seeds: Sequence[int], bounds: Sequence[tuple], updates: int, device: str
+    ) -> None:
+        """Make room for runs of so many updates; `bounds` has (naive, floor, naive on validation) of each run."""
         if len(self):
             raise BadArgument("record= needs an empty Runs(); this one has been filled before.")
-        updates = recipes[0].updates_for(windows, steps, skip, **size)
-        bounds = [task.bounds(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
         self.recipes, self.setting, self.unit, self.device = tuple(recipes), task.name, task.unit, device
         self.seeds = np.array(seeds, dtype=int)
         self.evaluations = evaluation_points(updates)
-        self.trivial, self.floor, self.valid_trivial = np.array(bounds).T
+        self.naive, self.floor, self.valid_naive = np.array(bounds).T
         self.diverged_at, self.rescued_at = np.zeros((2, len(recipes)), dtype=int)
         self.failures = ("",) * len(recipes)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
@@ -100,7 +98,7 @@ class Runs:
 
     @property
     def updates(self) -> int:
-        """Length of the budget."""
+        """Updates of the whole budget."""
         return self.train_loss.shape[1] if len(self) else 0
 
     @property
@@ -116,7 +114,7 @@ class Runs:
 
     @property
     def outcome(self) -> list[Outcome]:
-        """How each run ended, or that it has not."""
+        """How each run ended, or that it is still training."""
         if self.stopped:
             rest = Outcome.STOPPED
         else:
@@ -128,20 +126,19 @@ class Runs:
         """One run's outcome as a sentence."""
         return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached), why=self.failures[run])
 
-    def advance(self, updates: int) -> None:
-        """Training calls this after every update; a view that is a record may redraw itself here."""
-        self.reached = updates
+    @property
+    def scores(self) -> Scores:
+        """The newest score of each run with its naive error and its floor, for a verdict."""
+        return Scores(self.latest_score, self.naive, self.floor)
 
     def only(self, rows: Sequence[int]) -> "Runs":
         """A record of some of the runs."""
         picked = {name: getattr(self, name)[rows] for name in ROWS if len(getattr(self, name))}
-        state, readings = (
-            {name: value[rows] for name, value in some.items()} for some in (self.optimizer_state, self.readings)
-        )
+        state = {name: value[rows] for name, value in self.optimizer_state.items()}
         rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)
         failures = tuple(self.failures[r] for r in rows)
-        taken = {"recipes": recipes, "failures": failures, "optimizer_state": state, "readings": readings}
+        taken = {"recipes": recipes, "failures": failures, "optimizer_state": state}
         return Runs(**rest | picked | taken)
 
     def __len__(self) -> int:
@@ -156,34 +153,52 @@ class Runs:
         )
 
 
-def failed(recipe: Recipe, task, seed: int, why: str) -> Runs:
-    """The record of a run that an exception ended. It counts as naive; bounds are NaN if the task cannot give them."""
-
-    def bounds(*_) -> tuple[float, float, float]:
-        try:
-            return task.bounds(recipe, seed)
-        except Exception:
-            return (np.nan,) * 3
-
+def failed_run(recipe: Recipe, task, seed: int, why: str) -> Runs:
+    """The record of a run that an exception ended. It counts as naive; NaN bounds if the task cannot give them."""
+    try:
+        bounds = task.bounds(recipe, seed)
+    except Exception:
+        bounds = (np.nan,) * 3
     record = Runs()
-    begun = recipe if recipe.updates else recipe.but(updates=1)
-    record.begin([begun], SimpleNamespace(name=task.name, unit=task.unit, bounds=bounds), [seed], 1, "cpu")
-    record.recipes = (recipe,)
+    record.begin([recipe], task, [seed], [bounds], recipe.updates or 1, "cpu")
     record.failures = (why,)
-    record.advance(record.updates)
+    record.reached = record.updates
     return record
 
 
-def lengths(*sides: Runs) -> str:
-    """How many updates these sides did, in words, and what had been asked for if it was not a number of updates."""
+def length_in_words(*sides: Runs) -> str:
+    """How many updates these arms did, in words; with their budget, if that is not in updates."""
     asked = sides[0].recipes[0].budget
     words = " and ".join(dict.fromkeys(str(side.reached) for side in sides)) + " updates"
     on = " on this engine" if asked and asked.of == "seconds" else ""
     return f"{words} ({asked}{on})" if asked and all(side.recipes[0].budget == asked for side in sides) else words
 
 
+def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """Updates until the validation error first came this share of the way from naive to the floor, (R,).
+
+    Negative where it never did: −300 says "not within 300". A run that diverges later still counts as having reached
+    it. The result is as exact as the evaluations are dense, a factor of about 1.3.
+    """
+    target = runs.valid_naive - reach * (runs.valid_naive - runs.floor)
+    with np.errstate(invalid="ignore"):
+        there = runs.valid_score <= target[:, None]
+    first = np.where(there.any(1), there.argmax(1), len(runs.evaluations) - 1)
+    return np.where(there.any(1), 1, -1) * np.maximum(runs.evaluations[first], 1)
+
+
+def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """Like `to_target`, in time steps read by all windows of the mini-batches, (R,); of chunks only the new steps."""
+    updates, total = to_target(runs, reach), runs.updates_before + runs.updates
+    new = [recipe.stride or recipe.chunk or recipe.past for recipe in runs.recipes]
+    read = [window_lengths(recipe.grow, n, total)[runs.updates_before :]
+            for recipe, n in zip(runs.recipes, new, strict=True)]  # fmt: skip
+    steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]
+    return np.sign(updates) * np.array([recipe.batch_size for recipe in runs.recipes]) * steps
+
+
 def joined(parts: Sequence[Runs]) -> Runs:
-    """One record of several of one shape, in their order. Runs that failed may have fewer columns: the rest is NaN."""
+    """One record of several records of one shape, in their order. Rows of failed runs are padded with NaN."""
     if len(parts) == 1:
         return parts[0]
     longest = max(parts, key=lambda part: (not any(part.failures), part.updates))
@@ -205,7 +220,7 @@ def joined(parts: Sequence[Runs]) -> Runs:
 
 
 def _stacked(parts: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:
-    """Rows under each other, narrower ones filled up with NaN, in the type and width of `like`."""
+    """Rows under each other, narrower ones padded with NaN, in the type and width of `like`."""
     if like.ndim == 1:
         return np.concatenate(parts)
     out = np.full((sum(map(len, parts)), like.shape[1]), np.nan, like.dtype)
@@ -216,12 +231,33 @@ def _stacked(parts: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:
     return out
 
 
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    """Seeds as a list of different whole numbers of at least 0.
+
+    Raises:
+        BadArgument: None given, repeated, negative or not whole.
+    """
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise BadArgument(f"seeds={seeds!r}: several are needed, for example seeds=range(10).") from None
+    if not seeds:
+        raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
+    for seed in seeds:
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
+            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0, and below 2**63, are needed.")
+    if len(set(seeds)) < len(seeds):
+        twice = next(s for s in seeds if seeds.count(s) > 1)
+        raise BadArgument(f"seed {twice} appears {seeds.count(twice)} times; a repeated run is no new evidence.")
+    return [int(s) for s in seeds]
+
+
 def evaluation_points(updates: int) -> np.ndarray:
-    """Updates after which to evaluate: 0, a geometric ladder, and the last tenth's three."""
+    """Updates after which to evaluate: 0, up to 24 in geometric progression, and `last_points`."""
     ladder = np.geomspace(1, updates, EVALUATIONS).round()
     return np.unique(np.concatenate([[0], ladder, last_points(updates)]).astype(int))
 
 
 def last_points(updates: int) -> list[int]:
-    """Updates after which the test part is scored; a very short budget names some twice."""
+    """The three updates after which the test part is scored; for a very short budget some are equal."""
     return [max(1, round(share * updates)) for share in LAST]

@@ -1,25 +1,32 @@
-"""What changes over the updates: the learning rate, as planned and after a spike, and the length of windows.
+"""What changes during training: the learning rate, as planned and after a spike of the loss, and the windows' length.
 
-Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; an old list of advice for `"lower, then raise"`, which
-has no numbers: "turn the learning rate way down, and gradually bring it back up" is a hundredth, and then a tenth.
+Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; for `"lower, then raise"` "Some Advice on Training RNN's"
+(S0 in the lessons), which gives no numbers: the factors of a hundredth and a tenth are ours.
 """
 
 import math
 from collections.abc import Callable
 
-from rnntips.errors import BadArgument
+import numpy as np
+import torch
+from torch import Tensor
 
-__all__ = ["RESCUES", "lengths", "mean_length", "planned"]
+from rnntips.errors import BadArgument, spelled
 
-Course = Callable[[int, int], float]  # (updates done before, length of the budget) → factor of this update
+__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "spikes", "window_lengths"]
+
+Course = Callable[[int, int], float]  # (updates done before, updates in all) → factor of the learning rate
 WAYS = '"warmup:30", "cosine" or "drop:0.1:0.5", or some of them joined by "+"'
-RAISED = 100  # updates over which a rate that was lowered is raised
-# What is done at a spike → factor of the learning rate in the update that follows so many others after it.
+RAISED = 100  # updates over which "lower, then raise" raises the learning rate
+# Name of a rescue → a function (updates since the spike) → factor of the learning rate.
 RESCUES: dict[str, Callable[[int], float]] = {
     "lower": lambda since: 0.1,
     "lower, then raise": lambda since: 0.01 + (0.1 - 0.01) * min(since / RAISED, 1),
     "restore": lambda since: 0.5,
 }
+WATCHED_AFTER = 20  # updates without a check, since the loss falls too steeply there
+USUAL = 50  # updates whose median loss is compared with
+HIGH = 2  # a loss above so many times that median is a spike
 
 
 def planned(schedule: str | None) -> Course:
@@ -27,47 +34,37 @@ def planned(schedule: str | None) -> Course:
 
     `"warmup:30"` rises in equal steps from 1/30 at the first update to 1 at the 30th; `"cosine"` falls from 1 along
     half a wave, to reach 0 where the budget ends; `"drop:0.1:0.5"` multiplies by 0.1 from half of the budget on.
-    Those joined by `+` are multiplied: `"warmup:30+cosine"`.
+    Schedules joined by `+` are multiplied: `"warmup:30+cosine"`.
 
     Raises:
         BadArgument: A schedule that cannot be read.
     """
-    courses = [_course(part.strip(), schedule) for part in str(schedule).split("+")] if schedule is not None else []
+    courses = [_course(*part, schedule) for part in spelled(schedule)] if schedule is not None else []
     return lambda done, updates: math.prod(course(done, updates) for course in courses)
 
 
-def _course(part: str, schedule: object) -> Course:
-    kind, *numbers = part.split(":")
+def _course(kind: str, numbers: list[float], schedule: object) -> Course:
     if kind == "cosine" and not numbers:
         return lambda done, updates: (1 + math.cos(math.pi * done / updates)) / 2
-    if kind == "warmup" and len(numbers) == 1 and numbers[0].isdecimal() and int(numbers[0]) >= 1:
-        length = int(numbers[0])
-        return lambda done, updates: min((done + 1) / length, 1)
-    if kind == "drop" and len(numbers) == 2:
-        factor, share = map(_number, numbers)
-        if 0 < factor < 1 and 0 < share < 1:
-            return lambda done, updates: factor if done / updates >= share else 1
+    if kind == "warmup" and len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
+        return lambda done, updates: min((done + 1) / numbers[0], 1)
+    if kind == "drop" and len(numbers) == 2 and all(0 < number < 1 for number in numbers):
+        factor, share = numbers
+        return lambda done, updates: factor if done / updates >= share else 1
     raise BadArgument(
         f"schedule={schedule!r} is not {WAYS}: a warm-up of a whole number of updates, or a drop by a factor at a share"
         " of the budget, both above 0 and below 1."
     )
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def lengths(grow: str | None, past: int, updates: int) -> list[int]:
+def window_lengths(grow: str | None, past: int, updates: int) -> list[int]:
     """Steps of the windows at every update: all `past`, unless they grow.
 
     With `"24:0.5"` they have 24 steps at first, then twice as many, and so on while that is below `past`; each of these
     lengths has an equal part of the first half of the updates. From then on they have `past` steps.
 
     Raises:
-        BadArgument: A growth that cannot be read, or one that begins above `past`.
+        BadArgument: `grow` cannot be read, or begins above `past`.
     """
     stages, share = _stages(grow, past)
     ends = [round(share * updates * (i + 1) / len(stages)) for i in range(len(stages))]
@@ -78,24 +75,77 @@ def lengths(grow: str | None, past: int, updates: int) -> list[int]:
 
 
 def mean_length(grow: str | None, past: int) -> float:
-    """Of the windows of all updates."""
+    """Steps of a window, averaged over all updates."""
     stages, share = _stages(grow, past)
     return past + share * (sum(stages) / len(stages) - past) if stages else past
 
 
 def _stages(grow: str | None, past: int) -> tuple[list[int], float]:
-    """Lengths below `past`, shortest first, and the share of the updates that they have together."""
+    """Window lengths below `past`, shortest first, and the share of the updates that they have together."""
     if grow is None:
         return [], 0.0
-    first, _, share = str(grow).partition(":")
-    if not (first.isdecimal() and 1 <= int(first) and 0 < _number(share) < 1):
+    (first, numbers), *more = spelled(grow)
+    if more or len(numbers) != 1 or not (first.isdecimal() and int(first) >= 1 and 0 < numbers[0] < 1):
         raise BadArgument(
-            f'grow={grow!r} is not "24:0.5": windows of so many steps at first, doubled over so large a share of the '
-            "updates, above 0 and below 1."
+            f'grow={grow!r} is not of the form "24:0.5": windows have 24 steps at first, and their length doubles over '
+            "half of the updates. The first number is whole, the second above 0 and below 1."
         )
     if int(first) > past:
         raise BadArgument(f"grow={grow!r} begins with windows longer than past={past}. Begin with {past} or less.")
     stages = [int(first)]
     while 2 * stages[-1] < past:
         stages.append(2 * stages[-1])
-    return [steps for steps in stages if steps < past], float(share)
+    return [steps for steps in stages if steps < past], numbers[0]
+
+
+def spikes(losses: np.ndarray, update: int) -> np.ndarray:
+    """Whether each run's loss at an update is above twice the median of the 50 before it: losses (R, U) → (R,).
+
+    Updates are counted from 0; there is no spike in the first 20.
+    """
+    if update < WATCHED_AFTER:
+        return np.zeros(len(losses), dtype=bool)
+    return losses[:, update] > HIGH * np.median(losses[:, max(0, update - USUAL) : update], axis=1)
+
+
+class Rescue:
+    """Finds spikes of the loss in runs whose recipe has a `rescue`, notes them in the record, and restores weights.
+
+    `rnntips.engine.update.Rates` reads the record and lowers the learning rate. A spike depends on the run's own losses
+    alone, so runs with and without a rescue can train together.
+
+    Args:
+        record: The `Runs` that are being trained.
+        weights: (R, P).
+        state: The optimizer's averages by name, (R, P) each.
+    """
+
+    def __init__(self, record, weights: Tensor, state: dict[str, Tensor]):
+        self.record, self.now = record, {"weights": weights, **state}
+        self.asked = np.array([recipe.rescue is not None for recipe in record.recipes])
+        self.restored = np.array([recipe.rescue == "restore" for recipe in record.recipes])
+        self.kept: list[tuple[int, dict[str, Tensor]]] = []  # of the last two evaluations
+
+    def keep(self, update: int) -> None:
+        """Copy weights and averages as they are after so many updates."""
+        if self.restored.any():
+            copies = {name: value.clone() for name, value in self.now.items()}
+            self.kept = [*self.kept[-1:], (update, copies)]
+
+    def after(self, update: int) -> np.ndarray:
+        """Rescue the runs whose loss spiked in this update; returns which had their weights restored, (R,)."""
+        record, losses = self.record, self.record.train_loss
+        watched = self.asked & (record.rescued_at == 0) & (record.diverged_at == 0)
+        if update < WATCHED_AFTER or not watched.any():
+            return np.zeros_like(watched)
+        broken = ~np.isfinite(losses[:, update])  # a lower learning rate cannot repair NaN
+        spiked = watched & np.where(broken, self.restored, spikes(losses, update))
+        record.rescued_at[spiked] = record.updates_before + update + 1
+        rows = spiked & self.restored
+        if rows.any():
+            # an evaluation right before this update had the weights that gave the spike, so the one before it is used
+            copies = next(copies for done, copies in reversed(self.kept) if done < update)
+            chosen = torch.from_numpy(np.flatnonzero(rows)).to(self.now["weights"].device)
+            for name, value in self.now.items():
+                value[chosen] = copies[name][chosen]
+        return rows

@@ -1,6 +1,6 @@
 """A `Series` and its makers: simulators, bundled real data, arrays and CSV files.
 
-Knows nothing of windows, splits or scaling.
+Windows, splits and scaling follow in `rnntips.windows`.
 """
 
 import csv
@@ -19,12 +19,12 @@ __all__ = ["Series", "co2", "csv_columns", "demand", "from_array", "from_csv", "
 
 MAX_CSV_BYTES = 100_000_000
 SHORTEST = 32  # below this no split leaves a usable training part
-INNOVATION, PERSISTENCE = 250.0, 0.96  # of the weather in simulated demand, in MW and per half-hour
+INNOVATION, PERSISTENCE = 250.0, 0.96  # of simulated weather: noise in MW, factor per half-hour
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A regularly sampled record; the first channel is the one to forecast.
+    """A regularly sampled time series; the first channel is the one to forecast.
 
     Args:
         name: Short name, used in figures and to key random streams.
@@ -32,7 +32,7 @@ class Series:
         values: One realisation, shape (N, C), float64.
         period: Steps of the main season, or None.
         simulator: Draws a fresh (N, C) realisation; None for a recorded series.
-        floor: Error, in `unit`, of a forecaster that knows the generator, for a horizon; None if unknown.
+        floor: Horizon → error, in `unit`, of the best possible forecast; None if unknown.
         trending: Whether the level drifts; then changes, not levels, are read and forecast by default.
         note: What was done to the data, in one sentence.
     """
@@ -50,11 +50,11 @@ class Series:
         return len(self.values)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """What one seed gets to see, shape (n, C).
+        """The values that one seed gets, (n, C).
 
-        A simulator gives a fresh realisation. A record gives a stretch of four fifths of its
-        length that begins at a random place, so that the split falls elsewhere for every seed. These
-        stretches overlap: what many seeds agree on is said of this one record.
+        A simulator draws a fresh realisation. A recorded series gives a stretch of four fifths of its length
+        that begins at a random place, so that the split is different for every seed. These stretches overlap,
+        so results that many seeds agree on still describe one recording.
         """
         if self.simulator is not None:
             return self.simulator(rng)
@@ -131,7 +131,7 @@ def from_csv(
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Titles, and every row with its line number in the file; short rows are filled up with empty fields."""
+    """Titles, and every row with its line number in the file; short rows are padded with empty fields."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -204,20 +204,20 @@ def demand(weeks: int = 12) -> Series:
 
     Level, seasons and size follow the national series of Taylor (2003), "Short-term electricity
     demand forecasting using double seasonal exponential smoothing"; no value is taken from it.
-    The season is exact, so the floor is what the weather does in between.
+    The season repeats exactly, so the floor is the error that the random weather causes.
     """
     need_whole("weeks", weeks, 1)
     return _simulated("demand", "MW", partial(_demand, weeks), period=48, floor=_demand_floor)
 
 
-# Simulators stand alone, so that a Series can be sent to other processes.
+# Simulators are functions of this module, so that a Series can be sent to other processes.
 def _demand(weeks: int, rng: np.random.Generator) -> np.ndarray:
     half_hours = np.arange(48)
     hour = 2 * np.pi * half_hours / 48
     working = -0.9 * np.cos(hour - 0.5) - 0.42 * np.cos(2 * hour - 0.9) + 0.16 * np.cos(3 * hour)
     weekend = 0.75 * working - 0.35 * np.cos(hour) - 0.55
     week = np.concatenate([working] * 5 + [weekend - 0.1, weekend])
-    hours = np.hanning(11)  # days pass into each other over a few hours, not at the stroke of midnight
+    hours = np.hanning(11)  # smooth the change from one day to the next over a few hours
     week = np.convolve(np.pad(week, 5, mode="wrap"), hours / hours.sum(), mode="valid")
 
     steps = weeks * 336
@@ -237,7 +237,7 @@ def _demand_floor(horizon: int) -> float:
 def sines(steps: int = 4_000, offset: float = 0.0, noise: float = 0.1) -> Series:
     """Two sine waves (periods 50 and 17) whose amplitudes drift against each other, plus noise.
 
-    Our repair of source S2's generator, in which both waves have the same frequency.
+    Corrects the generator of `sines_as_printed`, in which both waves have the same frequency.
     """
     return _simulated("sines", "units", partial(_sines, steps, offset, noise), period=50, floor=partial(_same, noise))
 
@@ -256,9 +256,10 @@ def _same(noise: float, horizon: int) -> float:
 
 
 def sines_as_printed(steps: int = 4_000) -> Series:
-    """Source S2's generator as its text prints it: both waves share one frequency, noise 0.01, two decimals.
+    """The generator of a report on long sequences (S2 in the lessons), exactly as its text prints it.
 
-    One cycle takes 31,416 steps, so a few thousand steps hold a slow curve and rounding noise.
+    Both waves share one frequency (31,416 steps a cycle), the noise is 0.01, and values have two decimals:
+    a few thousand steps hold a slow curve and rounding noise.
     """
     return _simulated("sines as printed", "price", partial(_sines_as_printed, steps))
 
@@ -282,9 +283,9 @@ def co2() -> Series:
 
 
 def weather() -> Series:
-    """Highest temperature of every day in Seattle in °C, 2012 to 2015: 1,461 days, mostly chance from one to the next.
+    """Highest temperature of every day in Seattle in °C, 2012 to 2015: 1,461 days; daily changes are mostly random.
 
-    The level follows the year, so changes are forecast. Provenance, licence, checksum: `rnntips/data/README.md`.
+    The level follows the seasons, so changes are forecast. Provenance, licence, checksum: `rnntips/data/README.md`.
     """
     return from_array(_bundled("weather.csv", "max_celsius"), name="weather", unit="°C", period=365, trending=True)
 

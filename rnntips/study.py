@@ -6,20 +6,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from rnntips.arguments import check_seeds
 from rnntips.errors import BadArgument, TwoChanges, unknown_name
-from rnntips.evidence import Finding, Verdict, sentence
-from rnntips.measures import MEASURES, Measure
-from rnntips.recipe import Recipe
-from rnntips.runs import Runs
+from rnntips.jobs.run import Resources
+from rnntips.recipe import FIELDS, Parameters, Recipe
+from rnntips.runs import Runs, check_seeds
 from rnntips.tasks import as_settings
-from rnntips.training import check_trainable
-from rnntips.tuning import TUNING_SEEDS, train_sides, tune_sides, tuning_grids
-from rnntips.weights import Parameters
+from rnntips.training import prepare
+from rnntips.tuning import TUNING_SEEDS, train_arms, tune_arms, tuning_grids
+from rnntips.verdict import SMALLEST, Comparison, Finding, Verdict, sentence
 
 __all__ = ["Study", "Sweep", "compare", "sweep"]
 
@@ -37,38 +35,24 @@ class Study:
     runs: Mapping[str, tuple[Runs, Runs]] = field(repr=False)  # setting → (baseline's, variant's)
     tuned: Mapping[str, tuple[dict, dict]] = field(default_factory=dict, repr=False)
     allow: tuple[str, ...] = ()
-    smallest: float = 0.05
-    measure: str = "score"
-    reach: float = 0.5  # share of the way from naive to the floor, where the measure asks for one
+    smallest: float = SMALLEST
 
-    # How a notebook shows a study; set by the package, since figures are further down the pipeline.
-    draw: ClassVar[Any] = None
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The scores of both sides, and what the rule makes of them."""
+        pairs = {name: (baseline.scores, variant.scores) for name, (baseline, variant) in self.runs.items()}
+        return Comparison(pairs, smallest=self.smallest)
 
     @cached_property
     def finding(self) -> Finding:
         """All settings in which a side trained, pooled. Nothing is decided by a study that was stopped."""
-        return self.finding_of([name for name in self.runs if name not in self.untrained] or self.runs)
-
-    @cached_property
-    def untrained(self) -> list[str]:
-        """Settings in which neither side trained; they say nothing and are left out of the pooling."""
-        return [name for name, sides in self.runs.items() if not self.measured.alive(*sides, self.smallest)]
-
-    @property
-    def measured(self) -> Measure:
-        """What is measured, as far as this study asks runs to come."""
-        return replace(MEASURES[self.measure], reach=self.reach)
+        return self._unless_stopped(self.comparison.finding)
 
     def finding_in(self, setting: str) -> Finding:
         """One setting alone."""
-        return self.finding_of([setting])
+        return self._unless_stopped(self.comparison.finding_of([setting]))
 
-    def finding_of(self, settings: Iterable[str]) -> Finding:
-        """Some settings pooled; a verdict needs a trained side in each."""
-        settings = list(settings)
-        any_trained = not set(settings) & set(self.untrained)
-        pairs = [self.runs[name] for name in settings]
-        found = self.measured.judge(pairs, any_trained, self.smallest)
+    def _unless_stopped(self, found: Finding) -> Finding:
         return replace(found, verdict=Verdict.UNCLEAR) if self.stopped else found
 
     @property
@@ -77,8 +61,8 @@ class Study:
         return any(side.stopped for sides in self.runs.values() for side in sides)
 
     def effects(self, setting: str) -> np.ndarray:
-        """How much more the variant has of what is measured, seed by seed, (n,): log ratios, or differences."""
-        return self.measured.compare(*self.runs[setting])
+        """Log ratios of the variant's errors over the baseline's, seed by seed, (n,)."""
+        return self.comparison.effects(setting)
 
     verdict = property(lambda self: self.finding.verdict)
     effect = property(lambda self: self.finding.effect)
@@ -113,14 +97,15 @@ class Study:
 
     def _left_out(self) -> str:
         """Names settings that were not pooled, where others were."""
-        some = 0 < len(self.untrained) < len(self.runs)
-        return f" Left out, since neither side learned there: {'; '.join(self.untrained)}." if some else ""
+        untrained = self.comparison.untrained
+        some = 0 < len(untrained) < len(self.runs)
+        return f" Left out, since neither side learned there: {'; '.join(untrained)}." if some else ""
 
     def _capped(self) -> str:
         """Says so where most runs of a side were no better than naive, since they count as naive."""
         words = ""
         for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
-            failed = sum(int(np.sum(~(runs.latest_score < runs.trivial))) for runs in side)
+            failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
             total = sum(len(runs) for runs in side)
             if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
                 words += f" With {name}, {failed} of {total} did no better than naive; they count as naive."
@@ -135,7 +120,9 @@ class Study:
         return f"Study({self.label}; on {', '.join(self.runs)}){_failed(self)}"
 
     def _ipython_display_(self) -> None:
-        type(self).draw(self)
+        from rnntips.figures import show  # matplotlib is loaded when there is something to draw
+
+        show(self)
 
 
 def _failed(study: Study) -> str:
@@ -196,14 +183,11 @@ def compare(
         TwoChanges: The sides differ in more than one field.
         BadArgument: They do not differ at all, or an argument cannot be used.
     """
-    grids, stop = tuning_grids(tune, baseline, variant), stop or Event()
+    grids = tuning_grids(tune, baseline, variant)
     _one_change(baseline, variant, grids, allow)
-    sides = (baseline, variant)
-    how = {"executor": executor, "store": store}
-    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, record, **how)
-    pairs = {name: (found[0], found[1]) for name, found in runs.items()}
-    picks = {name: (pick[0], pick[1]) for name, pick in tuned.items()}
-    return Study(baseline, variant, pairs, picks, tuple(allow))
+    how = Resources.of(device, executor, store, stop)
+    [(runs, tuned)] = _experiment([baseline, variant], as_settings(on), check_seeds(seeds), grids, how, record)
+    return Study(baseline, variant, runs, tuned, tuple(allow))
 
 
 def sweep(
@@ -231,8 +215,8 @@ def sweep(
     if len(under_test) != 1:
         raise TwoChanges(f"A sweep varies one field; {len(under_test)} came ({', '.join(under_test) or 'none'}).")
     for name, tried in values.items():
-        if name not in Recipe.__dataclass_fields__:
-            raise unknown_name("field", name, Recipe.__dataclass_fields__)
+        if name not in FIELDS:
+            raise unknown_name("field", name, FIELDS)
         if isinstance(tried, str) or not isinstance(tried, Iterable):
             raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
     values = {name: list(tried) for name, tried in values.items()}
@@ -243,15 +227,11 @@ def sweep(
     asked, variants = [row[under_test[0]] for row in rows], [baseline.but(**row) for row in rows]
     for variant in variants:
         _one_change(baseline, variant, tuning_grids(tune, baseline), allow)
-    grids, stop = tuning_grids(tune, baseline, *variants), stop or Event()
-    sides, how = (baseline, *variants), {"executor": executor, "store": store}
-    runs, tuned = _experiment(sides, as_settings(on), check_seeds(seeds), grids, device, stop, None, **how)
-    studies = {}
-    for i, (value, variant) in enumerate(zip(asked, variants, strict=True), 1):
-        pairs = {setting: (found[0], found[i]) for setting, found in runs.items()}
-        picked = {setting: (t[0], t[i]) for setting, t in tuned.items()}
-        studies[value] = Study(baseline, variant, pairs, picked, tuple(allow))
-    return Sweep(studies)
+    grids = tuning_grids(tune, baseline, *variants)
+    how = Resources.of(device, executor, store, stop)
+    found = _experiment([baseline, *variants], as_settings(on), check_seeds(seeds), grids, how)
+    studies = zip(asked, variants, found, strict=True)
+    return Sweep({value: Study(baseline, variant, *of, tuple(allow)) for value, variant, of in studies})
 
 
 def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequence[str]) -> None:
@@ -259,8 +239,8 @@ def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequen
         if not isinstance(side, Recipe):
             raise BadArgument(f"{side!r} is not a Recipe. Make one with rt.Recipe(...).")
     for name in allow:
-        if name not in Recipe.__dataclass_fields__:
-            raise unknown_name("field in allow=", name, Recipe.__dataclass_fields__)
+        if name not in FIELDS:
+            raise unknown_name("field in allow=", name, FIELDS)
     changed = baseline.diff(variant)
     if changed and changed.keys() <= grids.keys():
         raise BadArgument(f"{', '.join(changed)} is tuned on each side, so it cannot be under test. Leave out tune=.")
@@ -279,17 +259,23 @@ def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequen
         raise BadArgument("The two recipes are equal. Change one field with baseline.but(...).")
 
 
-def _experiment(sides, settings, seeds, grids, device, stop, record, **how):
-    """Tune, then train every side on every setting. Returns setting → Runs per side, and setting → picks per side."""
+def _experiment(
+    arms: Sequence[Recipe], settings: Mapping[str, Any], seeds: list[int], grids: Mapping, how: Resources,
+    record: Runs | Sequence[Runs] | None = None,
+) -> list[tuple[dict, dict]]:  # fmt: skip
+    """Tune, then train every arm on every setting: for each variant, setting → both arms' runs, and → their picks."""
     if grids and set(seeds) & set(TUNING_SEEDS):
         raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
-    for task in settings.values():
-        check_trainable(sides, task, seeds[0])
+    prepared = {name: prepare(arms, task, seeds[0]) for name, task in settings.items()}
     runs, tuned = {}, {}
-    for setting, task in settings.items():
-        chosen = sides
+    for name, task in settings.items():
+        chosen = prepared[name]
         if grids:
-            tuned[setting] = [pick.values for pick in tune_sides(sides, task, grids, device, stop, **how)]
-            chosen = [side.but(**pick) for side, pick in zip(sides, tuned[setting], strict=True)]
-        runs[setting] = train_sides(chosen, task, seeds, device, stop, record, **how)
-    return runs, tuned
+            tuned[name] = [pick.values for pick in tune_arms(chosen, task, grids, how)]
+            chosen = [arm.but(**pick) for arm, pick in zip(chosen, tuned[name], strict=True)]
+        runs[name] = train_arms(chosen, task, seeds, how, record)
+
+    def pairs(found: Mapping[str, list], i: int) -> dict[str, tuple]:
+        return {name: (each[0], each[i]) for name, each in found.items()}
+
+    return [(pairs(runs, i), pairs(tuned, i)) for i in range(1, len(arms))]

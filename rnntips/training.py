@@ -3,28 +3,41 @@
 import time
 from collections.abc import Iterator, Sequence
 from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from rnntips.arguments import check_seeds, resolve_device
+from rnntips.engine.devices import resolve_device
+from rnntips.engine.out_of_memory import bounded
+from rnntips.engine.pool import one_thread
+from rnntips.engine.tbptt import check_chunk, loader_for
+from rnntips.engine.update import UpdateStats, updater
 from rnntips.errors import BadArgument, BadData
-from rnntips.feed import Feed, examples_of, sized
-from rnntips.kernels.pool import one_thread
-from rnntips.lanes import check_chunk, feed_for
-from rnntips.memory import bounded
+from rnntips.loader import Loader, examples_of, rebuilt, sized
 from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
-from rnntips.rescue import Rescue
-from rnntips.runs import Runs, last_points
-from rnntips.tasks import one_task
-from rnntips.update import Happened, updater
+from rnntips.runs import Runs, check_seeds, last_points
+from rnntips.schedule import Rescue
+from rnntips.tasks import Task, one_task
 from rnntips.windows import Examples, need_labels
 
-__all__ = ["ENGINE", "check_trainable", "first_states", "predict", "train", "train_stack", "train_stacks"]
+__all__ = ["ENGINE", "Job", "begin", "predict", "prepare", "train", "train_jobs"]
 
 ENGINE = 1  # raised by hand when a run's numbers change; runs stored under another number are not read
+
+
+class Job(NamedTuple):
+    """Runs of one shape on one task, which train side by side: a recipe and a seed for each.
+
+    The recipes are as `prepare` made them; they may differ in fields that may vary from run to run.
+    """
+
+    recipes: Sequence[Recipe]
+    seeds: Sequence[int]
+    task: Task
+    device: str = "cpu"
 
 
 def train(
@@ -56,53 +69,37 @@ def train(
         BadArgument: Bad seeds, a batch larger than the training part, a device that is not there.
         OutOfMemory: What to halve; its `record` has what was done until then.
     """
-    seeds, stop = check_seeds(seeds), stop or Event()
-    return train_stack([recipe] * len(seeds), on, seeds, device=device, record=record, stop=stop, start=start)
+    seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
+    job = Job([sized(recipe, task)] * len(seeds), seeds, task, resolve_device(device))
+    return train_jobs([job], [Runs() if record is None else record], stop or Event(), start)[0]
 
 
-def train_stack(
-    recipes: Sequence[Recipe],
-    on,
-    seeds: Sequence[int],
-    *,
-    device: str = "auto",
-    record: Runs | None = None,
-    stop: Event | None = None,
-    start: Runs | None = None,
-) -> Runs:
-    """Like `train`, with a recipe of its own for every run; they may differ in the `PER_RUN` fields only.
-
-    An interrupt is raised if there is no `stop` that could tell the caller of it.
-    """
-    records = [Runs() if record is None else record]
-    return train_stacks([(recipes, seeds)], on, device=device, records=records, stop=stop, start=start)[0]
+def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
+    """The recipes as they are trained on a task, widths in units; raises what drawing and cutting it would raise."""
+    changed = {name for recipe in recipes for name in recipes[0].diff(recipe)}
+    for name in sorted(changed & task.ignores):
+        raise BadArgument(
+            f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
+            f"{task.name} out."
+        )
+    found = [sized(recipe, task) for recipe in recipes]
+    for recipe in found:
+        (examples,) = _draw([recipe], task, [seed])
+        if not _bounds(recipe, task, seed, examples)[0] > 0:
+            raise BadData(f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn.")
+    return found
 
 
-def train_stacks(
-    stacks: Sequence[tuple[Sequence[Recipe], Sequence[int]]],
-    on,
-    *,
-    device: str = "auto",
-    records: Sequence[Runs],
-    stop: Event | None = None,
-    start: Runs | None = None,
+def train_jobs(
+    jobs: Sequence[Job], records: Sequence[Runs], stop: Event | None = None, start: Runs | None = None
 ) -> list[Runs]:
-    """Several stacks in turns: the one that is furthest behind in its budget makes the next update.
+    """The training loop: several jobs in turns; the one that is furthest behind in its budget makes the next update.
 
     Args:
-        stacks: Recipes and seeds of each, as for `train_stack`.
-        records: An empty one for each.
+        records: An empty one for each job.
+        stop, start: As for `train`. An interrupt is raised if there is no `stop` that could tell the caller of it.
     """
-    task, device = one_task(on, "train works on", " Use rt.compare."), resolve_device(device)
-    going = {}  # what is left to do → its record
-    for (given, seeds), record in zip(stacks, records, strict=True):
-        found = {recipe: sized(recipe, task) for recipe in given}
-        recipes = [found[recipe] for recipe in given]
-        examples = _draw(recipes, task, seeds)
-        if len({recipe.shape() for recipe in recipes}) != 1:
-            raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-        record.begin(recipes, task, seeds, len(examples[0].of(0)), device, **examples[0].sizes)
-        going[_train(record, examples, task, stop, start)] = record
+    going = {begin(*both, stop, start): both[1] for both in zip(jobs, records, strict=True)}  # what is left → record
     with one_thread():
         try:
             while going:
@@ -124,22 +121,34 @@ def train_stacks(
     return list(records)
 
 
+def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None = None) -> Iterator[int]:
+    """Draw a job's data and make room in its record. The iterator then makes update by update, and says how many."""
+    recipes, seeds, task, device = job
+    examples = _draw(recipes, task, seeds)
+    if len({recipe.shape() for recipe in recipes}) != 1:
+        raise BadArgument("These recipes differ in shape; train them one shape at a time.")
+    bounds = [_bounds(recipe, task, *drawn) for recipe, *drawn in zip(recipes, seeds, examples, strict=True)]
+    updates = recipes[0].updates_for(len(examples[0].of(0)), **examples[0].sizes)
+    record.begin(recipes, task, seeds, bounds, updates, device)
+    return _train(record, examples, task, stop, start)
+
+
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     """Updates one by one; yields how many are done. Holds no tensor of its own, so that an error can let go of all."""
-    with bounded(record, getattr(task, "ignores", frozenset())):
+    with bounded(record, task.ignores):
         yield from _updates(record, examples, task, stop, start)
 
 
 def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     weights, state = _initial(record, examples[0], start)
-    network, feed = network_for(record.recipes[0], examples[0], weights), feed_for(record, examples)
-    step, rescue, happened = updater(record, network, feed, state), Rescue(record, network, state), None
+    network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
+    step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
-                _evaluate(record, network, feed, task, update, happened)
+                _evaluate(record, network, loader, task, update, stats)
                 rescue.keep(update)
-            record.advance(update)
+            record.reached = update
             if update == record.updates:
                 break
             if stop is not None and stop.is_set():
@@ -147,7 +156,7 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
                 break
             step(update)
             if step.prompt or update + 1 in record.evaluations:
-                happened = _note(record, rescue, step.arrived())
+                stats = _note(record, rescue, step.arrived())
             yield update + 1
     finally:  # an interrupt keeps them too
         _note(record, rescue, step.arrived())
@@ -155,15 +164,15 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
 
 
-def _note(record: Runs, rescue: Rescue, arrived: list[tuple[int, Happened]]) -> Happened | None:
-    """Write down what happened in these updates; of the last of them."""
-    happened = None
-    for update, happened in arrived:
-        record.train_loss[:, update] = happened.loss
-        record.gradient_norm[:, update] = happened.gradient_norm
-        lost = ~np.isfinite(happened.loss) & ~rescue.after(update)
+def _note(record: Runs, rescue: Rescue, arrived: list[tuple[int, UpdateStats]]) -> UpdateStats | None:
+    """Write down the statistics of these updates; returns those of the last one."""
+    stats = None
+    for update, stats in arrived:
+        record.train_loss[:, update] = stats.loss
+        record.gradient_norm[:, update] = stats.gradient_norm
+        lost = ~np.isfinite(stats.loss) & ~rescue.after(update)
         record.diverged_at[lost & (record.diverged_at == 0)] = update + 1
-    return happened
+    return stats
 
 
 def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,41 +184,23 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         BadArgument: The task does not ask for one value a window.
     """
-    task = one_task(on, "train works on", " Use rt.compare.")
-    examples = _draw(runs.recipes, task, runs.seeds.tolist())
+    task = one_task(on, "predict works on")
+    network, examples, chosen, inputs = rebuilt(
+        runs.recipes, runs.seeds, task, lambda example: example.of(2)[:windows], runs.weights
+    )
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
-    chosen = [example.of(2)[:windows] for example in examples]
-    network = network_for(runs.recipes[0], examples[0], torch.tensor(runs.weights))
-    inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     with one_thread(), torch.no_grad():
-        scaled = network(torch.tensor(inputs)).double().numpy()
-    pairs = list(zip(examples, chosen, strict=True))
-    predictions = [
-        out * example.spread + example.offset[some] for out, (example, some) in zip(scaled, pairs, strict=True)
-    ]
-    return np.stack(predictions)[..., 0], np.stack([example.truth[some] for example, some in pairs])[..., 0]
-
-
-def first_states(recipe: Recipe, on, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
-    """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
-    seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
-    recipe = sized(recipe, task)
-    recipes = [recipe] * len(seeds)
-    examples = _draw(recipes, task, seeds)
-    network = network_for(recipe, examples[0], torch.tensor(_fresh(recipes, task.name, seeds, examples[0])))
-    inputs = np.stack([example.inputs(example.of(1, windows)) for example in examples])
-    with one_thread(), torch.no_grad():
-        return network.states(torch.tensor(inputs))[:, :, -1].numpy()
-
-
-def _fresh(recipes: Sequence[Recipe], setting: str, seeds: Sequence[int], example: Examples) -> np.ndarray:
-    return initial_weights(recipes, setting, seeds, example.channels, example.outputs)
+        scaled = network(inputs).double().numpy()
+    rows = list(zip(scaled, examples, chosen, strict=True))
+    predictions = [outputs * example.spread + example.offset[some] for outputs, example, some in rows]
+    return np.stack(predictions)[..., 0], np.stack([example.truth[some] for _, example, some in rows])[..., 0]
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
     """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
-    rows = _fresh(record.recipes, record.setting, record.seeds.tolist(), example)
+    sizes = example.channels, example.outputs
+    rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), *sizes)
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
@@ -227,28 +218,21 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     return torch.tensor(start.weights, device=record.device), state
 
 
-def _evaluate(record: Runs, network: Network, feed: Feed, task, update: int, happened: Happened | None) -> None:
+def _evaluate(
+    record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None
+) -> None:
     where = int(np.searchsorted(record.evaluations, update))
-    record.valid_score[:, where] = task.score(*feed.predict(network, 1))
-    if happened is not None:
-        record.step_ratio[:, where] = happened.step_ratio
+    record.valid_score[:, where] = task.score(*loader.predict(network, 1))
+    if stats is not None:
+        record.step_ratio[:, where] = stats.step_ratio
     for column, point in enumerate(last_points(record.updates)):
         if point == update:
-            record.test_scores[:, column] = task.score(*feed.predict(network, 2))
+            record.test_scores[:, column] = task.score(*loader.predict(network, 2))
 
 
-def check_trainable(recipes: Sequence[Recipe], task, seed: int) -> None:
-    """Raise what drawing and cutting this task would raise, before anything is trained."""
-    changed = {name for recipe in recipes for name in recipes[0].diff(recipe)}
-    for name in sorted(changed & getattr(task, "ignores", frozenset())):
-        raise BadArgument(
-            f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
-            f"{task.name} out."
-        )
-    for recipe in recipes:
-        _draw([sized(recipe, task)], task, [seed])
-        if not task.bounds(recipe, seed)[0] > 0:
-            raise BadData(f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn.")
+def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:
+    """The errors that scores are read between are those of all windows, whatever `train_size` leaves out."""
+    return task.bounds(recipe, seed, examples if recipe.train_size is None else None)
 
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:

@@ -1,29 +1,26 @@
-"""Tuning a nuisance field alike for every side, and training sides on the same seeds."""
+"""Tuning a nuisance field alike for every arm, and training arms (a baseline, its variants) on the same seeds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rnntips.arguments import resolve_device
 from rnntips.errors import BadArgument
-from rnntips.evidence import cap
-from rnntips.feed import sized
-from rnntips.groups import AWAY, GROUP, ON_GPU, train_groups
+from rnntips.jobs.run import Resources, run_jobs
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
-from rnntips.store import Store
-from rnntips.training import train_stacks
+from rnntips.tasks import Task
+from rnntips.training import Job
+from rnntips.verdict import cap
 
-__all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_sides", "tune_sides", "tuning_grids"]
+__all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_arms", "tune_arms", "tuning_grids"]
 
 LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # decades, stepped through by halves
 TUNING_SEEDS = range(10_000, 10_010)
-MOST_AT_ONCE = 160  # runs in one stack, to bound memory, where nothing can be lost
 
 
-def tuning_grids(tune: str | Mapping[str, Sequence] | None, *sides: Recipe) -> dict[str, list]:
+def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> dict[str, list]:
     """Field → values to try. `"lr"` means half-decades over the optimizer's usual range."""
     if tune is None:
         return {}
@@ -34,8 +31,8 @@ def tuning_grids(tune: str | Mapping[str, Sequence] | None, *sides: Recipe) -> d
             return {name: tried}
     if tune != "lr":
         raise BadArgument(f'tune={tune!r}: "lr" or a dict such as {{"{tune}": [value, value]}} is needed.')
-    low = min(LR_GRID[side.optimizer][0] for side in sides)
-    high = max(LR_GRID[side.optimizer][1] for side in sides)
+    low = min(LR_GRID[arm.optimizer][0] for arm in arms)
+    high = max(LR_GRID[arm.optimizer][1] for arm in arms)
     return {"lr": half_decades(low, high)}
 
 
@@ -46,32 +43,34 @@ def half_decades(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True)
 class Pick:
-    """What tuning chose for one side, and its validation score there (geometric mean, capped)."""
+    """What tuning chose for one arm, and its validation score there (geometric mean, capped)."""
 
     values: dict[str, Any]
     score: float
 
 
-def tune_sides(
-    sides, task, grids, device="auto", stop=None, seeds=TUNING_SEEDS, train=None, widen=True, **how
-) -> list[Pick]:
-    """For every side the values with the lowest validation score, geometric mean over tuning seeds.
-
-    `how` goes to `train_sides`: executor, store, done.
+def tune_arms(
+    arms: Sequence[Recipe], task: Task, grids: Mapping[str, list], how: Resources | None = None,
+    seeds: Sequence[int] = TUNING_SEEDS, train: Callable[..., list[Runs]] | None = None, widen: bool = True,
+) -> list[Pick]:  # fmt: skip
+    """For every arm the values with the lowest validation score, geometric mean over tuning seeds.
 
     A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most, if it may.
+
+    Args:
+        train: Instead of `train_arms`.
     """
     if len(grids) != 1:
         raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
     ((name, values),) = grids.items()
-    scores: list[dict[Any, tuple[float, float]]] = [{} for _ in sides]
+    scores: list[dict[Any, tuple[float, float]]] = [{} for _ in arms]
     for _ in range(3):
-        wanted = [(i, v) for i in range(len(sides)) for v in values if v not in scores[i]]
-        asked = [sides[i].but(**{name: v}) for i, v in wanted]
-        found = (train or train_sides)(asked, task, list(seeds), device, stop, **how)
+        wanted = [(i, v) for i in range(len(arms)) for v in values if v not in scores[i]]
+        asked = [arms[i].but(**{name: v}) for i, v in wanted]
+        found = (train or train_arms)(asked, task, list(seeds), how or Resources())
         for (i, v), runs in zip(wanted, found, strict=True):
             errors = runs.valid_score[:, -3:].mean(1)
-            capped = float(np.exp(np.log(cap(errors, runs.valid_trivial)).mean()))
+            capped = float(np.exp(np.log(cap(errors, runs.valid_naive)).mean()))
             scores[i][v] = (
                 capped,
                 float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
@@ -87,53 +86,38 @@ def tune_sides(
     return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
 
 
-def train_sides(
-    sides, task, seeds, device="auto", stop=None, record=None, *, executor=None, store=None, done=None
-) -> list[Runs]:
-    """Every side on every seed, one record a side: all training for studies and records goes through here.
+def train_arms(
+    arms: Sequence[Recipe], task: Task, seeds: Sequence[int], how: Resources,
+    record: Runs | Sequence[Runs] | None = None,
+) -> list[Runs]:  # fmt: skip
+    """Every arm on every seed, one record an arm: all training for studies and evidence goes through here.
 
     Args:
-        record: An empty `Runs()` to watch, or one for each side if their shapes differ, which then train in turns;
-            an exception is raised.
-        executor, store: See `rnntips.study.compare`. With them runs train in small groups, so that little is lost
-            with one; else in stacks of up to 160. On a GPU groups are as large as they come, whoever trains them.
-        done: Called after each group with the number of its runs, and how many of them were not in the store.
+        arms: As `rnntips.training.prepare` made them.
+        record: An empty `Runs()` to watch, or one for each shape among the arms.
     """
-    store = store if store is None or isinstance(store, Store) else Store(store)
-    device = resolve_device(device, away=executor is not None)  # "auto" is one device, whatever workers have
-    sides = [sized(side, task) for side in sides]
-    most = AWAY if executor is not None else GROUP if store is not None else MOST_AT_ONCE
-    groups = _groups(sides, list(seeds), ON_GPU if device == "cuda" else most)
-    work = [([sides[i] for i, _ in group], [seed for _, seed in group]) for group in groups]
-    records = [record] if isinstance(record, Runs) else list(record or ())
-    if record is None:
-        found = train_groups(work, task, device, stop, executor, store, done)
-    elif executor is None and store is None and len(work) == len(records):
-        found = train_stacks(work, task, device=device, records=records, stop=stop)
-    else:
-        raise BadArgument(
-            "record= is for training in this process, without executor= and store=, and with one record a shape: "
-            f"{len(records)} came, and {len(work)} would be needed here."
-        )
-    rows = [[[row for row, (i, _) in enumerate(group) if i == side] for group in groups] for side in range(len(sides))]
+    groups = _grouped(arms, list(seeds), how.most)
+    jobs = [Job([arms[i] for i, _ in group], [seed for _, seed in group], task, how.device) for group in groups]
+    found = run_jobs(jobs, how, [record] if isinstance(record, Runs) else record and list(record))
+    rows = [[[row for row, (i, _) in enumerate(group) if i == arm] for group in groups] for arm in range(len(arms))]
     runs = [joined([f.only(some) for f, some in zip(found, mine, strict=True) if some]) for mine in rows]
     _bound_failures(runs)
     return runs
 
 
-def _groups(sides: Sequence[Recipe], seeds: list[int], most: int) -> list[list[tuple[int, int]]]:
-    """(side, seed) of all runs, those of one shape together, at most so many."""
-    shapes, groups = [side.shape() for side in sides], []
+def _grouped(arms: Sequence[Recipe], seeds: list[int], most: int) -> list[list[tuple[int, int]]]:
+    """(arm, seed) of all runs, those of one shape together, at most so many."""
+    shapes, groups = [arm.shape() for arm in arms], []
     for shape in dict.fromkeys(shapes):
         alike = [(i, seed) for i, other in enumerate(shapes) if other == shape for seed in seeds]
         groups += [alike[first : first + most] for first in range(0, len(alike), most)]
     return groups
 
 
-def _bound_failures(sides: Sequence[Runs]) -> None:
-    """Give runs whose task failed the bounds of another side on the same seed; if there are none, no bounds matter."""
-    for side in sides:
-        for row in np.flatnonzero(np.isnan(side.trivial)):
-            known = next((other for other in sides if np.isfinite(other.trivial[row])), None)
-            for name, any_other in (("trivial", 1.0), ("floor", 0.0), ("valid_trivial", 1.0)):
-                getattr(side, name)[row] = any_other if known is None else getattr(known, name)[row]
+def _bound_failures(arms: Sequence[Runs]) -> None:
+    """Give runs whose task failed the bounds of another arm on the same seed; if there are none, no bounds matter."""
+    for runs in arms:
+        for row in np.flatnonzero(np.isnan(runs.naive)):
+            known = next((other for other in arms if np.isfinite(other.naive[row])), None)
+            for name, any_other in (("naive", 1.0), ("floor", 0.0), ("valid_naive", 1.0)):
+                getattr(runs, name)[row] = any_other if known is None else getattr(known, name)[row]

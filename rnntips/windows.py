@@ -1,28 +1,28 @@
-"""Cut, split, scale, order, batch: from a record to the windows a network sees.
+"""Cut, split, scale, order, batch: from a series of values to the windows that a network reads.
 
-A window is named by the time of its target, so different `past` have the same targets. Scalers
-learn from the training part alone. Knows nothing of recipes or networks.
+A window is identified by the time of its target, so different `past` have the same targets. Scalers learn from the
+training part alone. This file knows neither recipes nor networks.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
+from rnntips.errors import BadArgument, BadData, need_whole, spelled, unknown_name
 
 __all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
-TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the record, the validation part at 80 %
-HISTORY = 1 / 8  # the first eighth is only looked back at, whatever the window
+TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the series, the validation part at 80 %
+HISTORY = 1 / 8  # the first eighth has no targets, whatever the window
 
-SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; evaluation's share of the time follows them
+SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; the time for evaluations grows with them
 
 LEFT_OUT = -1
 
-ANSWERS = 32  # at most so many times as many answers are scored where windows have more than one
+ANSWERS = 32  # where windows have many answers, at most ANSWERS × SCORED answers are scored
 
 TARGETS = ("level", "change")
-HEADS = ("linear+mse", "softmax+nll")  # what the readout gives, and the training loss of it
+HEADS = ("linear+mse", "softmax+nll")  # kind of outputs + training loss
 
 
 def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ SCALINGS = {
 
 
 def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What to subtract from and divide by each column, learned from `values`, shape (n, C).
+    """What to subtract from each column and what to divide it by, each (C,), learned from `values`, (n, C).
 
     `none`, `centre` (mean), `scale` (standard deviation), `standard` (both), `minmax` (to [0, 1]),
     `symmetric` (to [-1, 1]), `robust` (median and interquartile range).
@@ -62,7 +62,7 @@ def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if kind not in SCALINGS:
         raise unknown_name("scaling", kind, SCALINGS)
     shift, spread = SCALINGS[kind](values)
-    # rounding leaves a constant column a spread of some 1e-17 of its level
+    # by rounding a constant column has a spread of about 1e-17 of its level
     too_small = spread <= 1e-12 * np.abs(values).max(0)
     if too_small.any() and kind not in ("none", "centre"):
         raise BadData(
@@ -73,7 +73,7 @@ def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lagged_differences(target: np.ndarray, lags: int) -> np.ndarray:
-    """The last `lags` one-step differences at every time, newest first, shape (N, lags); NaN before they exist."""
+    """The last `lags` one-step differences at every time, newest first, (N, lags); NaN at the first times."""
     steps = np.diff(target, prepend=np.nan)
     out = np.full((len(target), lags), np.nan)
     for lag in range(lags):
@@ -88,12 +88,12 @@ class Examples:
     Windows overlap, so they are kept as one signal and the place where each begins:
     window i is `signal[starts[i] : starts[i] + steps]`.
 
-    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. Of classes,
+    `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. For classes,
     targets and truth are one-hot rows, and predictions are logits.
 
-    Where a network answers at every step, targets and truth are signals as long as `signal`, windows of which begin
-    at the same `starts`; the first `skip` steps of a window do not count. Text would fill the memory with zeros, so
-    there signal and targets hold the numbers of `symbols`, (L, 1), and windows of them are one-hot.
+    If a network answers at every step, targets and truth are signals as long as `signal`, and their windows begin at
+    the same `starts`; the first `skip` steps of a window do not count. One-hot rows of a whole text would fill the
+    memory, so its signal and targets hold symbols as numbers, (L, 1), and only windows are made one-hot.
     """
 
     signal: np.ndarray  # (L, C) float32, scaled
@@ -106,26 +106,26 @@ class Examples:
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test, LEFT_OUT none
     head: str = "linear+mse"  # one of HEADS
-    classes: bool = False  # whether the task is to name one of K classes
-    loss_at: str = "last"  # the step at which a network answers, or "every"
+    classes: bool = False  # whether the targets are K classes
+    loss_at: str = "last"  # step at which a network answers: "last" or "every"
     skip: int = 0
-    symbols: int = 0  # if signal and targets hold their numbers
+    symbols: int = 0  # number of symbols if signal and targets hold symbols, else 0
 
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
-        """Indices of one part's windows; at most so many, evenly spread over time."""
+        """Indices of one part's windows; at most `at_most` of them, evenly spread over time."""
         indices = np.flatnonzero(self.part == part)
         if at_most is None or len(indices) <= at_most:
             return indices
         return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
 
     def fewer(self, count: int, rng: np.random.Generator, name: str = "series") -> "Examples":
-        """With so many windows to train on; the others are in no part.
+        """A copy with `count` training windows; the others belong to no part.
 
-        They are the first ones of a permutation, so that a smaller choice is within every larger one of the same
-        `rng`, and both reach over the whole training part: its beginning alone might be another kind of data.
+        The windows are the first of a permutation: with the same `rng` a smaller choice is part of every larger one,
+        and both come from the whole training part, whose beginning may differ from the rest.
 
         Raises:
-            BadArgument: There are not so many.
+            BadArgument: There are fewer training windows.
         """
         train = self.of(0)
         if count > len(train):
@@ -135,7 +135,7 @@ class Examples:
         return replace(self, part=part)
 
     def scored(self, part: int) -> np.ndarray:
-        """The fixed subset of a part on which every network and the trivial forecast are scored."""
+        """The fixed subset of a part's windows on which every network and the naive forecast are scored."""
         answers = self.steps - self.skip if self.loss_at == "every" else 1
         return self.of(part, max(1, min(SCORED[part], SCORED[part] * ANSWERS // answers)))
 
@@ -151,18 +151,18 @@ class Examples:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What `Recipe.updates_for` may want to know of a window."""
+        """Sizes of a window, as arguments of `Recipe.updates_for`."""
         answers = self.steps - self.skip if self.loss_at == "every" else 1
         return {"steps": self.steps, "skip": self.skip, "channels": self.channels, "outputs": self.outputs,
                 "answers": answers}  # fmt: skip
 
     def inputs(self, indices: np.ndarray) -> np.ndarray:
-        """Windows as the network gets them, shape (n, T, C)."""
+        """Windows as the network reads them, (n, T, C)."""
         found = self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
         return np.eye(self.symbols, dtype=np.float32)[found[..., 0]] if self.symbols else found
 
     def answers(self, indices: np.ndarray) -> np.ndarray:
-        """What is scored against: truth of windows (n, K), or of all their steps that count (n·T', K)."""
+        """Truth that predictions are scored against: of windows (n, K), or of all their steps that count (n·T', K)."""
         if self.loss_at == "last":
             return self.truth[indices]
         found = self.truth[self.starts[indices][:, None] + np.arange(self.skip, self.steps)]
@@ -170,7 +170,7 @@ class Examples:
         return found.reshape(-1, found.shape[2])
 
     def labels(self, indices: np.ndarray) -> np.ndarray | None:
-        """Classes by number, (n,); None if the task is not to name one a window."""
+        """Classes as numbers, (n,); None unless the task asks for one class per window."""
         return self.targets[indices].argmax(1) if self.classes and self.loss_at == "last" else None
 
 
@@ -187,19 +187,19 @@ def cut(
     history: int | None = None,
     name: str = "series",
 ) -> Examples:
-    """Windows over a record, split by target time and scaled.
+    """Windows over a series of values, split by target time and scaled.
 
     Args:
-        values: Record, shape (N, C), target first. In its own unit.
-        past: Steps a window looks back (T).
+        values: The series, (N, C), target first. In its own unit.
+        past: Steps of a window (T).
         horizon: Steps from the window's last value to its target.
         features: `"levels"`, or `"differences:K"` for the last K one-step differences of the target (C = K).
-        target: `"level"` forecasts the value, `"change"` what is added to the window's last value.
+        target: `"level"` forecasts the value, `"change"` its difference from the window's last value.
         spikes: Added to the training part's inputs at each time, (N,), in standard deviations of each feature.
-        history: First target time; by default an eighth of the record, whatever `past` is.
+        history: First target time; by default an eighth of the series, whatever `past` is.
 
     Raises:
-        BadData: The record is too short; the message has its length, the window and the largest that fits.
+        BadData: The series is too short; the message has its length, the window and the largest that fits.
     """
     need_whole("past", past, 1)
     need_whole("horizon", horizon, 1)
@@ -249,22 +249,22 @@ def cut(
 
 def difference_lags(features: str) -> int:
     """K of `"differences:K"`, 0 for `"levels"`."""
-    kind, _, number = str(features).partition(":")
+    (kind, numbers), *more = spelled(features)
     if features == "levels":
         return 0
-    if kind == "differences" and number.isdecimal() and int(number) > 0:
-        return int(number)
+    if kind == "differences" and not more and len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
+        return int(numbers[0])
     raise BadArgument(f'features={features!r} is neither "levels" nor "differences:K" with K of at least 1.')
 
 
 def batches(
     order: str, count: int, needed: int, rng: np.random.Generator, labels: np.ndarray | None = None
 ) -> np.ndarray:
-    """`needed` window numbers below `count`, epoch after epoch, as one stream that any batch size cuts.
+    """`needed` window numbers below `count`, epoch after epoch, (needed,); mini-batches are cut from them in order.
 
     `"shuffled"` permutes every epoch anew, `"once"` repeats one permutation, `"time"` keeps time order, and
-    `"class"` sorts what `"shuffled"` gives by the windows' `labels` (count,): in every epoch class after class.
-    `"scrambled"` is as `"shuffled"`; what it does to the chunks of a sequence, `rnntips.lanes` says.
+    `"class"` sorts every shuffled epoch by the windows' `labels` (count,), one class after the other.
+    `"scrambled"` is like `"shuffled"`; `rnntips.engine.tbptt` then mixes the chunks of each sequence.
     """
     epochs = -(-needed // count)
     if order in ("shuffled", "scrambled"):
@@ -282,7 +282,7 @@ def batches(
 
 
 def need_labels(labels: np.ndarray | None) -> None:
-    """Raise if there are no classes to sort by."""
+    """Raise `BadArgument` if there are no classes to sort by."""
     if labels is None:
         raise BadArgument(
             'order="class" sorts windows by their class, and this task has none. Use order="time" or "shuffled".'

@@ -1,7 +1,7 @@
 """A task is what a network is trained and judged on, drawn afresh for every seed.
 
 It owns the score, which stays the same whatever the training loss is, and the two errors between
-which every score is read: `trivial` (100 %) and `floor` (0 %).
+which every score is read: `naive` (100 %) and `floor` (0 %).
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,35 @@ from rnntips.tasks.memory import (
     recall,
     recall_stream,
 )
-from rnntips.tasks.task import Probe, stream
+from rnntips.tasks.task import SequenceTask, Task, stream
 from rnntips.tasks.text import Characters, characters
 
-__all__ = ["Adding", "Characters", "Digits", "Forecast", "Leaky", "Opposing", "Probe", "Recall", "RecallStream",
-           "adding", "as_settings", "characters", "digits", "forecast", "leaky", "one_task", "opposing", "recall",
-           "recall_stream", "stream"]  # fmt: skip
+__all__ = [
+    "Adding",
+    "Characters",
+    "Digits",
+    "Forecast",
+    "Leaky",
+    "Opposing",
+    "Recall",
+    "RecallStream",
+    "SequenceTask",
+    "Task",
+    "adding",
+    "as_settings",
+    "characters",
+    "digits",
+    "forecast",
+    "leaky",
+    "one_task",
+    "opposing",
+    "recall",
+    "recall_stream",
+    "stream",
+]  # fmt: skip
 
 
-def as_settings(on) -> dict[str, Forecast | Probe]:
+def as_settings(on) -> dict[str, Task]:
     """`on` as named settings: a Task, a Series, or a mapping of either."""
     items = on.items() if isinstance(on, Mapping) else [(None, on)]
     tasks = {}
@@ -41,7 +61,7 @@ def as_settings(on) -> dict[str, Forecast | Probe]:
     return tasks
 
 
-def one_task(on, looks: str, advice: str = "") -> Forecast | Probe:
+def one_task(on, looks: str, advice: str = "") -> Task:
     """The one task that `on` is.
 
     Args:

@@ -41,21 +41,21 @@ class Forecast:
     def unit(self) -> str:
         return self.series.unit
 
-    def record(self, seed: int) -> np.ndarray:
+    def values(self, seed: int) -> np.ndarray:
         """The record one seed sees, shape (N, C)."""
         return self.series.draw(stream("data", self.series.name, seed))
 
     def meaning(self, recipe, seed: int) -> list:
         """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
         floor = self.series.floor and self.series.floor(recipe.horizon)
-        data = sha256(np.ascontiguousarray(self.record(seed)).tobytes()).hexdigest()
+        data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
                 self.series.name, self.series.period, self.series.trending, floor, data]  # fmt: skip
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
         need_values(recipe, self.name, self.unit)
-        values = self.record(seed)
+        values = self.values(seed)
         trending = self.series.trending
         return cut(
             values,
@@ -82,23 +82,23 @@ class Forecast:
         """Root mean squared error per run; both in the task's unit, shape (R, n, K); returns (R,)."""
         return rmse(predictions, truth)
 
-    def bounds(self, recipe, seed: int) -> tuple[float, float, float]:
-        """(trivial, floor, trivial on the validation part): errors on the windows that are scored, in the task's unit.
+    def bounds(self, recipe, seed: int, examples: Examples | None = None) -> tuple[float, float, float]:
+        """See `Task.bounds`; errors on the windows that are scored.
 
-        Trivial repeats the last value. The floor is the generator's own noise where that is known; elsewhere a
-        ridge regression on two seasons of lags stands in for it, or nine tenths of trivial if that is lower.
+        Naive repeats the last value. The floor is the generator's own noise where that is known; elsewhere a
+        ridge regression on two seasons of lags stands in for it, or nine tenths of naive if that is lower.
         """
-        values, examples = self.record(seed)[:, 0], self.examples(recipe, seed)
+        values, examples = self.values(seed)[:, 0], examples or self.examples(recipe, seed)
 
-        def naive(part: int) -> float:
+        def naive_error(part: int) -> float:
             times = examples.times[examples.scored(part)]
             return float(np.sqrt(np.mean((values[times] - values[times - recipe.horizon]) ** 2)))
 
-        trivial = naive(2)
+        whole = naive_error(2)
         if self.series.floor is not None:
-            return trivial, self.series.floor(recipe.horizon), naive(1)
+            return whole, self.series.floor(recipe.horizon), naive_error(1)
         lags = min(2 * (self.series.period or 16), int(examples.times[0]) - recipe.horizon + 1)
-        return trivial, min(linear_error(values, examples, lags, recipe.horizon), 0.9 * trivial), naive(1)
+        return whole, min(linear_error(values, examples, lags, recipe.horizon), 0.9 * whole), naive_error(1)
 
 
 def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = None) -> Forecast:

@@ -7,7 +7,7 @@ from importlib import resources
 
 import numpy as np
 
-from rnntips.tasks.task import Probe, separate
+from rnntips.tasks.task import SequenceTask, separate
 from rnntips.windows import TRAIN, VALID, Examples
 
 __all__ = ["Digits", "digits"]
@@ -15,10 +15,11 @@ __all__ = ["Digits", "digits"]
 NEIGHBOUR = 0.988  # share of digits that the nearest of the others names rightly
 
 
-def digits(rows: bool = False) -> "Digits":
+@dataclass(frozen=True)
+class Digits(SequenceTask):
     """Name a handwritten digit of 8 × 8 pixels: ten classes, 1,797 real images.
 
-    Every seed draws its own split, 60/20/20. Scored in nats. Trivial are the classes' frequencies in the training
+    Every seed draws its own split, 60/20/20. Scored in nats. Naive are the classes' frequencies in the training
     part, about ln 10. No floor is known: what a predictor would pay that names 98.8 % rightly, as the nearest
     neighbour does, and spreads its doubt evenly, stands in for it:
     −(0.988 ln 0.988 + 0.012 ln(0.012 / 9)) ≈ 0.091 nats.
@@ -29,12 +30,6 @@ def digits(rows: bool = False) -> "Digits":
     Source: Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository;
     provenance, licence and checksum stand in `rnntips/data/README.md`.
     """
-    return Digits(bool(rows))
-
-
-@dataclass(frozen=True)
-class Digits(Probe):
-    """See `digits`."""
 
     rows: bool = False
 
@@ -56,7 +51,7 @@ class Digits(Probe):
         return np.log(examples.targets[examples.of(0)].mean(0, dtype=float))
 
     def floor(self, examples: Examples) -> float:
-        """See `digits`."""
+        """Of the predictor that the class describes."""
         wrong = 1 - NEIGHBOUR
         return float(-(NEIGHBOUR * np.log(NEIGHBOUR) + wrong * np.log(wrong / 9)))
 
@@ -68,3 +63,6 @@ def _table() -> np.ndarray:
     table = np.array([line.split(",") for line in gzip.decompress(packed).decode("ascii").splitlines()], dtype=np.uint8)
     table.flags.writeable = False
     return table
+
+
+digits = Digits  # as tasks are written: rt.tasks.digits()

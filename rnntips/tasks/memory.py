@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 
 from rnntips.errors import BadArgument, need_whole
-from rnntips.tasks.task import OF_FORECASTS, Probe, separate
+from rnntips.tasks.task import OF_FORECASTS, SequenceTask, separate
 from rnntips.windows import SCORED, Examples
 
 __all__ = ["Adding", "Leaky", "Opposing", "Recall", "RecallStream", "adding", "leaky", "opposing", "recall",
@@ -16,11 +16,12 @@ WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; more than are scored wou
 SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same, where each has many answers
 
 
-def adding(T: int) -> "Adding":
+@dataclass(frozen=True)
+class Adding(SequenceTask):
     """Add the two marked ones of T numbers.
 
     At every step the network reads a number between 0 and 1 and a mark, which is 1 at one step of the first half
-    and at one of the second half, else 0. Its answer after the last step is scored by RMSE. Trivial is always
+    and at one of the second half, else 0. Its answer after the last step is scored by RMSE. Naive is always
     answering 1, about √(1/6) = 0.41; below 0.1 the task counts as solved; the floor is 0. Every seed draws 3,000
     windows to train on. `Recipe.past` says nothing here: windows have T steps.
 
@@ -30,16 +31,12 @@ def adding(T: int) -> "Adding":
     Source: Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; one mark a half as in
     Arjovsky, Shah and Bengio (2016), "Unitary evolution recurrent neural networks".
     """
-    need_whole("T", T, 2)
-    return Adding(int(T))
-
-
-@dataclass(frozen=True)
-class Adding(Probe):
-    """See `adding`."""
 
     T: int
     unit = "units"
+
+    def __post_init__(self):
+        need_whole("T", self.T, 2)
 
     @property
     def name(self) -> str:
@@ -58,12 +55,13 @@ class Adding(Probe):
         return np.ones(1)
 
 
-def recall(L: int, symbols: int = 8) -> "Recall":
+@dataclass(frozen=True)
+class Recall(SequenceTask):
     """Keep one symbol in mind for L steps.
 
     The first step shows one of so many symbols, then come L steps of two distractors in random order, then the
     signal to answer: name the symbol. L + 2 steps, one channel for each symbol, distractor and the signal. Scored in
-    nats; trivial is ln(symbols), the price of any guess; the floor is 0. Every seed draws 3,000 windows to train on.
+    nats; naive is ln(symbols), the price of any guess; the floor is 0. Every seed draws 3,000 windows to train on.
     `Recipe.past` says nothing here.
 
     Raises:
@@ -71,17 +69,13 @@ def recall(L: int, symbols: int = 8) -> "Recall":
 
     Source: after Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 2.
     """
-    need_whole("L", L, 1)
-    need_whole("symbols", symbols, 2)
-    return Recall(int(L), int(symbols))
-
-
-@dataclass(frozen=True)
-class Recall(Probe):
-    """See `recall`."""
 
     L: int
     symbols: int = 8
+
+    def __post_init__(self):
+        need_whole("L", self.L, 1)
+        need_whole("symbols", self.symbols, 2)
 
     @property
     def name(self) -> str:
@@ -101,11 +95,12 @@ class Recall(Probe):
         return np.zeros(self.symbols)
 
 
-def recall_stream(L: int) -> "RecallStream":
+@dataclass(frozen=True)
+class RecallStream(SequenceTask):
     """Say at every step which of two symbols came L steps ago.
 
     The symbols, −1 and 1, come in random order. Windows have `Recipe.past` steps; the first L of each, at which
-    nothing had come, do not count. Scored in nats; trivial is ln 2, the price of any guess; the floor is 0. A network
+    nothing had come, do not count. Scored in nats; naive is ln 2, the price of any guess; the floor is 0. A network
     must hold L symbols at once, so it needs about L units. Every seed draws 1,000 windows to train on.
 
     Raises:
@@ -113,16 +108,12 @@ def recall_stream(L: int) -> "RecallStream":
 
     Source: the delay line of Jaeger (2002), "Short term memory in echo state networks", with two symbols.
     """
-    need_whole("L", L, 1)
-    return RecallStream(int(L))
-
-
-@dataclass(frozen=True)
-class RecallStream(Probe):
-    """See `recall_stream`."""
 
     L: int
     ignores = OF_FORECASTS
+
+    def __post_init__(self):
+        need_whole("L", self.L, 1)
 
     @property
     def name(self) -> str:
@@ -143,11 +134,18 @@ class RecallStream(Probe):
         return np.zeros(2)
 
 
-def leaky(tau: float) -> "Leaky":
+def _need_steps(tau: float) -> None:
+    """Raise unless this is a number of steps after which an input counts 1/e."""
+    if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
+        raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
+
+
+@dataclass(frozen=True)
+class Leaky(SequenceTask):
     """Say at every step the sum of all inputs so far, each fading by the factor a = exp(−1/τ) a step.
 
     Inputs are standard normal; y[t] = a·y[t−1] + √(1 − a²)·x[t] from y = 0 at a window's beginning, so that late
-    targets have variance 1. Windows have `Recipe.past` steps, and all count. Scored by RMSE; trivial is always
+    targets have variance 1. Windows have `Recipe.past` steps, and all count. Scored by RMSE; naive is always
     answering 0, the mean; one linear unit is exact, so the floor is 0. Every seed draws 1,000 windows to train on.
 
     Args:
@@ -156,23 +154,13 @@ def leaky(tau: float) -> "Leaky":
     Raises:
         BadArgument: tau is no positive number.
     """
-    return Leaky(_steps(tau))
-
-
-def _steps(tau: float) -> float:
-    """A number of steps after which an input counts 1/e."""
-    if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
-        raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
-    return float(tau)
-
-
-@dataclass(frozen=True)
-class Leaky(Probe):
-    """See `leaky`."""
 
     tau: float
     unit = "units"
     ignores = OF_FORECASTS
+
+    def __post_init__(self):
+        _need_steps(self.tau)
 
     @property
     def name(self) -> str:
@@ -188,13 +176,14 @@ class Leaky(Probe):
         return np.zeros(1)
 
 
-def opposing(tau: float) -> "Opposing":
+@dataclass(frozen=True)
+class Opposing(SequenceTask):
     """Say at every step a sum that near inputs push one way and far inputs the other way.
 
     Inputs are standard normal. In the sum an input of k steps ago counts 2·exp(−4k/τ) − exp(−k/τ) times a constant:
     positive before k = τ·ln(2)/3, about 0.23·τ, then negative, and all in all more negative than positive. So who
     looks back fewer steps learns the wrong sign for an input that lasts. The constant gives late targets variance 1.
-    Windows have `Recipe.past` steps, and all count. Scored by RMSE; trivial is always answering 0, the mean; two
+    Windows have `Recipe.past` steps, and all count. Scored by RMSE; naive is always answering 0, the mean; two
     linear units are exact, so the floor is 0. Every seed draws 1,000 windows to train on.
 
     Args:
@@ -206,18 +195,15 @@ def opposing(tau: float) -> "Opposing":
     Source: the balancing of influences in Tallec and Ollivier (2017), "Unbiasing truncated backpropagation through
     time", section 5, with inputs of its own at every step.
     """
-    if _steps(tau) < 2:
-        raise BadArgument(f"tau={tau!r}: 2 steps or more are needed for far inputs to outweigh near ones.")
-    return Opposing(float(tau))
-
-
-@dataclass(frozen=True)
-class Opposing(Probe):
-    """See `opposing`."""
 
     tau: float
     unit = "units"
     ignores = OF_FORECASTS
+
+    def __post_init__(self):
+        _need_steps(self.tau)
+        if self.tau < 2:
+            raise BadArgument(f"tau={self.tau!r}: 2 steps or more are needed for far inputs to outweigh near ones.")
 
     @property
     def name(self) -> str:
@@ -242,3 +228,7 @@ def _faded(inputs: np.ndarray, keep: float, gain: float) -> np.ndarray:
     for t in range(inputs.shape[1]):
         sums[:, t + 1] = keep * sums[:, t] + gain * inputs[:, t]
     return sums[:, 1:]
+
+
+# As tasks are written: rt.tasks.adding(10).
+adding, recall, recall_stream, leaky, opposing = Adding, Recall, RecallStream, Leaky, Opposing

@@ -1,7 +1,8 @@
-"""What tasks share: random streams, scores, and the making of examples that are no forecasts."""
+"""What a task is, and what tasks share: random streams, scores, and the making of examples that are no forecasts."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -9,10 +10,38 @@ import numpy as np
 from rnntips.errors import BadArgument
 from rnntips.windows import Examples
 
-__all__ = ["Probe", "nats", "need_values", "rmse", "separate", "stream"]
+__all__ = ["SequenceTask", "Task", "nats", "need_values", "rmse", "separate", "stream"]
 
 OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target"})
 OWN_LENGTH = OF_FORECASTS | {"past"}
+
+
+class Task(Protocol):
+    """What a network is trained and judged on, drawn afresh for every seed."""
+
+    name: str
+    unit: str  # of its scores
+    version: int  # raised by hand when the meaning of the task changes
+    ignores: frozenset[str]  # recipe fields that mean nothing here
+
+    def examples(self, recipe, seed: int) -> Examples:
+        """Windows and targets of one seed, as the recipe's data fields say."""
+
+    def bounds(self, recipe, seed: int, examples: Examples | None = None) -> tuple[float, float, float]:
+        """(naive, floor, naive on the validation part): the errors that scores are read between, in `unit`.
+
+        Args:
+            examples: What `examples` gives for this recipe and seed, if it is at hand.
+        """
+
+    def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Error per run, whatever the training loss is; both (R, n, K); returns (R,)."""
+
+    def values(self, seed: int) -> np.ndarray:
+        """All numbers that a seed is given, for a plan's fingerprint."""
+
+    def meaning(self, recipe, seed: int) -> list[Any]:
+        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
 
 
 def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
@@ -47,7 +76,7 @@ def need_values(recipe, name: str, unit: str) -> None:
 
 
 @dataclass(frozen=True)
-class Probe:
+class SequenceTask:
     """A task that is no forecast: it makes its own windows, and its numbers are fed as they are.
 
     Classes are scored in nats, values by RMSE in the task's unit, whatever the training loss is. Recipe fields in
@@ -64,7 +93,7 @@ class Probe:
         raise NotImplementedError
 
     def guess(self, examples: Examples) -> np.ndarray:
-        """What the trivial predictor always answers, (K,): logits or values."""
+        """What the naive predictor always answers, (K,): logits or values."""
         raise NotImplementedError
 
     def floor(self, examples: Examples) -> float:
@@ -85,7 +114,7 @@ class Probe:
             need_values(recipe, self.name, self.unit)
         return replace(examples, head=recipe.head or examples.head)
 
-    def record(self, seed: int) -> np.ndarray:
+    def values(self, seed: int) -> np.ndarray:
         """All numbers that a seed is given, inputs and then targets, for a plan's fingerprint."""
         examples = self.draw(32, stream("data", self.name, seed))
         return np.concatenate([examples.signal.ravel(), examples.targets.ravel()])
@@ -100,16 +129,16 @@ class Probe:
         """Error per run; logits or values and truth (R, n, K); returns (R,)."""
         return nats(predictions, truth) if self.unit == "nats" else rmse(predictions, truth)
 
-    def bounds(self, recipe, seed: int) -> tuple[float, float, float]:
-        """(trivial, floor, trivial on the validation part): errors on the windows that are scored."""
-        examples = self.examples(recipe, seed)
+    def bounds(self, recipe, seed: int, examples: Examples | None = None) -> tuple[float, float, float]:
+        """See `Task.bounds`; errors on the windows that are scored."""
+        examples = examples or self.examples(recipe, seed)
         guess = self.guess(examples)
 
-        def trivial(part: int) -> float:
+        def naive_error(part: int) -> float:
             truth = examples.answers(examples.scored(part))
             return float(self.score(np.broadcast_to(guess, truth.shape)[None], truth[None])[0])
 
-        return trivial(2), self.floor(examples), trivial(1)
+        return naive_error(2), self.floor(examples), naive_error(1)
 
 
 def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, int], **more) -> Examples:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from rnntips.errors import BadData
-from rnntips.tasks.task import OF_FORECASTS, Probe
+from rnntips.tasks.task import OF_FORECASTS, SequenceTask
 from rnntips.windows import TRAIN, VALID, Examples
 
 __all__ = ["ALPHABET", "Characters", "characters"]
@@ -19,25 +19,20 @@ SHARE = 0.8  # of the text that one seed sees
 ORDER = 4  # characters that the floor's n-gram looks at, the next one included
 
 
-def characters() -> "Characters":
+@dataclass(frozen=True)
+class Characters(SequenceTask):
     """Foretell, at every step, the next character of Python's own documentation.
 
     The text is `pydoc_data.topics` of the Python that runs this, some 430,000 characters in small letters, white
     space as one blank, 32 symbols; it differs a little from one version of Python to the next. Every seed sees four
     fifths of it, from a random place, split 60/20/20 in the order of reading. Windows have `Recipe.past` steps and
     begin a quarter of that apart; the first quarter of a window does not count, since little has been read there.
-    Scored in nats per character. Trivial are the characters' frequencies in the training part, about 2.9; no floor is
+    Scored in nats per character. Naive are the characters' frequencies in the training part, about 2.9; no floor is
     known, and counts of four characters in a row (add-one smoothing, training part) stand in for it, about 1.5.
 
     Raises:
         BadData: This Python comes without the text; or, later, a recipe whose `past` is too long for it.
     """
-    return Characters()
-
-
-@dataclass(frozen=True)
-class Characters(Probe):
-    """See `characters`."""
 
     name = "characters"
     ignores = OF_FORECASTS
@@ -74,7 +69,7 @@ class Characters(Probe):
         before, last = np.divmod(_grams(text, scored.ravel()), SYMBOLS)
         return float(-np.log((counts[before, last] + 1) / (counts[before].sum(1) + SYMBOLS)).mean())
 
-    def record(self, seed: int) -> np.ndarray:
+    def values(self, seed: int) -> np.ndarray:
         """Nothing: the text depends on the version of Python, and a plan's fingerprint must not."""
         return np.empty(0)
 
@@ -102,3 +97,6 @@ def _text() -> np.ndarray:
     text = np.array([number.get(character, SYMBOLS - 1) for character in words], dtype=np.uint8)
     text.flags.writeable = False
     return text
+
+
+characters = Characters  # as tasks are written: rt.tasks.characters()

@@ -1,0 +1,111 @@
+"""`rnntips lab · check · tips · labbook · classbook`."""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+import click
+
+from rnntips.cli.lab import NOTEBOOKS, lab
+from rnntips.cli.pages import write_page
+from rnntips.errors import RnntipsError
+
+NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
+
+
+@click.group()
+@click.version_option(package_name="rnntips")
+def main() -> None:
+    """Train recurrent networks, many at once, and find out what the folklore is worth."""
+    for stream in (sys.stdout, sys.stderr):  # Windows pipes know no arrows and no minus sign
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+main.add_command(lab)
+
+
+@main.command()
+def check() -> None:
+    """See whether everything the workbook needs is here; exit 0, or say how to fix it."""
+    problems = []
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+            click.echo(f"{name:12} {metadata.version(name)}")
+        except ImportError as error:
+            problems.append(f"{name} is missing or broken ({error}). Run `make env`, or `pip install -e .`.")
+    if not NOTEBOOKS.is_dir():
+        problems.append(f"There are no notebooks at {NOTEBOOKS}. Clone the repository and run from there.")
+    if not problems:
+        problems += _try_training()
+    for problem in problems:
+        click.echo(f"Problem: {problem}", err=True)
+    if problems:
+        sys.exit(1)
+    click.echo("Everything is here.")
+
+
+def _try_training() -> list[str]:
+    """Train three small networks; they must get better than they started."""
+    import rnntips as rt
+
+    runs = rt.train(rt.Recipe(updates=40), rt.series.sines(), seeds=range(3), device="cpu")
+    click.echo(f"{'training':12} 3 runs of 40 updates in {runs.seconds:.1f} s")
+    if (runs.valid_score[:, -1] < 0.7 * runs.valid_score[:, 0]).all():
+        return []
+    return ["A short training did not lower the error. Reinstall with `make env`, and report this if it stays."]
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def tips(as_json: bool) -> None:
+    """List the tips and what the record says of each claim."""
+    from rnntips.notebook.tips import tips as registry
+
+    if as_json:
+        rows = [
+            {"tip": n, "question": t.question, "claims": t.words if t.has_record else {}} for n, t in registry.items()
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for name, tip in registry.items():
+        click.echo(f"{name}: {tip.question}")
+        for claim in tip.plans.values():
+            found = tip.words[claim.id] if tip.has_record else "no record"
+            click.echo(f"  {claim.id:4} {found:14} {claim.says}")
+
+
+@main.command()
+@click.argument("file", required=False)
+@click.option("--html", metavar="OUT", help="Write it as a page that needs nothing beside itself.")
+def labbook(file: str | None, html: str | None) -> None:
+    """Show a lab book: guesses, runs, exercises and notes. It stays on this machine."""
+    from rnntips.notebook.labbook import LabBook, page
+    from rnntips.notebook.labbook.book import FILE, read
+
+    book = LabBook(file or LabBook().path or FILE)
+    try:
+        read(book.path)  # says what is wrong with a file that cannot be read
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join(page.lines(book)))
+    if html:
+        write_page(html, page.page(book), [book.path])
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--html", metavar="OUT", help="Write it as a page that needs nothing beside itself, with figures.")
+def classbook(files: Sequence[str], html: str | None) -> None:
+    """Pool a class's lab books: every reader's finding, and that of all their seeds together."""
+    from rnntips.notebook.labbook import classbook as pooling
+
+    try:
+        click.echo("\n".join(pooling.lines(files)))
+        if html:
+            write_page(html, pooling.page(files), files)
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None

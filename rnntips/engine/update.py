@@ -1,0 +1,201 @@
+"""One update of all runs: loss, gradients, clipping, optimizer. Compiled where possible, else in torch.
+
+An `Update` is called with the number of an update, and changes the network's weights and the optimizer's averages.
+`arrived` returns the statistics since its last call; on a GPU this takes as long as an update.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnntips import engine
+from rnntips.loader import BatchSpec, Loader, Masks, Noise
+from rnntips.models import KEPT, Network
+from rnntips.optimizers import RULES, clip_gradient, clip_weights
+from rnntips.recipe import CLIPS
+from rnntips.runs import Runs
+from rnntips.schedule import RESCUES, planned
+from rnntips.windows import HEADS
+
+__all__ = ["UpdateStats", "updater"]
+
+
+class UpdateStats(NamedTuple):
+    """Statistics of one update, each (R,)."""
+
+    loss: np.ndarray
+    gradient_norm: np.ndarray  # before clipping
+    step_ratio: np.ndarray  # norm of the step over norm of the weights
+
+
+def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+    """The `Update` for these runs; it changes the weights of `network` and the optimizer's averages `state`."""
+    recipe = record.recipes[0]
+    if network.flat.device.type != "cpu":
+        return CUDAGraphUpdate(record, network, loader, state)
+    random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
+    usual = loader.loss_at == "last" and not network.dense and not network.dense_after and not random
+    small = 4 * recipe.batch_size * loader.steps * network.kept_values < KEPT
+    fused = engine.compiled_update() if usual and small else None
+    if fused is not None:
+        return NumbaUpdate(fused, record, network, loader, state)
+    return TorchUpdate(record, network, loader, state)
+
+
+def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of every window, (R, B), from outputs and targets (R, B, K); for (R, B, T, K) the mean over steps."""
+    if head == "softmax+nll":
+        each = -(targets * outputs.log_softmax(-1)).sum(-1)
+    else:
+        each = (outputs - targets).square().mean(-1)
+    return each.mean(2) if each.dim() == 3 else each
+
+
+class Rates:
+    """Each run's learning rate at an update, (R,) float32: `lr` times the factors of its schedule and its rescue.
+
+    If training continues from another record, schedules count the updates of both.
+    """
+
+    def __init__(self, record: Runs):
+        self.record, self.lr = record, np.array([recipe.lr for recipe in record.recipes])
+        before, total = record.updates_before, record.updates_before + record.updates
+        schedules = [recipe.schedule for recipe in record.recipes]
+        courses = {schedule: planned(schedule) for schedule in schedules}
+        factors = [[course(done, total) for done in range(before, total)] for course in courses.values()]
+        self.factors, self.rows = np.array(factors, float), [[*courses].index(schedule) for schedule in schedules]
+        self.vary = any(schedules) or any(recipe.rescue for recipe in record.recipes)
+
+    def __call__(self, update: int) -> np.ndarray:
+        factors, record = self.factors[self.rows, update], self.record
+        for row in np.flatnonzero(record.rescued_at):
+            since = record.updates_before + update - int(record.rescued_at[row])
+            factors[row] *= RESCUES[record.recipes[row].rescue](since)
+        return (self.lr * factors).astype(np.float32)
+
+
+def _columns(record: Runs) -> np.ndarray:
+    """Learning rate, momentum, weight decay and clipping limit, (R, 4)."""
+    rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
+    return np.array(rows, np.float32)
+
+
+class Update:
+    """Base class; here the statistics of an update are known as soon as it is done."""
+
+    prompt = True  # whether statistics are fetched after every update
+    stats: list[tuple[int, UpdateStats]]
+
+    def __init__(self):
+        self.stats = []
+
+    def arrived(self) -> list[tuple[int, UpdateStats]]:
+        """Updates with their statistics, since the last call."""
+        arrived, self.stats = self.stats, []
+        return arrived
+
+
+class TorchUpdate(Update):
+    """An update in plain torch operations, for any device and network."""
+
+    def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__()
+        self.network, self.loader, self.state, self.recipe = network, loader, state, record.recipes[0]
+        self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
+        hyper = torch.tensor(_columns(record), device=network.flat.device)
+        self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
+        self.rates = Rates(record)
+
+    def __call__(self, update: int) -> None:
+        spec = self.loader.spec(update)
+        given = {name: value.to(self.network.flat.device) for name, value in self._given(update, spec).items()}
+        stats = self._do(spec, update, self.before + update + 1, **given)
+        self.stats.append((update, UpdateStats(*stats.cpu().numpy())))
+
+    def _given(self, update: int, spec: BatchSpec) -> dict[str, Tensor]:
+        """What the host computes for an update: learning rates that vary, dropout masks, noise."""
+        B, T, C = self.loader.shape(spec)
+        rates = torch.from_numpy(self.rates(update))[:, None] if self.rates.vary else None
+        noise, between = self.noise.draw(B, T, C)
+        given = {"rates": rates, "masks": self.masks.draw(B), "noise": noise, "between": between}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _do(
+        self, spec: BatchSpec, update: int | Tensor, count: int | Tensor, *, rates: Tensor | None = None,
+        masks: Tensor | None = None, noise: Tensor | None = None, between: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Make update `update` of this record (from 0), `count` of all (from 1); returns `UpdateStats` as (3, R)."""
+        inputs, targets = self.loader.batch(update, spec)
+        inputs = inputs if noise is None else inputs + noise
+        masks = () if masks is None else masks.unbind(1)
+        between = () if between is None else between.split(self.noise.widths, 3)
+        outputs = self.loader.trained(spec, self.network, inputs, masks, between)
+        loss = (losses(self.loader.head, outputs, targets) * self.loader.share).sum(1)
+        gradient = self.network.gradient(loss.sum())
+        with torch.no_grad():
+            weights, norm = self.network.flat, gradient.norm(dim=1)
+            clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
+            gradient += self.decay * weights
+            lr = self.lr if rates is None else rates
+            step = RULES[self.recipe.rule].step(self.state, gradient, lr, self.momentum, count)
+            weights += step
+            clip_weights(weights, self.limit, self.recipe.clip)
+            return torch.stack([loss.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
+
+
+class CUDAGraphUpdate(TorchUpdate):
+    """The same for a GPU: each kind of update (`BatchSpec`) is captured once as a CUDA graph and then replayed.
+
+    The update's number stays on the device. So do its statistics, unless a `rescue` needs them at once.
+    """
+
+    def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__(record, network, loader, state)
+        self.prompt = any(recipe.rescue for recipe in record.recipes)
+        self.number = torch.zeros((), dtype=torch.long, device=network.flat.device)
+        self.waiting: list[tuple[int, Tensor]] = []
+        self.recorder = engine.Recorder([network.flat, *state.values(), *loader.kept])
+
+    def __call__(self, update: int) -> None:
+        spec = self.loader.spec(update)
+        self.number.fill_(update)
+        stats = self.recorder(spec, partial(self._numbered, spec), self._given(update, spec))
+        self.waiting.append((update, stats.clone()))
+
+    def _numbered(self, spec: BatchSpec, **given: Tensor) -> Tensor:
+        return self._do(spec, self.number, (self.before + self.number + 1).double(), **given)
+
+    def arrived(self) -> list[tuple[int, UpdateStats]]:
+        if not self.waiting:
+            return []
+        updates, values = zip(*self.waiting, strict=True)
+        self.waiting = []
+        return [*zip(updates, (UpdateStats(*each) for each in torch.stack(values).cpu().numpy()), strict=True)]
+
+
+class NumbaUpdate(Update):
+    """An update in compiled code on a CPU, for the networks that `numba_update` serves."""
+
+    def __init__(self, fused, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__()
+        recipe = record.recipes[0]
+        self.batch_size, self.before = recipe.batch_size, record.updates_before
+        self.rates, self.hyper = Rates(record), _columns(record)
+        sizes = HEADS.index(loader.head), network.cell, network.layers, network.width
+        arrays = (
+            loader.signal.numpy(), loader.begins.numpy(), loader.targets.numpy(), network.flat.numpy(),
+            [average.numpy() for average in state.values()],
+            np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
+            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), self.hyper,
+        )  # fmt: skip
+        self.lengths = loader.lengths
+        self.updates = {steps: fused(*sizes, steps, recipe.batch_size, *arrays) for steps in set(loader.lengths)}
+
+    def __call__(self, update: int) -> None:
+        if self.rates.vary:
+            self.hyper[:, 0] = self.rates(update)
+        numbers = self.updates[self.lengths[update]](update * self.batch_size, self.before + update + 1)
+        self.stats.append((update, UpdateStats(*numbers.T)))

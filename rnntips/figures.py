@@ -1,0 +1,295 @@
+"""What every lesson draws: a record comes in, matplotlib `Axes` go out. Nothing trains here.
+
+Figures are drawn without pyplot, so that a panel in another thread is never disturbed.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from PIL import Image
+
+from rnntips.errors import BadArgument
+from rnntips.runs import Runs, length_in_words
+from rnntips.study import Study
+from rnntips.tasks import Forecast
+from rnntips.training import predict
+from rnntips.verdict import LEAST, interval, middle
+from rnntips.windows import TRAIN
+
+__all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts", "forest",
+           "log_ticks", "loss_bands", "paired", "plain", "series", "show"]  # fmt: skip
+
+# Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
+# the line style says the same as the colour.
+COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
+DASHES = {"baseline": "-", "variant": (0, (5, 2))}
+GREY = "#595959"
+DPI = 90
+PALETTE = 64  # colours of a stored figure: a third of the size, and no difference to see
+FAR = 5.0  # from a change of 500 % on, changes are far apart
+PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # their ticks
+ROOM = 1.15  # factor by which the axis reaches beyond them
+WIDE = 74  # letters that fit under a plot
+
+
+class Still(Figure):
+    """A figure that notebooks show without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        drawn, small = BytesIO(), BytesIO()
+        self.savefig(drawn, format="png")
+        few = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+        few.save(small, format="png", optimize=True)
+        return small.getvalue()
+
+
+def axes(count: int, width: float, height: float, rows: int = 1, **grid) -> list[Axes]:
+    """Empty axes, `count` in each of so many rows, on one white canvas of so many inches."""
+    figure = Still(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    found = figure.subplots(rows, count, squeeze=False, gridspec_kw=grid).ravel()
+    for ax in found:
+        ax.spines[["top", "right"]].set_visible(False)
+    return list(found)
+
+
+def band(ax: Axes, side: str, x: np.ndarray, scores: np.ndarray, label: str) -> None:
+    """Curves of one side, scores (R, n): median, middle 80 %, every run faintly behind; a single run is a line."""
+    color = COLORS[side]
+    if len(scores) > 1:
+        low, high = np.percentile(scores, [10, 90], axis=0)
+        ax.plot(x, scores.T, color=color, alpha=0.15, linewidth=0.7)
+        ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    ax.plot(x, np.median(scores, axis=0), color=color, linestyle=DASHES[side], linewidth=2, label=label)
+
+
+def plain(axis) -> None:
+    """Numbers as people write them; the default labels of log axes are mathtext, which is not thread-safe."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two positive numbers; fewer over many decades, more within one."""
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    factors = [1, 1.5, 2, 3, 4, 5, 7] if high / low < 8 else [1, 2, 5] if high / low < 3000 else [1]
+    return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
+
+
+def curves(sides: Mapping[str, Runs], ax: Axes | None = None) -> Axes:
+    """Validation error over updates, in per cent of each run's own naive error; a band where a side has several runs.
+
+    Args:
+        sides: One or two names with their runs.
+    """
+    ax = ax or axes(1, 8.6, 3.1)[0]
+    for side, (name, runs) in zip(COLORS, sides.items(), strict=False):
+        share = 100 * runs.valid_score[:, 1:] / runs.valid_naive[:, None]
+        band(ax, side, runs.evaluations[1:], share, name)
+    ax.axhline(100, color=GREY, linewidth=0.8, linestyle=":")
+    place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+    ax.annotate("naive", (0.99, 100), color=GREY, size=8, **place)
+    ax.set(xscale="log", xlabel="updates", ylabel="validation error\n(% of the naive one)")
+    plain(ax.xaxis)
+    ax.legend(frameon=False)
+    return ax
+
+
+def show(study: Study) -> None:
+    """A study in a notebook: its sentence, its figure, and where the numbers come from."""
+    from IPython.display import display
+
+    runs = next(iter(study.runs.values()))[0]
+    rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
+    seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # one stack, one duration
+    done = length_in_words(*next(iter(study.runs.values())))
+    provenance = (
+        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {done}, {seconds:.1f} s on "
+        f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
+    )
+    html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
+    display({"text/plain": repr(study), "text/html": html}, raw=True)
+    for setting in study.runs:
+        still = both(study, setting)._repr_png_()
+        display({"text/plain": f"<figure: {study.label} on {setting}>", "image/png": still}, raw=True)
+
+
+def both(study: Study, setting: str | None = None, title: str = "") -> Figure:
+    """Loss bands and paired differences of one setting, side by side."""
+    left, right = axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
+    loss_bands(study, setting, left)
+    paired(study, setting, right)
+    left.figure.suptitle(fill(title, 100), size=10)
+    return left.figure
+
+
+def _span(seeds: np.ndarray) -> str:
+    consecutive = len(seeds) > 1 and np.all(np.diff(seeds) == 1)
+    return f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+
+
+def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
+    """The last steps before the validation part, of the record that one seed sees."""
+    ax = ax or axes(1, 8.6, 2.2)[0]
+    values = task.values(seed)[:, 0]
+    values = values[: int(TRAIN * len(values))][-steps:]
+    ax.plot(np.arange(len(values)), values, color=COLORS["baseline"])
+    ax.set(xlabel="step", ylabel=f"{task.series.name} ({task.unit})")
+    plain(ax.yaxis)
+    return ax
+
+
+def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
+    """Validation error over updates: median, the middle 80 %, and every run faintly behind; log axes."""
+    ax = ax or axes(1, 5.2, 3.1)[0]
+    setting = setting or next(iter(study.runs))
+    for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
+        x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
+        scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
+        scores = np.maximum(scores, LEAST * runs.valid_naive[:, None])  # the axis has no 0
+        band(ax, side, x, scores, name)
+    _bounds(ax, study.runs[setting][0])
+    ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
+    plain(ax.xaxis), plain(ax.yaxis)
+    ax.set_yticks(log_ticks(*ax.get_ylim()))
+    ax.legend(frameon=False, title=study.field)
+    return ax
+
+
+def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes:
+    """The first steps of the test part, and what each side's first network forecasts there.
+
+    Args:
+        study: A finished study.
+        on: The Task or Series it was run on.
+        steps: How many targets to show.
+    """
+    ax = ax or axes(1, 8.6, 2.4)[0]
+    for side, name, runs in zip(COLORS, study.names, next(iter(study.runs.values())), strict=True):
+        predicted, truth = predict(runs.only([0]), on, steps)
+        if side == "baseline":
+            ax.plot(truth[0], color="#BFBFBF", linewidth=5, label="what came")
+        ax.plot(predicted[0], color=COLORS[side], linestyle=DASHES[side], linewidth=1.5, label=name)
+    ax.set(xlabel="steps of the test part", ylabel=f"{runs.setting} ({runs.unit})")
+    plain(ax.yaxis)
+    ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.2))
+    return ax
+
+
+def _bounds(ax: Axes, runs: Runs) -> None:
+    for name, value in {"naive = 100 %": runs.valid_naive.mean(), "floor = 0 %": runs.floor.mean()}.items():
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right", "zorder": 1.5}  # no line is hidden
+        if value > 0:
+            ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
+            ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="bottom", **place)
+        else:  # a logarithmic axis never gets there
+            ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
+
+
+def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
+    """One dot a seed: how much higher or lower the variant's test error is; diamond, bar: median, 95 % interval."""
+    ax = ax or axes(1, 3.4, 3.1)[0]
+    d = study.effects(setting or next(iter(study.runs)))
+    ax.axvspan(
+        100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color="#000000", alpha=0.07, linewidth=0
+    )
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    relative = 100 * np.expm1(d)
+    lower = d <= 0
+    for where, marker in ((lower, "o"), (~lower, "^")):
+        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
+    low, high = (100 * np.expm1(value) for value in interval(d))
+    ax.plot([low, high], [0, 0], color="black", linewidth=2)
+    ax.plot(100 * np.expm1(middle(d)), 0, "D", color="black")
+    reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
+    ax.set(xlim=(-reach, reach), yticks=[])
+    ax.set_xlabel("error of “{1}” against “{0}” (%)".format(*study.names), size=9)
+    ax.set_title("← lower    higher →", size=9, color=GREY)
+    ax.spines["left"].set_visible(False)
+    return ax
+
+
+def forest(tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals.
+
+    Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all.
+
+    Args:
+        tip: A `Tip` with a record.
+        claims: Of these claims only.
+    """
+    alike: dict[tuple, list[tuple]] = {}
+    for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
+        rows = alike.setdefault(tuple(claim[name] for name in ("smallest", "unit", "what")), [])
+        rows.append((tip.texts[claim["id"]]["short"], claim["typical"], claim["interval"], True))
+        rows += [(name, found["typical"], found["interval"], False) for name, found in claim["settings"].items()]
+    if ax is not None and len(alike) > 1:
+        measured = ", ".join(what for *_, what in alike)
+        raise BadArgument(f"One plot cannot hold {measured}. Name claims that measure the same, or leave out ax=.")
+    heights = [_height(rows) for rows in alike.values()]
+    places = [ax] if ax or len(alike) == 1 else axes(1, 8.6, sum(heights), len(alike), height_ratios=heights)
+    return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
+
+
+def _height(rows: Sequence[tuple]) -> float:
+    return 0.24 * len(rows) + 0.8
+
+
+def findings(
+    rows: Sequence[tuple],
+    smallest: float,
+    unit: str = "%",
+    what: str = "error",
+    ax: Axes | None = None,
+) -> Axes:
+    """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
+
+    Args:
+        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
+        smallest: Change that matters, for the grey band.
+        unit, what: As in `rnntips.verdict.Finding`.
+    """
+    ax, rows = ax or axes(1, 8.6, _height(rows))[0], rows[::-1]
+
+    def drawn(change: float) -> float:
+        return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
+
+    least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
+    ax.axvspan(drawn(least), drawn(smallest), color="black", alpha=0.07, linewidth=0)
+    ax.axvline(drawn(0), color=GREY, linewidth=0.8)
+    for row, (_, typical, ends, whole) in enumerate(rows):
+        color = "black" if whole else COLORS["variant"]
+        ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
+        ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+    ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(-0.7, len(rows) - 0.3))
+    for label, (*_, whole) in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8, parse_math=False)
+    if unit == "times":
+        ax.set_xscale("log"), plain(ax.xaxis)
+        ax.set_xticks(log_ticks(*ax.get_xlim()))
+    if unit == "%" and max(row[2][1] for row in rows) > FAR:
+        # equal factors take equal room, or one of them makes all the others one point
+        ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
+        low, high = (min(-15, (100 + ax.dataLim.x0) / ROOM - 100), max(20, (100 + ax.dataLim.x1) * ROOM - 100))
+        ax.set(xlim=(low, high), xticks=_apart(low, high))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
+    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", WIDE))
+    return ax
+
+
+def _apart(low: float, high: float) -> list[float]:
+    """Ticks of `PERCENT` between two changes, from nought outwards, none so near to another that labels touch."""
+    chosen: list[float] = []
+    for tick in sorted((tick for tick in PERCENT if low <= tick <= high), key=abs):
+        if all(abs(np.log((100 + tick) / (100 + other))) > np.log((100 + high) / (100 + low)) / 16 for other in chosen):
+            chosen.append(tick)
+    return sorted(chosen)

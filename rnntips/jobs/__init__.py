@@ -1,0 +1,1 @@
+"""Groups of runs on executors, and a store of finished runs."""

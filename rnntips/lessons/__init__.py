@@ -1,0 +1,1 @@
+"""One folder a lesson. Nobody imports them by name: `rnntips.notebook.lessons` finds them."""

@@ -1,0 +1,297 @@
+"""Data loader: windows and targets of R runs on the device, cut into mini-batches; dropout masks and noise."""
+
+from collections.abc import Callable, Sequence
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from rnntips.errors import BadArgument
+from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
+from rnntips.recipe import Parameters, Recipe
+from rnntips.runs import Runs
+from rnntips.schedule import window_lengths
+from rnntips.tasks import stream
+from rnntips.windows import Examples, batches
+
+__all__ = ["BatchSpec", "Loader", "Masks", "Noise", "Rebuilt", "examples_of", "rebuilt", "sized",
+           "updates_of"]  # fmt: skip
+
+LEAST = 0.001  # smallest probability of a class that a linear output stands for
+PASS = 64  # windows of one pass in an evaluation: bounds memory, and is the same for any R
+
+
+def examples_of(recipe: Recipe, task, seed: int) -> Examples:
+    """The windows that a task gives to one seed; `train_size` leaves some out, after all were cut and scaled.
+
+    Raises:
+        BadArgument: `grow` is set and the task's windows cannot be cut shorter, or `train_size` is too large.
+    """
+    examples = task.examples(recipe, seed)
+    if recipe.grow and ("past" in task.ignores or examples.loss_at == "every"):
+        raise BadArgument(
+            f"grow={recipe.grow!r} needs windows of any length with one answer at their end. {task.name} has windows "
+            "of a fixed length, or answers at every step. Leave grow out."
+        )
+    if recipe.train_size is None:
+        return examples
+    return examples.fewer(recipe.train_size, stream("train_size", task.name, seed), task.name)
+
+
+def sized(recipe: Recipe, task) -> Recipe:
+    """The recipe with its width in units. A width in parameters depends on the task, but not on the seed.
+
+    Training, counting work and naming stored runs need recipes in this form.
+
+    Raises:
+        BadArgument: No width gives about so many parameters.
+    """
+    if not isinstance(recipe, Recipe) or not isinstance(recipe.width, Parameters):
+        return recipe
+    example = task.examples(recipe, 0)
+    given = recipe.cell, recipe.layers, example.channels, example.outputs, recipe.dense, recipe.dense_after
+    return recipe.but(width=recipe.width.width(*given))
+
+
+def updates_of(recipe: Recipe, task) -> int:
+    """The number of updates of a recipe's run on a task."""
+    recipe, example = sized(recipe, task), examples_of(recipe, task, 0)
+    return recipe.updates_for(len(example.of(0)), **example.sizes)
+
+
+class Rebuilt(NamedTuple):
+    """The networks of R runs, and some windows of the data that they were made for."""
+
+    network: Network
+    examples: list[Examples]  # one per run
+    chosen: list[np.ndarray]  # per run the indices of its windows, (n,)
+    inputs: torch.Tensor  # (R, n, T, C)
+
+
+def rebuilt(
+    recipes: Sequence[Recipe], seeds: Sequence[int], task, choose: Callable[[Examples], np.ndarray],
+    weights: np.ndarray | None = None, dtype: torch.dtype = torch.float32,
+) -> Rebuilt:  # fmt: skip
+    """The networks of these runs, and the windows of each that `choose` picks.
+
+    Args:
+        recipes: With widths in units, as finished runs have them.
+        weights: (R, P); None: the initial weights.
+    """
+    examples = [examples_of(recipe, task, int(seed)) for recipe, seed in zip(recipes, seeds, strict=True)]
+    first = examples[0]
+    if weights is None:
+        weights = initial_weights(recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs)
+    chosen = [choose(example) for example in examples]
+    inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
+    network = network_for(recipes[0], first, torch.tensor(weights, dtype=dtype))
+    return Rebuilt(network, examples, chosen, torch.tensor(inputs, dtype=dtype))
+
+
+class BatchSpec(NamedTuple):
+    """The kind of mini-batch that an update reads; updates with equal specs do the same operations."""
+
+    steps: int  # time steps of the inputs
+    skip: int  # the first steps; their answers do not count
+    burn_in: int = 0  # the first steps, read without a gradient, for a state to begin with
+    keep_after: int = 0  # steps after the burn-in, where the next update begins and the state is kept; 0: none is
+    carried: bool = False  # whether the update begins with the state that was kept
+
+
+class Loader:
+    """The data loader of R runs: it cuts the windows of each mini-batch from each run's signal, on the device."""
+
+    def __init__(self, record: Runs, examples: list[Examples]):
+        recipe, device = record.recipes[0], record.device
+        self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
+        self.test_past = recipe.test_past
+        first = examples[0]
+        self.steps, self.head, self.loss_at = first.steps, first.head, first.loss_at
+        self.skip, self.symbols = first.skip, first.symbols
+        self.classes = torch.arange(self.symbols, device=device)
+        sizes = [len(e.signal) for e in examples]
+        self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).to(device)
+        self.columns = torch.arange(recipe.batch_size, device=device)  # of a mini-batch in `begins`, `targets`
+        self.time = torch.arange(self.steps, device=device)[:, None]
+        self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
+        self.share[recipe.batch_size :] = 0.0
+        self.kept: list[torch.Tensor] = []  # states that one update keeps for the next
+        self._scored: dict[int, tuple] = {}
+        total = record.updates_before + record.updates
+        self.lengths = window_lengths(recipe.grow, self.steps, total)[record.updates_before :]  # steps, by update
+        begins, targets = [], []
+        for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
+            train = example.of(0)
+            done, after = (count * recipe.batch_size for count in self.batches_read(record))
+            rng = stream("order", record.setting, seed)
+            labels = example.labels(train)
+            chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
+            begins.append(self.base[r] + example.starts[chosen])
+            targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
+        left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
+        self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
+        put = np.concatenate if self.loss_at == "every" else np.stack
+        self.targets = torch.from_numpy(put(targets)).to(device)  # (R, U·B, K), or all runs' signals, (ΣL, K)
+
+    def batches_read(self, record: Runs) -> tuple[int, int]:
+        """(mini-batches read before this record's updates, mini-batches read at its end)."""
+        return record.updates_before, record.updates_before + record.updates
+
+    def _windows(self, begins: torch.Tensor, steps: int | None = None) -> torch.Tensor:
+        """Windows that begin at these places, (R, B), as inputs (R, B, T, C); T is `steps`, or all if None."""
+        return self._cut(self.signal, begins[:, None, :] + self.time[:steps]).transpose(1, 2)
+
+    def _cut(self, signal: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        found = signal[places]
+        return (found == self.classes).float() if self.symbols else found
+
+    def _fill(self, rows: torch.Tensor, width: int) -> torch.Tensor:
+        """Repeat the last window of every run until there are `width`."""
+        missing = width - rows.shape[1]
+        return torch.cat([rows, rows[:, -1:].expand(-1, missing, *rows.shape[2:])], 1) if missing else rows
+
+    def shape(self, spec: BatchSpec) -> tuple[int, int, int]:
+        """B, T and C of the inputs."""
+        return len(self.share), spec.steps, self.symbols or self.signal.shape[1]
+
+    def spec(self, update: int) -> BatchSpec:
+        """The `BatchSpec` of an update."""
+        return BatchSpec(self.lengths[update], self.skip)
+
+    def batch(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (R, B, T, C) and targets of one update; B is padded with windows whose weight in the loss is 0.
+
+        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count. `update` may be a tensor () on the
+        device.
+        """
+        begins, columns = self._begins(update, spec)
+        begins = self._fill(begins, len(self.share))
+        inputs = self._windows(begins, spec.steps)
+        if self.loss_at == "last":
+            return inputs, self._fill(self.targets[:, columns], len(self.share))
+        return inputs, self._cut(self.targets, begins[:, :, None] + self.time[spec.skip : spec.steps, 0])
+
+    def _begins(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where an update's windows begin, (R, B), and which columns of `begins` they are, (B,)."""
+        columns = update * self.batch_size + self.columns
+        return self.begins[:, columns], columns
+
+    def outputs(
+        self, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
+        noise: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:  # fmt: skip
+        """A network's predictions, shaped like the targets."""
+        if self.loss_at == "last":
+            return network(inputs, masks, noise)
+        return network.sequence(inputs, masks, noise=noise)[0][:, :, self.skip :]
+
+    def trained(
+        self, spec: BatchSpec, network: Network, inputs: torch.Tensor, masks: Sequence[torch.Tensor] = (),
+        noise: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:  # fmt: skip
+        """A network's predictions for `batch(…, spec)` in training, shaped like the targets."""
+        return self.outputs(network, inputs, masks, noise)
+
+    def _tested(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        """A network's predictions when it is scored, shaped like the targets."""
+        if self.test_past is None:
+            return self.outputs(network, inputs)
+        first = [network.sequence(inputs[:, :, : self.test_past])[0]]
+        ends = range(self.test_past + 1, self.steps + 1)
+        later = [network(inputs[:, :, end - self.test_past : end])[:, :, None] for end in ends]
+        return torch.cat(first + later, 2)[:, :, self.skip :]
+
+    def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions and truth of a part's scored windows, in the task's unit (logits of classes), each (R, n, K).
+
+        If a window has answers at many steps, n counts the answers.
+        """
+        if part not in self._scored:
+            self._scored[part] = self._score(part)
+        passes, spread, offset, truth = self._scored[part]
+        with torch.no_grad():
+            scaled = torch.cat([self._tested(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
+        outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
+        if self.examples[0].classes and self.head == "linear+mse":
+            return logits(outputs), truth
+        return outputs * spread + offset, truth
+
+    def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
+        """Of a part's scored windows: their places, pass by pass; scale and offset of the predictions; the truth."""
+        indices = [e.scored(part) for e in self.examples]
+        places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
+        passes = [self._fill(some, PASS) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
+        spread = np.array([e.spread for e in self.examples])[:, None, None]
+        pairs = list(zip(self.examples, indices, strict=True))
+        truth = np.stack([e.answers(i) for e, i in pairs])
+        offset = np.stack([e.offset[i] for e, i in pairs]) if self.loss_at == "last" else np.zeros(())
+        return passes, spread, offset, truth
+
+
+class Masks:
+    """Inverted dropout for every recurrent layer's output, from one random stream per run."""
+
+    def __init__(self, record: Runs):
+        recipe = record.recipes[0]
+        self.layers, self.width = recipe.layers if recipe.dropout else 0, recipe.width
+        self.keep = [1 - recipe.dropout for recipe in record.recipes]
+        purpose = f"noise from update {record.updates_before}"
+        self.rngs = [stream(purpose, record.setting, seed) for seed in record.seeds.tolist()]
+
+    def draw(self, windows: int) -> torch.Tensor | None:
+        """Masks of all layers on the host, (R, layers, B, 1, H); None without dropout."""
+        if not self.layers:
+            return None
+        shape = (self.layers, windows, 1, self.width)
+        rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
+        return torch.from_numpy(np.array(rows, np.float32))
+
+
+class Noise:
+    """Gaussian noise for the inputs and for every layer's output, from one random stream per run and place.
+
+    It is drawn with standard deviation 1, without B's padding, and then scaled: arms that differ in standard deviation
+    or padding get the same draws.
+    """
+
+    def __init__(self, record: Runs):
+        recipe, self.record = record.recipes[0], record
+        self.inputs = self._place("inputs") if recipe.noise else None
+        widths = {f"dense {j}": wide for j, wide in enumerate(recipe.dense)}
+        widths |= {f"layer {j}": recipe.width for j in range(recipe.layers)}
+        widths |= {f"dense after {j}": wide for j, wide in enumerate(recipe.dense_after)}
+        self.between = [(self._place(name), wide) for name, wide in widths.items() if recipe.noise_between]
+        self.widths = [wide for _, wide in self.between]
+
+    def _place(self, name: str) -> list[np.random.Generator]:
+        purpose = f"noise of {name} from update {self.record.updates_before}"
+        return [stream(purpose, self.record.setting, seed) for seed in self.record.seeds.tolist()]
+
+    def draw(self, windows: int, steps: int, channels: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """An update's noise on the host: for inputs (R, B, T, C), and for the layers, dense ones first, (R, B, T, ΣH).
+
+        None where a recipe has no noise.
+        """
+        shape = (len(self.record), windows, steps)
+        inputs = None if self.inputs is None else self._draw("noise", self.inputs, (*shape, channels))
+        between = [self._draw("noise_between", rngs, (*shape, wide)) for rngs, wide in self.between]
+        return inputs, torch.cat(between, 3) if between else None
+
+    def _draw(self, field: str, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
+        drawn, windows = np.zeros(shape, np.float32), self.record.recipes[0].batch_size
+        for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
+            row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
+        return torch.from_numpy(drawn)
+
+
+def logits(outputs: np.ndarray) -> np.ndarray:
+    """Logits (…, K) from outputs trained by squared error on one-hot rows: such outputs estimate probabilities."""
+    return np.log(np.clip(outputs, LEAST, 1))
+
+
+def aligned(batch: int, width: int) -> int:
+    """The batch size, rounded up until batch × width is a multiple of `ALIGNMENT`."""
+    step = ALIGNMENT // gcd(ALIGNMENT, width)
+    return -(-batch // step) * step

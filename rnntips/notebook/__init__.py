@@ -1,0 +1,1 @@
+"""What a reader meets in a notebook: panels, the lab book, exercises, stored records."""

@@ -1,0 +1,73 @@
+"""Guesses: what may be guessed, which guess a result makes right, and how far chance alone would get."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from math import comb
+
+from rnntips.study import Study
+from rnntips.verdict import Finding
+
+__all__ = ["GUESSES", "Score", "by_chance", "outcome", "right"]
+
+GUESSES = {"lower": "≥ 5 % lower error", "same": "about the same", "higher": "≥ 5 % higher error"}
+RARE = 0.025  # what chance gives more seldom, at either end, is more or less than guessing
+
+
+def outcome(study: Study | Finding) -> str:
+    """Which guess a decided study makes right."""
+    if abs(study.typical) < study.smallest or study.verdict == "SAME":
+        return "same"
+    return "lower" if study.typical < 0 else "higher"
+
+
+def right(guess: str | None, study: Study | Finding) -> bool | None:
+    """Whether a guess was right; None where none was made, or where nothing was decided."""
+    if guess not in GUESSES or study.verdict in ("UNCLEAR", "NOT TRAINED"):
+        return None
+    return guess == outcome(study)
+
+
+def by_chance(n: int) -> tuple[int, int]:
+    """Fewest and most right answers of n blind guesses, without what is rarer than 2.5 % at either end.
+
+    Exact binomial, in whole numbers: of the ways to guess, those with k right.
+    """
+    options = len(GUESSES)
+    ways = [comb(n, k) * (options - 1) ** (n - k) for k in range(n + 1)]
+
+    def rare(ways) -> int:
+        return next(k for k, so_far in enumerate(accumulate(ways)) if so_far / options**n > RARE)
+
+    return rare(ways), n - rare(ways[::-1])
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a reader guesses.
+
+    A question counts once: who presses it again knows the answer. Only decided experiments are scored.
+    """
+
+    guesses: int
+    scored: int
+    right: int
+
+    @property
+    def chance(self) -> float:
+        """Right answers that blind guessing would give on average."""
+        return self.scored / len(GUESSES)
+
+    @property
+    def sentence(self) -> str:
+        """The score in words, and whether blind guessing would do as well."""
+        if not self.guesses:
+            return "No guesses yet."
+        made = f"{self.guesses} guess{'es' if self.guesses > 1 else ''}, {self.scored} scored"
+        if not self.scored:
+            return f"{made}: a guess is scored when its experiment decides."
+        low, high = by_chance(self.scored)
+        where = "more than" if self.right > high else "less than" if self.right < low else "within"
+        return (
+            f"{made}, {self.right} right. Blind guessing gives about {self.chance:.1f} right, "
+            f"in most cases {low} to {high}. Yours is {where} that."
+        )

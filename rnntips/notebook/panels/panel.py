@@ -1,0 +1,307 @@
+"""The panel: a guess starts the training, and the training draws itself.
+
+A press starts one daemon thread that calls the same `compare` a cell would. Building or showing a
+panel trains nothing, starts no thread and reads no stored run.
+"""
+
+import sys
+import threading
+import traceback
+from base64 import b64encode
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rnntips.engine.devices import devices, resolve_device
+from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
+from rnntips.notebook.labbook import new_experiment, own_book, run_entry
+from rnntips.notebook.panels.live import LOOK, Screen, after
+from rnntips.notebook.panels.texts import TUNED, Asked, announced, question, result
+from rnntips.notebook.panels.view import SEATS, View
+from rnntips.notebook.tips import UNTUNED, Tips
+from rnntips.recipe import Recipe, typed
+from rnntips.series import csv_columns, from_csv
+from rnntips.study import Study, compare
+from rnntips.tasks import forecast
+from rnntips.tuning import tuning_grids
+
+__all__ = ["Panel"]
+
+SEEDS = 10  # a side and press
+SEAT = 100  # seeds of each seat: below those for tuning
+THREAD = "rnntips panel"
+WAIT = "Another panel is training. Stop it, or wait until it is done."
+_training = threading.Lock()  # one training at a time per kernel
+
+
+class Panel(View):
+    """Guess, train ten runs a side, see what happened.
+
+    Args:
+        tip: Name of a tip, as in `rnntips tips`.
+        setting: Data to train on: one of the plan's settings, or a CSV file; the plan's default if None.
+        column: Of the CSV file; needed if several hold numbers.
+        lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each, or what the plan fixed.
+        seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
+        device: As for `rnntips.train`.
+        fields: The variant's value of the field under test, for example `input_scaling="symmetric"`.
+
+    Raises:
+        BadArgument: Unknown tip, setting, field, value or device, a seat beyond 99, or a file that cannot be used.
+    """
+
+    _ipython_display_ = None  # ipywidgets 7, which Colab has, would show a widget and ask for nothing else
+
+    def __init__(self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
+                 seat: int = 0, device: str = "auto", **fields: Any):  # fmt: skip
+        self.tip = Tips()[tip]
+        self.baseline, variant, default = self.tip.live()
+        self.field: str = self.tip.plan["live"]["field"]
+        if unknown := set(fields) - {self.field}:
+            raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
+        self._usual = Asked(default, getattr(variant, self.field))
+        asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
+        live = self.tip.plan["live"]
+        settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
+        stored = [arm.recipe for arm in self.tip.arms(default) if arm.tuned != self.field]
+        self._changes = self._choices([variant, *stored])
+        self._changes |= {value: {self.field: value} for value in live.get("values", ()) if value not in self._changes}
+        choices = list(self._changes)
+        self._check(asked, settings, choices)
+        self._code = asked.code(tip, self.field, self._usual)
+        self._fails = self.tip.lesson.toml.get("fails", {})
+        self.state = "idle"
+        self.guess: str | None = None
+        self._study: Study | None = None
+        self._shown: tuple | None = None  # what the study answers
+        self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
+        self._ended.set()
+        rates = tuning_grids("lr", self.baseline)["lr"]
+        self._rates = "fixed by the plan" if self.tip.live_tuned == UNTUNED else "tuned for each side"
+        super().__init__(self.field, choices, settings, rates, self._rates, devices(), bool(self._fails), asked)
+        for control in self.controls.values():
+            control.observe(lambda _: self._ask(), "value")
+        self.upload.observe(lambda _: self._take_file(), "value")
+        self.note.observe(lambda _: self._take_note(), "value")
+        self._first, self._why = asked, ""
+        self._ask()
+
+    def _choices(self, sides: Sequence[Recipe]) -> dict[Any, dict[str, Any]]:
+        """Value of the field under test → all fields that change with it."""
+        choices: dict[Any, dict[str, Any]] = {}
+        for side in sides:
+            same = {} if self.field == "lr" else {"lr": side.lr}
+            changed = {name: theirs for name, (_, theirs) in self.baseline.but(**same).diff(side).items()}
+            if self.field in changed:
+                choices.setdefault(changed[self.field], changed)
+        numbers = all(isinstance(value, int | float) for value in choices)
+        return {value: choices[value] for value in sorted(choices)} if numbers else choices
+
+    def _check(self, asked: Asked, settings: Sequence[str], choices: Sequence) -> None:
+        need_whole("seat", asked.seat, 0)
+        if asked.seat > SEATS:
+            raise BadArgument(f"seat={asked.seat}: there are seats 0 to {SEATS}, so that no seed is used twice.")
+        resolve_device(asked.device)
+        if asked.lr != TUNED:
+            self.baseline.but(lr=asked.lr)
+        if asked.value not in choices:
+            raise unknown_name(self.field, asked.value, choices)
+        if asked.own:
+            from_csv(asked.setting, target=asked.column)
+        elif asked.setting not in settings:
+            raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
+
+    def __repr__(self) -> str:
+        return self._code
+
+    def _repr_mimebundle_(self, **_) -> dict[str, str]:
+        """The widget; the stored run as a picture, for where there is no kernel; words alone where nothing can move."""
+        if "google.colab" in sys.modules:  # its widgets show what a thread did only when the next cell runs
+            words = "Panels do not move on Colab. Guess first, then run this:"
+            code = f"study = rt.panels.{self._code}.study()\nstudy"
+            return {"text/plain": f"{words}\n{code}", "text/html": f"<p>{words}</p><pre>{escape(code)}</pre>"}
+        still = self.still and self.still.is_file() and {"image/png": b64encode(self.still.read_bytes()).decode()}
+        return super()._repr_mimebundle_() | (still or {})
+
+    @property
+    def still(self) -> Path | None:
+        """Where the picture of this panel's run is stored, if it is one of those that are."""
+        cases = {self._failing: "still-fails.png", self._usual: "still.png"}
+        return self.tip.lesson.folder / cases[self.asked] if self.asked in cases else None
+
+    @property
+    def _failing(self) -> Asked:
+        """The case where the advice fails."""
+        return replace(self._usual, **{name: self._fails[name] for name in ("setting", "value") if name in self._fails})
+
+    def _ask(self) -> None:
+        asked = self.asked
+        failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
+        self.question.value = question(self.tip, self.field, getattr(self.baseline, self.field), asked,
+                                       self._seeds(asked, 0), resolve_device(asked.device),
+                                       self._why if failing else "")  # fmt: skip
+        line = f"rt.panels.{asked.code(self.tip.name, self.field, self._usual)}"
+        self.code.value = f'This panel as code: <code class="rnntips-code">{escape(line)}</code>'
+        self._enable()
+
+    def _enable(self) -> None:
+        answered = self._study is not None and not self._study.stopped and self._shown == (self.asked, self.baseline)
+        self.enable(self.state == "running", answered and self._study.n + SEEDS <= SEAT)
+
+    @staticmethod
+    def _seeds(asked: Asked, done: int) -> range:
+        return range(SEAT * asked.seat + done, SEAT * asked.seat + done + SEEDS)
+
+    def _sides(self, asked: Asked):
+        """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
+        baseline = self.baseline
+        if asked.setting != self._usual.setting:  # whose fields the baseline has
+            there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
+            baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
+        sides = baseline, baseline.but(**self._changes[asked.value])
+        tuned = asked.lr == TUNED
+        return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
+
+    # ── what buttons do ─────────────────────────────────────────────────────
+
+    def press(self, guess: str | None = None) -> None:
+        """Start training, with a guess or without; does nothing while this panel is training."""
+        self._start(guess, None)
+
+    def more_seeds(self) -> None:
+        """Train ten more seeds of the comparison that is shown, and judge all together."""
+        self._enable()
+        if not self.again_button.disabled:
+            self._start(self.guess, self._study)
+
+    def stop(self) -> None:
+        """End training after the current update; what was recorded stays on the screen."""
+        self._stop.set()
+
+    def where_it_fails(self) -> None:
+        """Set the controls to a case where the advice fails, and ask again; seat and device stay."""
+        if self._fails:
+            self._why = self._fails["says"]
+            self.ask(replace(self._failing, seat=self.asked.seat, device=self.asked.device))
+
+    def reset(self) -> None:
+        """Forget the run, and set the controls as they were at first."""
+        with self._pressed:
+            if self.state == "running":
+                return
+            self.state, self.guess, self._study, self._shown, self._why = "idle", None, None, None, ""
+        self.picture.value = self.status.value = ""
+        self.ask(self._first)
+        self._ask()
+
+    def _take_file(self) -> None:
+        """Keep an uploaded CSV beside the notebook, where the line of code finds it again, and choose it."""
+        for file in self.upload.value:
+            path, content = Path(Path(file["name"]).name), bytes(file["content"])
+            try:
+                if path.exists() and path.read_bytes() != content:
+                    raise BadArgument(f"Another {path.name} lies here already. Rename yours.")
+                path.write_bytes(content)
+                columns = csv_columns(path)
+                from_csv(path, target=columns[0] if columns else None)
+                several = columns if len(columns) > 1 else []
+                self.ask(replace(self.asked, setting=path.name, column=next(iter(several), None)), several)
+                self.status.value = f"{escape(path.name)} is chosen."
+            except (RnntipsError, OSError) as error:
+                self.status.value = f"<b>{escape(str(error))}</b>"
+
+    def _take_note(self) -> None:
+        if self.note.value:
+            self.status.value = escape(own_book().add("note", text=self.note.value, tip=self.tip.name)) or "Noted."
+            self.note.value = ""
+
+    # ── training ────────────────────────────────────────────────────────────
+
+    def _start(self, guess: str | None, earlier: Study | None) -> None:
+        with self._pressed:
+            if self.state == "running":
+                return
+            asked = self.asked
+            sides, seeds = self._sides(asked), self._seeds(asked, earlier.n if earlier else 0)
+            if not _training.acquire(blocking=False):
+                self.status.value = WAIT
+                return
+            self.state, self.guess, self._shown = "running", guess, (asked, self.baseline)
+            self._experiment = self._experiment if earlier else new_experiment()
+            self._study = earlier
+            self._stop.clear()
+            self._ended.clear()
+            self._enable()
+            self.status.value, self.said.value = "Training…", announced(0)
+            threading.Thread(target=self._run, name=THREAD, args=(asked, sides, seeds, earlier), daemon=True).start()
+
+    def _run(self, asked: Asked, sides, seeds, earlier: Study | None) -> None:
+        ended, stacks = "failed", len({side.shape() for side in sides})
+        screen = Screen(self, self.field, self.tip.plan["smallest"], stacks, earlier)
+        self.records = screen.records
+        try:
+            study = self._watched(screen, asked, sides, seeds)
+            ended, words = ("stopped" if study.stopped else "done"), ""
+            if earlier and study.stopped:
+                study, words = earlier, "The ten more were stopped and do not count. "
+            elif earlier:
+                study = replace(study, runs={name: after(earlier, pair) for name, pair in study.runs.items()})
+            self._study = study
+            screen.show(*study.runs.values(), study.sentence)
+            kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
+                                                     seat=asked.seat, experiment=self._experiment))  # fmt: skip
+            rates = self._rates if asked.lr == TUNED else "chosen by hand"
+            words += result(study, self.guess, rates, study.n // SEEDS)
+            self.status.value = f"{words}<br>{escape(kept)}" if kept else words
+        except Exception as error:  # a thread's exception would be seen by nobody
+            self.said.value = escape(f"Training failed: {error}")
+            self.status.value = f"<b>{self.said.value}</b>"
+            if not isinstance(error, RnntipsError):
+                trace = escape(traceback.format_exc())
+                self.status.value += f"<details><summary>Details</summary><pre>{trace}</pre></details>"
+        finally:
+            self.state = ended
+            self._enable()
+            _training.release()
+            self._ended.set()
+
+    def _watched(self, screen: Screen, asked: Asked, sides, seeds) -> Study:
+        """The comparison, trained in a thread of its own while this one draws it."""
+        with ThreadPoolExecutor(1) as trainer:
+            training = trainer.submit(self._compare, asked, sides, seeds, self._stop, screen.records)
+            try:
+                while not wait([training], timeout=LOOK).done:
+                    screen.refresh()
+            except BaseException:
+                self._stop.set()  # or leaving this block would wait for the end
+                raise
+            return training.result()
+
+    def _compare(self, asked: Asked, sides, seeds, stop=None, record=None) -> Study:
+        task = forecast(from_csv(asked.setting, target=asked.column)) if asked.own else self.tip.task(asked.setting)
+        allow = {"lr", *self._changes[asked.value]} - {self.field}
+        return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
+
+    def study(self) -> Study:
+        """What you ran; if nothing was run, the comparison as it stands, now. An interrupt stops the training.
+
+        Raises:
+            Busy: Another panel is training.
+        """
+        try:
+            self._ended.wait()
+        except KeyboardInterrupt:
+            self.stop()
+            self._ended.wait()
+        if self._study is None:
+            if not _training.acquire(blocking=False):
+                raise Busy(WAIT)
+            try:
+                asked = self.asked
+                self._study = self._compare(asked, self._sides(asked), self._seeds(asked, 0))
+            finally:
+                _training.release()
+        return self._study

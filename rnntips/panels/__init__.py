@@ -1,5 +1,0 @@
-"""ipywidgets: a panel is a view of a record that is being filled."""
-
-from rnntips.panels.panel import Panel
-
-__all__ = ["Panel"]

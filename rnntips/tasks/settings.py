@@ -1,0 +1,29 @@
+"""Settings that plans name: a name → the task, with the sizes that it has in every plan."""
+
+from collections.abc import Callable
+
+from rnntips import series
+from rnntips.tasks import Task, adding, characters, digits, forecast, leaky, opposing, recall, recall_stream
+
+__all__ = ["SETTINGS"]
+
+SETTINGS: dict[str, Callable[[], Task]] = {
+    "demand": lambda: forecast(series.demand()),
+    "demand, spiked": lambda: forecast(series.demand(), spikes=True),
+    "CO2": lambda: forecast(series.co2()),
+    "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
+    "weather": lambda: forecast(series.weather()),
+    "sines": lambda: forecast(series.sines()),
+    "sines as printed": lambda: forecast(series.sines_as_printed()),
+    "digits": digits,
+    "digits by rows": lambda: digits(rows=True),
+    "characters": characters,
+    "adding 8": lambda: adding(8),
+    "adding 10": lambda: adding(10),
+    "leaky 20": lambda: leaky(20),
+    "recall 8": lambda: recall(8),
+    "leaky 1": lambda: leaky(1),
+    "leaky 16": lambda: leaky(16),
+    "opposing 16": lambda: opposing(16),
+    "recall stream 8": lambda: recall_stream(8),
+}
