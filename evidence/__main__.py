@@ -1,0 +1,232 @@
+"""From a checkout: `python -m evidence run · agree · freeze · findings · seconds · simulate · stills`."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from evidence import agreement, simulation
+from evidence import findings as pages
+from evidence.plans import Plan, plans
+from evidence.records import compute, liveness
+from evidence.timing import speeds_of
+from rnntips.engine.devices import resolve_device
+from rnntips.engine.pool import ALONE
+from rnntips.errors import RnntipsError
+from rnntips.jobs.executors import opened
+from rnntips.notebook.tips import tips
+from rnntips.recipe import speeds
+from tools.pages import write_between
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+SECONDS = ROOT / "rnntips" / "data" / "seconds.json"
+
+
+class InWords(click.Group):
+    """Commands whose errors end them with a sentence."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except RnntipsError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=InWords)
+def main() -> None:
+    """Compute, compare and show what the lessons' records say."""
+
+
+def _plan(name: str) -> Plan:
+    return Plan(tips[name])
+
+
+def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
+    """`0:20`, or `3,5,8`."""
+    if text is None:
+        return None
+    try:
+        if ":" in text:
+            first, end = text.split(":")
+            return list(range(int(first or 0), int(end)))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write a range such as 0:20 or a list such as 3,5,8.") from None
+
+
+@main.command()
+@click.argument("tip")
+@click.option(
+    "--seeds", callback=_seeds, help="Seeds to run, for example 0:20; the plan's first and fresh seeds if not given."
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be run and what it costs; run nothing.")
+@click.option("--stored", is_flag=True, help="Show the stored record; run nothing.")
+@click.option("--liveness", "only_liveness", is_flag=True, help="Only see how far each setting and side gets.")
+@click.option("--retune", is_flag=True, help="Choose learning rates anew instead of taking the stored ones.")
+@click.option("--write", is_flag=True, help="Make the result the stored record, which is a CPU's.")
+@click.option("--records", metavar="DIR", help="Keep the record in this folder; see `agree`.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--executor", metavar="WHERE", help="dask:ADDRESS of a scheduler, or processes:N on this machine.")
+@click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, device, executor, store, as_json) -> None:
+    """Compute a tip's findings (`all`: every tip's), or show its plan or stored record."""
+    if write and resolve_device(device, away=executor is not None) != "cpu":
+        raise click.ClickException(
+            "What is stored is a CPU's, and the notebooks show it. Keep a GPU's beside it with --records DIR and "
+            "compare the two with `python -m evidence agree DIR`, or add --device cpu."
+        )
+    try:
+        for plan in plans().values() if tip == "all" else [_plan(tip)]:
+            if only_plan:
+                _show_plan(plan, as_json)
+            elif only_liveness:
+                _show_liveness(plan, write, device, as_json)
+            elif stored:
+                _show(plan.tip.record, as_json)
+            else:
+                with opened(executor) as workers:
+                    record = _computed(plan, seeds, retune, write, device, {"executor": workers, "store": store})
+                for folder in [plan.tip.lesson.folder / "record.json"] * write + [_in(records, plan)] * bool(records):
+                    _write(folder, record)
+                _show(record, as_json)
+    except KeyboardInterrupt:
+        kept = f"Finished runs are in {store}; the same command goes on from them." if store else (
+            "Nothing was kept. With --store DIR the same command would go on from here.")  # fmt: skip
+        click.echo(f"\nStopped. {kept}", err=True)
+        sys.exit(130)
+
+
+def _in(folder: str | None, plan: Plan) -> Path:
+    return Path(folder or "") / f"{plan.name}.json"
+
+
+def _show_plan(plan: Plan, as_json: bool) -> None:
+    if not as_json:
+        click.echo("\n".join(pages.plan_lines(plan)))
+        return
+    runs, tflop = plan.cost()
+    of = {"tip": plan.name, "plan": plan.plan_hash, "version": plan.version, "runs": runs, "tflop": tflop}
+    click.echo(json.dumps(of | plan.given))
+
+
+def _show_liveness(plan: Plan, write: bool, device: str, as_json: bool) -> None:
+    rows = liveness(plan, device, say=lambda line: click.echo(line, err=True))
+    if as_json:
+        click.echo(json.dumps(rows))
+    if write:
+        _write(plan.tip.lesson.folder / "liveness.json", rows)
+
+
+def _computed(plan: Plan, seeds: Sequence[int] | None, retune: bool, write: bool, device: str, where: dict) -> dict:
+    if write and seeds is not None:
+        raise click.ClickException("--write stores the plan's own seeds; leave out --seeds.")
+    if write and plan.version is None:
+        raise click.ClickException(
+            f"This plan is not in the ledger. Freeze it first: python -m evidence freeze {plan.name}."
+        )
+    # shown on a terminal alone; elsewhere what is said after each setting tells how far it is
+    with click.progressbar(length=plan.expected(seeds, retune), label="runs", show_pos=True, file=sys.stderr) as bar:
+        return compute(plan, seeds, retune, device, say=lambda line: click.echo(f"\n{line}", err=True),
+                       done=lambda runs, trained: bar.update(runs), **where)  # fmt: skip
+
+
+def _show(record: dict, as_json: bool) -> None:
+    click.echo(json.dumps(record) if as_json else "\n".join(pages.lines(record)))
+
+
+def _write(target: Path, content) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", json.dumps(content, indent=1))
+    target.write_text(text + "\n", encoding="utf-8")  # a list of numbers on one line
+    click.echo(f"wrote {target.parent.name}/{target.name}", err=True)
+
+
+@main.command()
+@click.argument("folder")
+@click.argument("other", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def agree(folder: str, other: str | None, as_json: bool) -> None:
+    """Compare a folder's records with those of OTHER, or the stored ones, claim by claim; exit 1 if a claim differs."""
+    here = agreement.read(folder)
+    there = agreement.read(other) if other else {name: plan for name, plan in plans().items() if plan.tip.has_record}
+    for name in here.keys() - there.keys():
+        raise click.ClickException(f"There is no other record of {name} to compare with.")
+    found = agreement.agreement({name: (here[name], there[name]) for name in here})
+    click.echo(json.dumps(found) if as_json else "\n".join(agreement.lines(found)))
+    if any(claim["agrees"] is False for tip in found for claim in tip["claims"]):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("tip")
+def freeze(tip: str) -> None:
+    """Write a tip's plan into the ledger, before its record is computed."""
+    line = _plan(tip).freeze()
+    click.echo(f"{tip}: plan version {line['version']} ({line['plan']}), frozen {line['frozen']}")
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Store it as docs/findings.md.")
+def findings(write: bool) -> None:
+    """Show every claim with its word and numbers, as a page. It gives the answers away."""
+    text = pages.page(plans())
+    if write:
+        (DOCS / "findings.md").write_text(text, encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+@main.command()
+@click.argument("tip")
+@click.option("--write", is_flag=True, help="Store them beside those of other plans.")
+def seconds(tip: str, write: bool) -> None:
+    """Time what a plan's budgets in seconds need, one thread, on a machine that rests. Frozen plans keep theirs."""
+    plan = _plan(tip)
+    if write and plan.version is not None:
+        raise click.ClickException(f"The plan of {tip} is frozen, and its budgets with it.")
+    token = ALONE.set(True)
+    try:
+        rows = [speeds_of(*each) for each in plan.timed()]
+    finally:
+        ALONE.reset(token)
+    others = [row for row in speeds() if row["shape"] not in [one["shape"] for one in rows]]
+    if write:
+        SECONDS.write_text(json.dumps(others + rows, indent=1) + "\n", encoding="utf-8")
+    click.echo(json.dumps(rows, indent=1))
+
+
+@main.command()
+@click.argument("tip")
+def stills(tip: str) -> None:
+    """Run a tip's panel and its case that fails, and store the pictures, which are shown where there is no kernel."""
+    from rnntips.figures import both
+    from rnntips.notebook.panels import Panel
+
+    panels = [Panel(tip), Panel(tip)]
+    panels[1].where_it_fails()
+    for panel in panels:
+        study = panel.study()
+        panel.still.write_bytes(both(study, title=study.sentence)._repr_png_())
+        click.echo(f"wrote {panel.still.name}", err=True)
+
+
+@main.command()
+@click.option("--rounds", default=400, show_default=True, type=click.IntRange(1), help="Records of every truth.")
+@click.option(
+    "--seeds", default=20, show_default=True, type=click.IntRange(10), help="First, and as many fresh, seeds."
+)
+@click.option("--write", is_flag=True, help="Put the table into docs/rule.md.")
+def simulate(rounds: int, seeds: int, write: bool) -> None:
+    """Try the rule on made-up runs whose truth is known; takes minutes."""
+    text = simulation.table(simulation.simulate(rounds, seeds, say=click.echo), rounds, seeds)
+    if write:
+        write_between(DOCS / "rule.md", text, "evidence simulate")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m evidence")

@@ -1,0 +1,153 @@
+"""Readings: one number a run, shape (n,), or one a seed where the runs of several values are looked at together.
+
+A run that diverged or failed is an outcome: each reading says what number it gets. Some need no more than the scores,
+which a record keeps; others are read from the runs themselves, and a record keeps them beside the scores.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnntips.errors import BadArgument
+from rnntips.runs import Runs, to_target
+from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
+from rnntips.verdict import Scores, cap, progress
+
+__all__ = ["CALIBRATED", "best_rates", "best_value", "failed", "gradient_jumps", "score", "seconds_per_window",
+           "seconds_to", "solved", "spikes", "spiky", "training_loss", "usable_range",
+           "validation_error"]  # fmt: skip
+
+CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best
+EXPLODED = 10.0  # times the median of the gradients before
+CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, see `evidence.timing`
+
+
+def score(scores: Scores) -> np.ndarray:
+    """Test error, in the task's unit; a run that failed errs like the naive guess."""
+    return cap(scores.score, scores.naive)
+
+
+def failed(scores: Scores) -> np.ndarray:
+    """1 where a run diverged or did no better than naive."""
+    return (~(scores.score < scores.naive)).astype(float)
+
+
+def solved(scores: Scores, reach: float = 0.5) -> np.ndarray:
+    """1 where the test error came this share of the way from naive to the floor, 0 elsewhere and for failed runs."""
+    return (progress(scores.score, scores.naive, scores.floor) >= reach).astype(float)
+
+
+def validation_error(runs: Runs) -> np.ndarray:
+    """Mean of the last three evaluations, in the task's unit; what tuning looks at; infinite if a run diverged."""
+    errors = runs.valid_score[:, -3:].mean(1)
+    return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def seconds_per_update(runs: Runs, seconds: np.ndarray) -> np.ndarray:
+    """Of one run's update, as calibrated beside the other sides, see `evidence.timing`; round i goes with run i."""
+    return seconds
+
+
+def seconds_per_window(runs: Runs, seconds: np.ndarray) -> np.ndarray:
+    """The same over the windows of a batch."""
+    return seconds / np.array([recipe.batch_size for recipe in runs.recipes])
+
+
+def seconds_to(runs: Runs, seconds: np.ndarray, reach: float = 0.5) -> np.ndarray:
+    """As `rnntips.runs.to_target`, in calibrated seconds, so an interval knows the spread of both."""
+    return to_target(runs, reach) * seconds
+
+
+def training_loss(runs: Runs) -> np.ndarray:
+    """Mean loss of the last tenth of the updates, in scaled units.
+
+    No more than before the first update, mean over the runs; that is what a run that diverged counts with. NaN if no
+    run was ever begun.
+    """
+    losses = runs.train_loss[:, : runs.reached]
+    first = losses[:, :1][np.isfinite(losses[:, :1])]
+    untrained = float(first.mean()) if len(first) else np.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        last = losses[:, -max(1, runs.reached // 10) :].mean(1)
+    return np.where(last < untrained, last, untrained)
+
+
+def spikes(runs: Runs) -> np.ndarray:
+    """How often the training loss jumps, per 1,000 updates: above twice the median of the 50 losses before it.
+
+    Counted after update 20, from when on the median has that many to rest on. An infinite loss is a jump, so a run
+    that diverged at update 100 of 300 has a rate of about 700: every update since is one. Losses of small batches jump
+    by chance, so a comparison of batch sizes says little.
+
+    Raises:
+        BadArgument: No update comes after the 20th.
+    """
+    return _jumps(runs, runs.train_loss, HIGH)
+
+
+def gradient_jumps(runs: Runs) -> np.ndarray:
+    """How often the gradient explodes, per 1,000 updates: longer than ten times the median of the 50 before it.
+
+    Before clipping, and counted as `spikes` counts losses. Far above a spike's factor, since the gradients of batches
+    differ more in length than their losses do.
+    """
+    return _jumps(runs, runs.gradient_norm, EXPLODED)
+
+
+def _jumps(runs: Runs, values: np.ndarray, factor: float) -> np.ndarray:
+    """Values (R, U) above so many times the median of those before, per 1,000 updates; all that are not finite."""
+    values = values[:, : runs.reached]
+    if values.shape[1] <= WATCHED_AFTER:
+        raise BadArgument(f"Spikes are counted after update {WATCHED_AFTER}, and these runs did {runs.reached}.")
+    finite = np.where(np.isfinite(values), values, np.inf)
+    count = np.zeros(len(runs))
+    for update in range(WATCHED_AFTER, values.shape[1]):
+        usual = np.median(finite[:, max(0, update - USUAL) : update], axis=1)
+        count += ~(values[:, update] <= factor * usual) | ~np.isfinite(values[:, update])
+    return 1000 * count / (values.shape[1] - WATCHED_AFTER)
+
+
+def spiky(runs: Runs) -> np.ndarray:
+    """1 where the training loss jumped at all, as `spikes` counts it."""
+    return (spikes(runs) > 0).astype(float)
+
+
+def decades(rates: Mapping[float, Scores]) -> float:
+    """The step between evenly spaced rates, in powers of ten."""
+    steps = np.diff(np.log10(sorted(rates)))
+    if not len(steps) or np.ptp(steps) > 0.05:
+        raise BadArgument(f"rates {sorted(rates)}: two or more, evenly spaced in powers of ten, are needed.")
+    return float(steps.mean())
+
+
+def usable_range(rates: Mapping[float, Scores], others: Mapping[float, Scores]) -> np.ndarray:
+    """How many times the lowest usable learning rate the highest is: 10 for a decade, 1 where none is usable.
+
+    Usable is a rate whose test error is within a tenth of the seed's best over both sides and all rates, and below the
+    naive guess's. Every rate that was tried stands for its step of the grid, so a half-decade more is a factor of 3.2
+    whatever the grid; rates beyond its ends are not known of.
+
+    Args:
+        rates, others: Both sides at every rate of an evenly spaced grid, on the same seeds.
+    """
+    best = np.min([score(tried) for side in (rates, others) for tried in side.values()], axis=0)
+    usable = [(score(tried) <= CLOSE * best) & (failed(tried) == 0) for tried in rates.values()]
+    return 10 ** (decades(rates) * np.sum(usable, axis=0))
+
+
+def best_rates(rates: Mapping[float, Scores], _others: Mapping[float, Scores] | None = None) -> np.ndarray:
+    """The rate that tuning on one seed would pick: the lowest error on the validation part; of equals the lower rate.
+
+    Tuning proper picks one rate for ten seeds, which leaves nothing to see its spread by. Each seed's own pick is a
+    draw of the same kind, so their ratios have a median and an interval like any other pairs. A pick at an end of
+    the grid may lie beyond it.
+    """
+    tried = sorted(rates)
+    errors = [rates[rate].readings["validation error"] for rate in tried]
+    return np.array(tried)[np.argmin(np.nan_to_num(errors, nan=np.inf, posinf=np.inf), axis=0)]
+
+
+def best_value(tried: Mapping[Any, Scores]) -> Any:
+    """The value that proved best: the lowest test error, geometric mean over seeds."""
+    return min(tried, key=lambda value: np.log(score(tried[value])).mean())
