@@ -1,4 +1,4 @@
-"""The one entry point to the notebooks: execute and normalise, check with nbval, sabotage.
+"""The one entry point to the notebooks: execute and normalise, check with nbval.
 
 python tests/books.py refresh [BOOK]    execute and store (all books, or one)
 python tests/books.py check [BOOK]      compare a fresh execution with what is stored; DEVICE=cuda: on a GPU
@@ -106,12 +106,12 @@ def check(paths: list[Path], *options: str, device: str = DEVICE) -> subprocess.
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-def sabotaged(path: Path, sabotage: str, folder: Path) -> Path:
+def changed(path: Path, change: str, folder: Path) -> Path:
     """A copy that does something to the package right after importing it."""
     book = nbformat.read(path, as_version=4)
     first = next(cell for cell in book.cells if cell.cell_type == "code")
     assert IMPORT in first.source, f"{path.name}: the first code cell does not import the package"
-    first.source = first.source.replace(IMPORT, f"{IMPORT}\n{sabotage}", 1)
+    first.source = first.source.replace(IMPORT, f"{IMPORT}\n{change}", 1)
     copied = folder / path.name
     nbformat.write(book, copied)
     return copied

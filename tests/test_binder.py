@@ -11,7 +11,7 @@ import pytest
 from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks import CondaBuildPack
 
-from rnntips.cli import NOTEBOOKS, START
+from rnntips.cli.lab import NOTEBOOKS, START
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Binder is Linux: bash, and files that may be executed")
@@ -59,7 +59,7 @@ def run_post_build(folder: Path, pip: str) -> subprocess.CompletedProcess:
 
 def test_post_build_installs_the_package_and_quietens_jupyterlab(tmp_path):
     done = run_post_build(tmp_path, "exit 0")
-    assert (done.returncode, done.stdout) == (0, "install --no-deps -e .\n-c import rnntips.kernels.cpu\n")
+    assert (done.returncode, done.stdout) == (0, "install --no-deps -e .\n-c import rnntips.engine.numba_ops\n")
     overrides = json.loads((tmp_path / "share/jupyter/lab/settings/overrides.json").read_text())
     for plugin, settings in overrides.items():
         extension, name = plugin.split(":")

@@ -1,14 +1,13 @@
 """The network against a `torch.nn` model with the same weights."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
+from oracles import KINDS, Twin
 
 from rnntips import models
-from rnntips.models import ALIGNMENT, Network, initial_weights, shapes
-from rnntips.recipe import Recipe
+from rnntips.models import ALIGNMENT, Network, initial_weights
+from rnntips.recipe import Recipe, shapes
 
 SEEDS, C, K = [4, 9, 2], 3, 2
 
@@ -20,67 +19,24 @@ def made(recipe, dtype=torch.float32):
 
 @pytest.mark.parametrize(("dense", "after"), [((), ()), ((7, 4), ()), ((), (3,)), ((7,), (8, 6))])
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize(("cell", "kind"), [("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM), ("tanh", torch.nn.RNN)])
-def test_predictions_and_gradients_equal_torch_modules(cell, kind, layers, dense, after):
+@pytest.mark.parametrize("cell", KINDS)
+def test_predictions_and_gradients_equal_torch_modules(cell, layers, dense, after):
+    """At the end and everywhere; with noise, which reaches every layer above and no step of its own layer."""
     network = made(Recipe(cell=cell, layers=layers, width=5, dense=dense, dense_after=after), torch.float64)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
+    noise = [torch.randn(*x.shape[:3], wide, dtype=torch.float64) for wide in (*dense, *[5] * layers, *after)]
     predictions, everywhere = network(x), network.sequence(x)[0]
+    noisy, noisy_everywhere = network(x, noise=noise), network.sequence(x, noise=noise)[0]
     gradient = network.gradient(predictions.square().sum())
     for r in range(len(SEEDS)):
-        widths = [C, *dense]
-        rnn = kind(widths[-1], 5, layers, batch_first=True).double()
-        readout = torch.nn.Linear([5, *after][-1], K).double()
-        before = [torch.nn.Linear(*pair).double() for pair in pairwise(widths)]
-        above = [torch.nn.Linear(*pair).double() for pair in pairwise([5, *after])]
-        pairs = {f"{place}_{name}_{j}": getattr(one, name) for place, some in (("dense", before), ("after", above))
-                 for j, one in enumerate(some) for name in ("weight", "bias")}  # fmt: skip
-        pairs |= {"readout_weight": readout.weight, "readout_bias": readout.bias}
-        for layer in range(layers):
-            for mine, theirs in (("input_weight", "weight_ih"), ("recurrent_weight", "weight_hh"),
-                                 ("input_bias", "bias_ih"), ("recurrent_bias", "bias_hh")):  # fmt: skip
-                pairs[f"{mine}_{layer}"] = getattr(rnn, f"{theirs}_l{layer}")
-        with torch.no_grad():
-            for name, theirs in pairs.items():
-                mine = network.parameters[name][r]
-                theirs.copy_(mine.T if mine.dim() == 2 else mine)
-        seen = x[r]
-        for one in before:
-            seen = one(seen).relu()
-        seen = rnn(seen)[0]
-        for one in above:
-            seen = one(seen).relu()
-        expected = readout(seen[:, -1])
-        torch.testing.assert_close(predictions[r], expected)
-        torch.testing.assert_close(everywhere[r], readout(seen))
-        expected.square().sum().backward()
-        for name, theirs in pairs.items():
-            mine = gradient[r, network.slices[name]].view(network.parameters[name][r].shape)
-            torch.testing.assert_close(mine, theirs.grad.T if mine.dim() == 2 else theirs.grad)
-
-
-def test_noise_reaches_every_layer_above_and_no_step_of_its_own():
-    """The same noise added by hand between the layers of a `torch.nn` model, for answers at the end and everywhere."""
-    recipe = Recipe(cell="gru", layers=2, width=5, dense=(7,), dense_after=(3, 8))
-    network = made(recipe, torch.float64)
-    x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
-    noise = [torch.randn(len(SEEDS), 4, 6, wide, dtype=torch.float64) for wide in (7, 5, 5, 3, 8)]
-    last, every = network(x, noise=noise), network.sequence(x, noise=noise)[0]
-    for r in range(len(SEEDS)):
-        p = {name: value[r].detach() for name, value in network.parameters.items()}
-        hidden = (x[r] @ p["dense_weight_0"] + p["dense_bias_0"]).relu() + noise[0][r]
-        for layer in range(2):
-            rnn = torch.nn.GRU(hidden.shape[-1], 5, batch_first=True).double()
-            kinds = ("input_weight", "recurrent_weight", "input_bias", "recurrent_bias")
-            with torch.no_grad():
-                for theirs, kind in zip(rnn.parameters(), kinds, strict=True):
-                    mine = p[f"{kind}_{layer}"]
-                    theirs.copy_(mine.T if mine.dim() == 2 else mine)
-            hidden = rnn(hidden)[0] + noise[1 + layer][r]
-        for j in range(2):
-            hidden = (hidden @ p[f"after_weight_{j}"] + p[f"after_bias_{j}"]).relu() + noise[3 + j][r]
-        expected = hidden @ p["readout_weight"] + p["readout_bias"]
-        torch.testing.assert_close(every[r], expected)
-        torch.testing.assert_close(last[r], expected[:, -1])
+        twin = Twin(network, r)
+        expected, disturbed = twin(x[r])[0], twin(x[r], noise=[added[r] for added in noise])[0]
+        torch.testing.assert_close(everywhere[r], expected)
+        torch.testing.assert_close(predictions[r], expected[:, -1])
+        torch.testing.assert_close(noisy_everywhere[r], disturbed)
+        torch.testing.assert_close(noisy[r], disturbed[:, -1])
+        expected[:, -1].square().sum().backward()
+        np.testing.assert_allclose(gradient[r, : network.count], twin.gradient(), rtol=1e-7, atol=1e-9)
 
 
 def test_every_parameter_gets_a_gradient():

@@ -1,16 +1,29 @@
-"""Recipes: frozen choices, what differs between two of them, budgets, and what is refused at construction."""
+"""Recipes: frozen choices, what differs between two of them, how long and how wide, and what is refused."""
 
 import dataclasses
+import json
 import pickle
 import re
+from itertools import pairwise, product
 
+import numpy as np
 import pytest
+import torch
+from oracles import KINDS, assert_same
 
 import rnntips as rt
+from evidence.plans import work
+from evidence.timing import speeds_of
 from rnntips.errors import BadArgument, RnntipsError
-from rnntips.store import key
+from rnntips.jobs.run import Resources
+from rnntips.jobs.store import Store, key
+from rnntips.loader import sized
+from rnntips.models import initial_weights
+from rnntips.recipe import FIELDS, _choice, count, speeds, typed, worded
+from rnntips.tuning import train_arms
 
 RECIPE = rt.Recipe()
+SINES = rt.tasks.forecast(rt.series.sines(steps=600))
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
     "past": 9, "grow": "8:0.5", "horizon": 3, "features": "differences:4",
@@ -23,12 +36,49 @@ EXAMPLES = {
 }  # fmt: skip
 
 
-# --- values
+# --- fields
 
 
-def test_every_field_has_an_example_here():
-    """The tests below speak of all fields, new ones included."""
-    assert EXAMPLES.keys() == {field.name for field in dataclasses.fields(rt.Recipe)}
+@pytest.mark.parametrize("field", dataclasses.fields(rt.Recipe), ids=lambda field: field.name)
+def test_every_field_says_what_it_means_in_the_classs_own_description(field):
+    """And has an example here: the tests below speak of all fields, new ones included."""
+    doc, said = " ".join(rt.Recipe.__doc__.split()), " ".join(field.metadata["doc"].split())
+    assert len(said) > 8 and said.endswith(".") and f" {field.name}: {said} " in doc
+    assert field.name in EXAMPLES and EXAMPLES.keys() == FIELDS.keys()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Later(rt.Recipe):
+    """A recipe of some day that has one more field."""
+
+    warmth: float = _choice(0.0, "What nobody asked for yet.", per_run=True, low=0)
+
+
+def test_a_new_field_at_its_default_changes_no_name_of_a_stored_run_and_no_words():
+    for given in ({}, {"lr": 0.02, "dense": (3,), "budget": rt.epochs(2)}, {"width": 5, "updates": 300}):
+        old, new = rt.Recipe(**given), Later(**given)
+        assert repr(new) == repr(old) and new.chosen() == old.chosen()
+        assert key(new, SINES, 3, "cpu") == key(old, SINES, 3, "cpu") != key(new.but(warmth=1.0), SINES, 3, "cpu")
+    assert repr(RECIPE) == "Recipe()" and repr(new.but(warmth=1.0)) == "Recipe(width=5, warmth=1.0)"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_value_comes_back_from_a_file(name):
+    """A budget and a number of parameters are words there, a tuple is a list."""
+    values = [EXAMPLES[name], *{"width": [rt.parameters(2000)], "budget": [rt.seconds(0.5)]}.get(name, [])]
+    for value in values:
+        assert typed(json.loads(json.dumps({name: worded(value)}))) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"widht": 3}, "Did you mean 'width'"), ({"budget": "five epochs"}, 'such as "5 epochs"'),
+     *(({"width": bad}, 'such as "2000 parameters"') for bad in ("many parameters", "2000 weights", "2000"))],
+    ids=str,
+)  # fmt: skip
+def test_what_a_file_cannot_mean_is_refused(given, words):
+    with pytest.raises(BadArgument, match=words):
+        typed(given)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "nesterov", "budget"}))
@@ -45,21 +95,12 @@ def test_but_changes_one_field_and_diff_names_it(name):
     assert rt.Recipe(**needed) == recipe  # the original is as it was
 
 
-def test_how_long_is_one_choice():
-    """300 updates against 3 epochs is one difference, though two fields can say how long."""
-    (pair,) = RECIPE.diff(RECIPE.but(budget=rt.epochs(3))).items()
-    assert ("budget", rt.epochs(3)) == (pair[0], pair[1][1])
-
-
-def test_no_change_is_no_difference():
-    """A recipe differs in nothing from itself, from a copy, or from one that spells its defaults out."""
+def test_what_differs_is_named_and_how_long_is_one_choice():
+    """Nothing differs from a copy, or from defaults spelt out; 300 updates against 3 epochs are one difference."""
     for other in (RECIPE, RECIPE.but(), RECIPE.but(lr=RECIPE.lr), rt.Recipe(budget=rt.updates(300))):
         assert {} == RECIPE.diff(other) and RECIPE == other
-
-
-def test_two_changes_are_two_differences():
-    """`diff` names every field that differs, in any order."""
     assert {"lr": (0.01, 0.1), "width": (24, 8)} == RECIPE.diff(RECIPE.but(lr=0.1).but(width=8))
+    assert {"budget": (rt.updates(300), rt.epochs(3))} == RECIPE.diff(RECIPE.but(budget=rt.epochs(3)))
 
 
 def test_a_recipe_is_frozen_hashable_and_travels():
@@ -86,9 +127,8 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"nesterov"}))
 def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
     """A run that was stored is read for its own recipe alone."""
-    task = rt.tasks.forecast(rt.series.sines(steps=400))
     base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0, chunk=8 if name in ("stride", "carry") else None)
-    assert key(base, task, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), task, 0, "cpu")
+    assert key(base, SINES, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), SINES, 0, "cpu")
 
 
 # --- budgets
@@ -102,7 +142,10 @@ def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
 )  # fmt: skip
 def test_a_budget_in_updates(budget, expected):
     """With batches of 20 windows of 32 steps out of 1,000: epochs × windows / batch, tokens / (batch × steps)."""
-    assert expected == rt.Recipe(budget=budget, batch_size=20, past=32).updates_for(1000)
+    recipe = rt.Recipe(budget=budget, batch_size=20, past=32)
+    assert expected == recipe.updates_for(1000)
+    if budget.of == "epochs":  # which stay epochs when other fields change
+        assert [2 * expected, expected / 5] == [recipe.but(batch_size=size).updates_for(1000) for size in (10, 100)]
 
 
 @pytest.mark.parametrize(
@@ -118,61 +161,197 @@ def test_a_budget_in_updates_that_read_a_chunk_each(steps, skip, fields, each):
         assert 3 * 50 * each == recipe.updates_for(1000, steps, skip)
 
 
-def test_an_epoch_is_longer_with_smaller_batches():
-    """The budget stays in its own unit when other fields change."""
-    recipe = rt.Recipe(budget=rt.epochs(4), batch_size=20)
-    assert [200, 400, 40] == [recipe.but(batch_size=size).updates_for(1000) for size in (20, 10, 100)]
-
-
 def test_the_later_of_updates_and_budget_wins():
     """`but` replaces one way of saying how long by the other."""
     by_epochs, by_updates = rt.Recipe(budget=rt.epochs(4)), rt.Recipe(updates=50)
     assert rt.Recipe(updates=60) == by_epochs.but(updates=60) == by_updates.but(budget=rt.updates(60))
     assert by_epochs == by_updates.but(budget=rt.epochs(4))
     assert rt.Recipe() == by_epochs.but(budget=None) == by_updates.but(updates=None)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
-        ({"updates": 100, "budget": rt.tokens(5)}, "updates=100.*5 tokens.*Give one"),
-        ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
-        ({"budget": 100}, r"budget=100 has no unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
-        ({"budget": "5 epochs"}, r"'5 epochs' has no unit"),
-    ],
-)
-def test_budgets_that_conflict_or_have_no_unit_are_refused(fields, words):
-    """The message has both amounts, or the ways to write one."""
-    with pytest.raises(BadArgument, match=words):
-        rt.Recipe(**fields)
     assert 200 == rt.Recipe(updates=200, budget=rt.updates(200)).updates_for(1)
 
 
-@pytest.mark.parametrize("unit", [rt.updates, rt.epochs, rt.tokens])
-@pytest.mark.parametrize("amount", [0, -3, 2.5, "5", True])
-def test_a_budget_is_a_whole_positive_number(unit, amount):
-    """The message has the unit and the value."""
-    with pytest.raises(BadArgument, match=rf"{unit.__name__}.*{amount!r}.*whole number of at least 1"):
-        unit(amount)
-
-
-def test_a_budget_in_an_unknown_unit_is_refused():
-    """Anything but updates, epochs and tokens gets the nearest of them."""
+@pytest.mark.parametrize("unit", [rt.updates, rt.epochs, rt.tokens, rt.parameters, rt.seconds])
+def test_an_amount_is_a_whole_positive_number_and_of_seconds_any_positive_one(unit):
+    """The message has the unit and the value; an unknown unit gets the nearest."""
+    wrong = [2.5, 0, -3, "5", True] if unit is not rt.seconds else [float("nan"), float("inf"), 0, -3, "5", True, None]
+    for amount in wrong:
+        needed = "above 0" if unit is rt.seconds else "whole number of at least 1"
+        with pytest.raises(BadArgument, match=rf"{unit.__name__}={amount!r}.*{needed}"):
+            unit(amount)
+    assert unit(2) == unit(2) and repr(unit(2)) == f"2 {unit.__name__}"
     with pytest.raises(BadArgument, match=r"'epoch'.*'epochs'"):
         rt.Budget(5, "epoch")
+
+
+# --- seconds
+
+SHAPE = {"cell": "gru", "layers": 1, "width": 24, "optimizer": "adam", "steps": 32, "channels": 1, "outputs": 1}
+
+
+@pytest.fixture
+def calibrated(monkeypatch):
+    """An engine whose update takes 1 ms with 10 windows, 2 ms with 20, 6 ms with 100."""
+    row = {"machine": "a test", "shape": SHAPE, "seconds": {"10": 0.001, "20": 0.002, "100": 0.006}}
+    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [row])
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "amount", "expected"),
+    [(10, 0.5, 500), (20, 0.5, 250), (100, 0.5, 83), (15, 0.5, 333), (40, 1, 333), (10, 1e-9, 1), (100, 3, 500)],
+)
+def test_a_budget_in_seconds_is_a_number_of_updates_by_the_stored_speeds(calibrated, batch_size, amount, expected):
+    """Seconds / seconds per update; between two sizes that were timed on the straight line, 3 ms with 40."""
+    recipe = rt.Recipe(batch_size=batch_size, budget=rt.seconds(amount), past=32)
+    assert expected == recipe.updates_for(1000) == recipe.updates_for(77, 32, channels=1, outputs=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "words"),
+    [({"width": 48}, {}, "No seconds were calibrated for .*width 48.*rt.updates.*width 24"),
+     ({"cell": "lstm"}, {}, "calibrated for cell lstm"), ({"past": 16}, {}, "steps 16"),
+     ({"dropout": 0.2}, {}, "dropout True"), ({"dense": (8,)}, {}, r"dense \[8\]"),
+     ({"optimizer": "sgd"}, {}, "optimizer sgd"),
+     *(({}, {name: 32}, f"{name} 32") for name in ("channels", "outputs", "answers")),
+     ({"batch_size": 5}, {}, "batch_size=5.*batches of 10 to 100.*rt.updates"),
+     ({"batch_size": 101}, {}, "batches of 10 to 100")],
+    ids=str,
+)  # fmt: skip
+def test_seconds_that_were_not_calibrated_are_refused(calibrated, fields, size, words):
+    """What changes an update's time is named, and so is what was timed."""
+    recipe = rt.Recipe(**{"batch_size": 10, "past": 32, "budget": rt.seconds(1)} | fields)
+    with pytest.raises(BadArgument, match=words):
+        recipe.updates_for(1000, recipe.past, **size)
+
+
+def test_what_costs_no_time_asks_for_no_calibration_of_its_own(calibrated):
+    """Rates, scales and seeds of any kind; and a run trains for so many updates."""
+    free = {"lr": 0.1, "input_scaling": "robust", "weight_decay": 0.1, "init": "orthogonal", "train_size": 100}
+    recipe = rt.Recipe(batch_size=10, past=32, budget=rt.seconds(0.02), **free)
+    assert 20 == recipe.updates_for(100) == rt.train(recipe, SINES, range(2)).updates
+
+
+def test_runs_of_another_calibration_are_other_runs(calibrated, monkeypatch):
+    recipe = rt.Recipe(batch_size=10, past=32, budget=rt.seconds(0.02))
+    before = key(recipe, SINES, 0, "cpu"), key(recipe.but(updates=20), SINES, 0, "cpu")
+    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [])
+    monkeypatch.setattr("rnntips.jobs.store.speeds", lambda: [])
+    assert before[0] != key(recipe, SINES, 0, "cpu") and before[1] == key(recipe.but(updates=20), SINES, 0, "cpu")
+
+
+def test_larger_batches_take_no_less_time_and_no_more_per_window():
+    """In every stored row; five per cent are left to the clock."""
+    for row in speeds():
+        sizes = sorted(map(int, row["seconds"]))
+        taken = np.array([row["seconds"][str(size)] for size in sizes])
+        assert row["machine"] and sizes[0] >= 1 and (taken > 0).all()
+        each = taken / sizes
+        assert (taken[1:] > 0.95 * taken[:-1]).all() and (each[1:] < 1.05 * each[:-1]).all()
+
+
+def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):
+    """Medians of rounds, sizes halfway between included; an even share of the batch makes a straight line."""
+    taken = {1: 2.0, 4: 5.0, 16: 17.0}
+
+    def rounds(recipes, task, seeds, device):
+        return [taken[recipe.batch_size] * np.array([0.5, 1, 1, 1, 9.0]) for recipe in recipes]
+
+    monkeypatch.setattr("evidence.timing.calibrate", rounds)
+    recipe = rt.Recipe(past=8, width=4, budget=rt.seconds(100))
+    row = speeds_of(recipe, SINES, [16, 1, 16])
+    assert row["seconds"] == {"1": 2.0, "4": 5.0, "16": 17.0} and row["machine"]
+    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [row])
+    updates = {size: recipe.but(batch_size=size).updates_for(1000) for size in (1, 4, 10, 16)}
+    assert updates == {1: 50, 4: 20, 10: round(100 / 11), 16: round(100 / 17)}
+    digits = speeds_of(recipe.but(cell="lstm"), rt.tasks.digits(rows=True), [1])["shape"]
+    assert (digits["cell"], digits["steps"], digits["channels"], digits["outputs"]) == ("lstm", 8, 8, 10)
+
+
+# --- a width in parameters
+
+COUNTED = rt.Recipe(width=rt.parameters(400), past=8, batch_size=4, updates=5)
+LETTERS, RECALL = rt.tasks.characters(), rt.tasks.recall(4)
+
+
+def in_torch(cell, layers, width, channels, outputs, dense, after):
+    linear = [*pairwise([channels, *dense]), *pairwise([width, *after, outputs])]
+    modules = [torch.nn.Linear(*sizes) for sizes in linear] + [KINDS[cell]([channels, *dense][-1], width, layers)]
+    return sum(tensor.numel() for module in modules for tensor in module.parameters())
+
+
+SIZES = [((1, 1), (), ()), ((11, 8), (16, 8), ()), ((1, 1), (), (12,)), ((11, 8), (16, 8), (12,))]
+
+
+@pytest.mark.parametrize(("cell", "layers", "more"), [*product(KINDS, (1, 3), SIZES)])
+def test_the_nearest_width_by_torchs_count(cell, layers, more):
+    sizes, dense, after = more
+    found = rt.parameters(3000).width(cell, layers, *sizes, dense, after)
+    counts = [in_torch(cell, layers, width, *sizes, dense, after) for width in (found - 1, found, found + 1)]
+    assert np.argmin(np.abs(np.array(counts) - 3000)) == 1
+    assert count(cell, layers, found, *sizes, dense, after) == counts[1]
+
+
+@pytest.mark.parametrize("task", [SINES, RECALL, LETTERS], ids=lambda task: task.name)
+@pytest.mark.parametrize("change", [{}, {"layers": 2, "cell": "tanh"}, {"dense": (5,), "dense_after": (4,)}], ids=str)
+def test_a_run_is_the_run_of_that_width(task, change):
+    """The same record, bit for bit, and with the weights that the number stands for."""
+    recipe = COUNTED.but(width=rt.parameters(1500), **change)
+    runs = rt.train(recipe, task, [3, 5], device="cpu")
+    width = runs.recipes[0].width
+    plain = rt.train(recipe.but(width=width), task, [3, 5], device="cpu")
+    assert_same(runs, plain)
+    example = task.examples(recipe, 3)
+    start = initial_weights(runs.recipes, task.name, [3, 5], example.channels, example.outputs)
+    assert abs(np.count_nonzero(start[0]) - 1500) <= 150
+    assert sized(runs.recipes[0], task) is runs.recipes[0]
+
+
+def test_layers_are_compared_at_equal_parameters_without_another_change(tmp_path):
+    """One field differs; every task has widths of its own; what is printed names them."""
+    study = rt.compare(COUNTED, COUNTED.but(layers=2), {"sines": SINES, "recall": RECALL}, range(2), device="cpu")
+    assert list(study.baseline.diff(study.variant)) == [study.field] == ["layers"]
+    widths = {name: [side.recipes[0].width for side in sides] for name, sides in study.runs.items()}
+    assert {"sines": [10, 6], "recall": [6, 4]} == widths
+    assert study.label == "layers: 1 → 2, width: 10 → 6 on sines, width: 6 → 4 on recall"
+
+
+def test_a_stored_run_is_found_by_either_name_of_its_width(tmp_path):
+    new, store = [], Store(tmp_path)
+    how = Resources.of(store=store, done=lambda runs, trained: new.append(trained))
+    width = sized(COUNTED, SINES).width
+    assert work(COUNTED, SINES) == work(COUNTED.but(width=width), SINES)
+    for recipe in (COUNTED, COUNTED.but(width=width), COUNTED.but(width=width + 1)):
+        train_arms([sized(recipe, SINES)], SINES, range(3), how)
+        assert store.read(sized(recipe, SINES), SINES, 0, "cpu") is not None
+    assert new == [3, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"width": rt.parameters(5)}, r"width=5 parameters: a gru network.*1 channels and 1.*Nearest: 14 \(width 1\)"),
+     ({"width": rt.parameters(40), "layers": 4}, "Nearest: 50.*fewer layers"),
+     ({"width": rt.parameters(300), "dense": (64, 32)}, r"dense=\(64, 32\).*cannot have about that many")],
+    ids=str,
+)  # fmt: skip
+def test_a_number_that_no_width_gives_is_refused_before_training(change, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.compare(COUNTED, COUNTED.but(**change), SINES, range(2), allow=("width", "layers", "dense"))
 
 
 # --- what is refused
 
 
-@pytest.mark.parametrize("name", ["layers", "width", "past", "horizon", "batch_size", "updates"])
-@pytest.mark.parametrize("value", [0, -1, 2.0, "8", True])
-def test_sizes_are_whole_numbers_of_at_least_1(name, value):
-    """The message has the field, what came and what is needed."""
-    with pytest.raises(BadArgument, match=re.escape(f"{name}={value!r}") + ".*whole number of at least 1"):
-        rt.Recipe(**{name: value})
-    assert 1 == getattr(rt.Recipe(**{name: 1}), name)
+@pytest.mark.parametrize("name", ["layers", "width", "past", "horizon", "batch_size", "updates", "train_size", "chunk",
+                                  "stride", "test_past", "dense", "dense_after"])  # fmt: skip
+def test_sizes_are_whole_numbers_of_at_least_1(name):
+    """The message has the field, what came and what is needed; a width of dense layers is one of a tuple."""
+    more = {"chunk": 8} if name == "stride" else {"batch_size": 1}
+    for value in (0, -1, 2.0, "8", True):
+        given = (4, value) if name.startswith("dense") else value
+        named = f"each width in {name}" if name.startswith("dense") else name
+        with pytest.raises(BadArgument, match=re.escape(f"{named}={value!r}") + ".*whole number of at least 1"):
+            rt.Recipe(**more | {name: given})
+    least = (1,) if name.startswith("dense") else 1
+    assert least == getattr(rt.Recipe(**more | {name: least}), name)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +379,12 @@ def test_rates_lie_in_their_ranges(name, bad, good, words):
     ("name", "came", "nearest"),
     [("cell", "lsmt", "lstm"), ("cell", "GRU", "gru"), ("input_scaling", "standart", "standard"),
      ("target_scaling", "min-max", "minmax"), ("target", "changes", "change"), ("order", "shuffle", "shuffled"),
-     ("optimizer", "adamw", "adam"), ("clip", "norm", None), ("init", "ortogonal", "orthogonal")],
+     ("optimizer", "adamw", "adam"), ("clip", "norm", None), ("init", "ortogonal", "orthogonal"),
+     *((name, no_text, None) for name in ("cell", "order", "optimizer", "target") for no_text in (["gru"], {}, 3))],
+    ids=str,
 )  # fmt: skip
 def test_an_unknown_name_gets_its_field_the_nearest_and_all_known(name, came, nearest):
-    """The message has the field, what came, one suggestion, and the names there are."""
+    """The message has the field, what came, one suggestion, and the names there are; whatever came."""
     with pytest.raises(BadArgument) as refused:
         rt.Recipe(**{name: came})
     words = str(refused.value)
@@ -219,88 +400,39 @@ def test_an_unknown_field_gets_the_nearest(make, came, nearest):
         make(**{came: 3})
 
 
-@pytest.mark.parametrize("features", ["level", "differences:0", "differences:x", "differences", 3])
-def test_features_that_cannot_be_read_are_refused(features):
-    """Both ways to write them are shown."""
-    with pytest.raises(BadArgument, match=r'"levels".*"differences:K"'):
-        rt.Recipe(features=features)
-
-
-@pytest.mark.parametrize("init", ["normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", 5])
-def test_an_initialiser_that_cannot_draw_is_refused_at_construction(init):
-    """A deviation must be a number of at least 0, and the message shows one."""
-    with pytest.raises(BadArgument, match=re.escape(f"{init!r}") + '.*"?normal:0.1"?'):
-        rt.Recipe(init=init)
-
-
-@pytest.mark.parametrize("name", ["cell", "order", "optimizer", "target"])
-@pytest.mark.parametrize("value", [["gru"], {}, 3], ids=repr)
-def test_a_name_that_is_no_text_is_refused_like_any_other(name, value):
-    """Whatever is given where a name belongs ends in the package's own error."""
-    with pytest.raises(BadArgument, match=name):
-        rt.Recipe(**{name: value})
-
-
-@pytest.mark.parametrize("size", [0, -1, 2.0, "8", True])
-def test_a_part_of_the_training_windows_is_a_whole_number_of_batches_size_or_more(size):
-    """None are all; fewer than a batch are none."""
-    with pytest.raises(BadArgument, match=re.escape(f"train_size={size!r}") + ".*whole number of at least 1"):
-        rt.Recipe(train_size=size)
-    with pytest.raises(BadArgument, match="batch_size=16 is larger than train_size=15"):
-        rt.Recipe(train_size=15)
-    assert 16 == rt.Recipe(train_size=16).train_size
-
-
-@pytest.mark.parametrize("name", ["dense", "dense_after"])
-@pytest.mark.parametrize("widths", [4, [4], (4, 0), (2.0,), ("4",), None], ids=repr)
-def test_dense_layers_are_a_tuple_of_widths(name, widths):
-    """One width is a tuple of one."""
-    with pytest.raises(BadArgument, match=f"{name}.*(a tuple of widths|whole number of at least 1)"):
-        rt.Recipe(**{name: widths})
-
-
-@pytest.mark.parametrize("clip", ["tensor", "value", "weights"])
-def test_clipping_without_a_limit_is_refused(clip):
-    """It would do nothing, and a comparison of it would find no difference."""
-    with pytest.raises(BadArgument, match=rf'"{clip}" needs a limit.*clip_norm'):
-        rt.Recipe(clip=clip)
-
-
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({"stride": 4}, "stride=4 says how chunks follow.*none: set chunk"), ({"carry": True}, "carry=True.*set chunk"),
-     ({"chunk": 4, "stride": 5}, "stride=5 is more than chunk=4.*stride=4 or less"), ({"chunk": 0}, "chunk=0"),
-     ({"chunk": 2.5}, "chunk=2.5: a whole"), ({"chunk": True}, "chunk=True"), ({"chunk": 4, "stride": 0}, "stride=0"),
-     ({"chunk": 4, "carry": 1}, "carry=1: True or False"), ({"chunk": 4, "carry": None}, "carry=None: True or False")],
+    [
+        *(({"features": bad}, r'"levels".*"differences:K"')
+          for bad in ("level", "differences:0", "differences:x", "differences", "differences:1+levels", 3)),
+        *(({"init": bad}, re.escape(f"{bad!r}") + '.*"?normal:0.1"?')
+          for bad in ("normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", 5)),
+        *(({name: bad}, f"{name}.*a tuple of widths") for name in ("dense", "dense_after") for bad in (4, [4], None)),
+        *(({"clip": clip}, rf'"{clip}" needs a limit.*clip_norm') for clip in ("tensor", "value", "weights")),
+        ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
+        ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
+        ({"budget": 100}, r"budget=100 has no unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
+        ({"budget": "5 epochs"}, r"'5 epochs' has no unit"),
+        ({"train_size": 15}, "batch_size=16 is larger than train_size=15"),
+        ({"stride": 4}, "stride=4 says how chunks follow.*none: set chunk"), ({"carry": True}, "carry=True.*set chunk"),
+        ({"chunk": 4, "stride": 5}, "stride=5 is more than chunk=4.*stride=4 or less"),
+        ({"chunk": 4, "carry": 1}, "carry=1: True or False"), ({"chunk": 4, "carry": None}, "carry=None: True or"),
+        ({"chunk": 4, "grow": "2:0.5"}, "drop grow or chunk"), ({"order": "scrambled"}, "chunks of a sequence.*set ch"),
+        ({"order": "scrambled", "chunk": 4, "stride": 2}, "leave stride out"),
+        *(({"nesterov": True} | bad, r'nesterov=True.*optimizer="sgd", momentum=0\.9')
+          for bad in ({"optimizer": "rmsprop", "momentum": 0.9}, {"optimizer": "sgd"}, {})),
+        ({"optimizer": "sgd", "momentum": 0.9, "nesterov": 1}, "nesterov=1: True or False"),
+        ({"optimizer": "adam", "momentum": 0.9}, r'momentum.*"sgd".*"rmsprop".*Adam'),
+    ],
     ids=str,
 )  # fmt: skip
-def test_chunks_that_cannot_be_are_refused(fields, words):
+def test_what_has_no_meaning_alone_or_together_is_refused_in_words(fields, words):
     with pytest.raises(BadArgument, match=words):
         rt.Recipe(**fields)
 
 
-@pytest.mark.parametrize("wrong", [{"optimizer": "rmsprop", "momentum": 0.9}, {"optimizer": "sgd"}, {}], ids=str)
-def test_nesterov_is_a_momentum_of_sgd(wrong):
-    """Any other optimizer, or no momentum, is refused with an example; and so is what is neither yes nor no."""
-    with pytest.raises(BadArgument, match=r'nesterov=True.*optimizer="sgd", momentum=0\.9'):
-        rt.Recipe(nesterov=True, **wrong)
-    with pytest.raises(BadArgument, match=r"nesterov=1: True or False"):
-        rt.Recipe(optimizer="sgd", momentum=0.9, nesterov=1)
-    heavy = rt.Recipe(optimizer="sgd", momentum=0.9)
-    assert {"nesterov": (False, True)} == heavy.diff(heavy.but(nesterov=True))
-
-
-def test_momentum_and_adam_do_not_go_together():
-    """Adam has a momentum of its own; the message says which optimizers take one."""
-    with pytest.raises(BadArgument, match=r'momentum.*"sgd".*"rmsprop".*Adam'):
-        rt.Recipe(optimizer="adam", momentum=0.9)
-    with pytest.raises(BadArgument, match="momentum"):
-        rt.Recipe(optimizer="sgd", momentum=0.9).but(optimizer="adam")
-    assert 0.9 == rt.Recipe(optimizer="rmsprop", momentum=0.9).momentum
-
-
-def test_a_bad_recipe_can_be_caught_as_a_value_error():
+def test_a_change_is_checked_like_a_new_recipe_and_a_bad_one_can_be_caught_as_a_value_error():
     """Callers need not know this package's errors."""
-    with pytest.raises(ValueError) as refused:
-        rt.Recipe(lr=-1)
+    with pytest.raises(ValueError, match="momentum") as refused:
+        rt.Recipe(optimizer="sgd", momentum=0.9).but(optimizer="adam")
     assert isinstance(refused.value, RnntipsError)

@@ -323,4 +323,4 @@ def test_weather_is_the_file_and_a_network_can_do_better_than_yesterday():
     np.testing.assert_array_equal(expected, series.values[:, 0])
     assert (series.name, series.unit, series.period, series.trending) == ("weather", "°C", 365, True)
     runs = rt.train(rt.Recipe(past=16, lr=0.003, updates=300), series, range(10))
-    assert np.median(runs.test_score / runs.trivial) < 0.97 and (runs.floor < runs.trivial).all()
+    assert np.median(runs.test_score / runs.naive) < 0.97 and (runs.floor < runs.naive).all()

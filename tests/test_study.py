@@ -9,10 +9,9 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
-from rnntips.evidence import Finding, Verdict, sentence
-from rnntips.sides import restored
 from rnntips.study import Study
-from rnntips.tuning import TUNING_SEEDS, half_decades, tune_sides
+from rnntips.tuning import TUNING_SEEDS, half_decades, tune_arms
+from rnntips.verdict import Finding, Verdict, sentence
 
 BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
 
@@ -41,7 +40,7 @@ def test_both_sides_are_what_training_them_alone_gives(study, sines):
 
 def test_the_effect_is_the_geometric_mean_of_capped_ratios_and_typical_their_median(study):
     baseline, variant = study.runs["sines"]
-    ratio = np.minimum(variant.test_score, variant.trivial) / np.minimum(baseline.test_score, baseline.trivial)
+    ratio = np.minimum(variant.test_score, variant.naive) / np.minimum(baseline.test_score, baseline.naive)
     assert study.effect == pytest.approx(np.exp(np.log(ratio).mean()) - 1)
     assert study.typical == pytest.approx(np.exp(np.median(np.log(ratio))) - 1)
     assert study.interval[0] <= study.typical <= study.interval[1]
@@ -81,7 +80,10 @@ def test_settings_are_trained_apart_and_pooled_with_equal_weight(sines):
 
 
 def kept(scores):
-    return restored(BASE, {"test_score": scores, "trivial": [1.0] * len(scores), "floor": [0.0] * len(scores)})
+    """Finished runs with these test scores, between a naive error of 1 and a floor of 0."""
+    n = len(scores)
+    return rt.Runs((BASE,) * n, seeds=np.arange(n), test_scores=np.array(scores)[:, None], naive=np.ones(n),
+                   floor=np.zeros(n), train_loss=np.zeros((n, 1)), reached=1)  # fmt: skip
 
 
 def test_settings_in_which_neither_side_trained_are_left_out_and_named():
@@ -90,14 +92,14 @@ def test_settings_in_which_neither_side_trained_are_left_out_and_named():
     worse = kept([0.5 + 0.001 * i for i in range(10)])
     alone = Study(BASE, BASE.but(lr=1), {"a": (lively, worse)})
     both = Study(BASE, BASE.but(lr=1), {"a": (lively, worse), "b, c": (dead, dead)})
-    assert both.finding == alone.finding and both.untrained == ["b, c"]
+    assert both.finding == alone.finding and both.comparison.untrained == ["b, c"]
     assert both.sentence == alone.sentence + " Left out, since neither side learned there: b, c."
     assert both.finding_in("b, c").verdict == "NOT TRAINED"
-    assert both.finding_of(["a", "b, c"]).verdict == "NOT TRAINED"
+    assert both.comparison.finding_of(["a", "b, c"]).verdict == "NOT TRAINED"
     nowhere = Study(BASE, BASE.but(lr=1), {"a": (dead, dead), "b": (dead, dead)})
     assert nowhere.sentence == "Neither side learned enough to be compared."
     one_side = Study(BASE, BASE.but(lr=1), {"a": (dead, worse)})
-    assert one_side.untrained == [] and one_side.verdict == "BETTER"
+    assert one_side.comparison.untrained == [] and one_side.verdict == "BETTER"
 
 
 def test_a_sweep_trains_its_baseline_once_and_equals_single_comparisons(sines):
@@ -113,7 +115,7 @@ def test_a_sweep_trains_its_baseline_once_and_equals_single_comparisons(sines):
 def test_tuning_picks_the_rate_with_the_lowest_validation_error_on_seeds_of_its_own(sines):
     task = rt.tasks.forecast(sines)
     grid = [1e-5, 1e-3, 0.01]
-    (pick,) = tune_sides([BASE], task, {"lr": grid})
+    (pick,) = tune_arms([BASE], task, {"lr": grid})
     scores = [rt.train(BASE.but(lr=lr), task, TUNING_SEEDS).valid_score[:, -3:].mean() for lr in grid]
     assert pick.values["lr"] >= 0.01
     assert scores[2] < scores[1] < scores[0]
@@ -121,7 +123,7 @@ def test_tuning_picks_the_rate_with_the_lowest_validation_error_on_seeds_of_its_
 
 
 def test_a_rate_picked_at_the_edge_widens_its_grid(sines):
-    (pick,) = tune_sides([BASE], rt.tasks.forecast(sines), {"lr": half_decades(-4, -3)})
+    (pick,) = tune_arms([BASE], rt.tasks.forecast(sines), {"lr": half_decades(-4, -3)})
     assert pick.values["lr"] > 1e-3
 
 
@@ -175,28 +177,28 @@ def test_tuning_a_side_that_overflows_is_no_error(sines):
         for side in sides:
             error = {0.1: np.inf, 0.01: 5.0, 0.001: 0.5}[side.lr]
             runs = kept([1.0] * len(seeds))
-            runs.valid_score, runs.valid_trivial = np.full((len(seeds), 3), error), np.ones(len(seeds))
+            runs.valid_score, runs.valid_naive = np.full((len(seeds), 3), error), np.ones(len(seeds))
             found.append(runs)
         return found
 
-    (pick,) = tune_sides([BASE], None, {"lr": [0.1, 0.01, 0.001]}, train=train)
+    (pick,) = tune_arms([BASE], None, {"lr": [0.1, 0.01, 0.001]}, train=train)
     assert pick.values == {"lr": 0.001}
-    (pick,) = tune_sides([BASE], None, {"lr": [0.1, 0.01]}, train=train)  # both count as naive, and 5 is less
+    (pick,) = tune_arms([BASE], None, {"lr": [0.1, 0.01]}, train=train)  # both count as naive, and 5 is less
     assert pick.values == {"lr": 0.01}
 
 
 def test_tuning_never_looks_at_the_test_part(sines, monkeypatch):
     task = rt.tasks.forecast(sines)
     grid = {"lr": [1e-4, 1e-3, 0.01]}
-    (before,) = tune_sides([BASE], task, grid)
+    (before,) = tune_arms([BASE], task, grid)
     monkeypatch.setattr(rt.Runs, "test_score", property(lambda self: 1 / self.seeds))
     monkeypatch.setattr(rt.Runs, "latest_score", property(lambda self: 1 / self.seeds))
-    (after,) = tune_sides([BASE], task, grid)
+    (after,) = tune_arms([BASE], task, grid)
     assert before == after
 
 
 def test_a_setting_that_cannot_be_trained_is_refused_before_any_other_is(sines, monkeypatch):
-    monkeypatch.setattr("rnntips.groups.train_stack", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr("rnntips.jobs.run.train_jobs", lambda *_, **__: pytest.fail("something was trained"))
     both = {"long": sines, "short": rt.series.sines(steps=60)}
     with pytest.raises(BadArgument, match="largest window that fits"):
         rt.compare(BASE, BASE.but(lr=1e-4), on=both, seeds=range(2))

@@ -1,0 +1,248 @@
+"""Two records of one plan: other arithmetic agrees, another learning rate does not; what cannot be compared is said."""
+
+import json
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from making import run
+
+import rnntips as rt
+from evidence import records
+from evidence.agreement import agreement, lines, read
+from evidence.arms import Arm
+from evidence.measures import MEASURES
+from evidence.plans import Plan
+from rnntips.errors import BadArgument
+from rnntips.notebook.tips import Tip
+
+TIMED = {"seconds"}  # the made-up plan's claims in seconds
+
+
+def again(plan, seeds=range(10), **how):
+    """Its record computed again, with the stored rates; on the first seeds alone, for the sake of speed."""
+    return records.compute(plan, seeds, say=lambda line: None, **{"device": "cpu"} | how)
+
+
+def holding(record) -> Plan:
+    plan = Plan(Tip("made"))
+    vars(plan.tip)["record"] = record
+    return plan
+
+
+def compared(made, record):
+    (found,) = agreement({"made": (holding(record), made)})
+    return found
+
+
+def answers(found) -> dict:
+    return {claim["id"]: claim["agrees"] for claim in found["claims"]}
+
+
+def entries(record):
+    """Every arm of every part."""
+    return [entry for part in record["parts"] for arms in part["settings"].values() for entry in arms]
+
+
+@pytest.fixture(scope="module")
+def in_torch(made_up):
+    """The record by plain operations of torch: another order of sums, as on a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        made_up(patch)
+        patch.setattr("rnntips.engine.compiled_update", lambda: None)
+        return again(Plan(Tip("made")))
+
+
+@pytest.fixture(scope="module")
+def at_five_times_the_rate(made_up):
+    with pytest.MonkeyPatch.context() as patch:
+        made_up(patch)
+        picked = Arm.picked
+        patch.setattr(Arm, "picked", lambda arm, pick: (one := picked(arm, pick)).but(lr=5 * one.lr))
+        return again(Plan(Tip("made")))
+
+
+def test_a_record_agrees_with_itself(made):
+    found, record = compared(made, deepcopy(made.tip.record)), made.tip.record
+    assert answers(found) == {claim: None if claim in TIMED else True for claim in made.claims}
+    for claim, stored in zip(found["claims"], record["claims"], strict=True):
+        assert claim["here"] == claim["there"] and claim["difference"]["typical"] == 0
+        assert (claim["id"], claim["here"]["word"], claim["here"]["n"]) == (stored["id"], stored["word"], stored["n"])
+    assert found["runs"] == {"twins": 10 * len(entries(record)), "median": 0, "largest": 0, "diverged alone": 0}
+    assert found["tuned otherwise"] == [] and found["seeds"] == 20
+
+
+def test_other_arithmetic_agrees_claim_by_claim(made, in_torch):
+    found = compared(made, in_torch)
+    assert all(agrees is not False for agrees in answers(found).values())
+    assert found["runs"]["median"] < 1e-3 and found["runs"]["largest"] > 1e-2, "runs part, or the arithmetic was alike"
+    exact = [claim for claim in found["claims"] if claim["id"] not in TIMED and claim["unit"] in ("%", "times")]
+    assert {claim["difference"]["verdict"] for claim in exact} == {"same"}
+
+
+def test_another_learning_rate_is_found_out(made, at_five_times_the_rate):
+    found = compared(made, at_five_times_the_rate)
+    assert found["runs"]["median"] > 0.05
+    untimed = [claim for claim in found["claims"] if claim["id"] not in TIMED]
+    apart = [claim for claim in untimed if claim["difference"]["verdict"] == "APART"]
+    other = [claim for claim in untimed if claim["here"]["word"] != claim["there"]["word"]]
+    assert apart and other and not any(claim["agrees"] for claim in apart + other)
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+
+
+@GPU
+@pytest.mark.gpu
+def test_a_gpu_agrees_claim_by_claim(made):
+    record = again(made, seeds=None, device="cuda")
+    assert record["device"] == "cuda" and record["machine"] == torch.cuda.get_device_name()
+    found = compared(made, record)
+    assert all(agrees is not False for agrees in answers(found).values()), "\n".join(lines([found]))
+    assert found["runs"]["median"] < 1e-3 and found["runs"]["largest"] > 0, "single runs part at once, or not at all"
+
+
+@GPU
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_the_first_updates_of_a_gpu_are_the_cpus(cell):
+    recipe, series = rt.Recipe(cell=cell, updates=5, past=16, width=8, batch_size=8), rt.series.sines(steps=800)
+    here, there = (rt.train(recipe, series, range(3), device=device) for device in ("cpu", "cuda"))
+    for name in ("train_loss", "gradient_norm", "valid_score", "test_scores", "weights"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_the_difference_is_that_of_the_paired_log_ratios(made):
+    """3 % less of what is measured on every seed is 3 % less of the ratio, and the interval has no width."""
+    claim, record = made.claims["fitted"], deepcopy(made.tip.record)
+    variant = claim.needs("sines")[1][None]
+    for number in range(2):
+        readings = holding(record).stored("sines", variant, number)["readings"]
+        readings[claim.measured.label] = [0.97 * value for value in readings[claim.measured.label]]
+    (found,) = [found for found in compared(made, record)["claims"] if found["id"] == "fitted"]
+    assert found["difference"]["typical"] == pytest.approx(-0.03, abs=1e-5)
+    assert found["difference"]["interval"] == pytest.approx([-0.03, -0.03], abs=1e-5)
+    assert found["difference"]["verdict"] == "same", "less than the 5 % that matter"
+
+
+def test_runs_are_paired_by_their_seeds_whatever_their_order(made):
+    record = deepcopy(made.tip.record)
+    for part in record["parts"]:
+        part["seeds"] = part["seeds"][::-1]
+    for entry in entries(record):
+        for row in (entry, entry.get("readings", {})):
+            row |= {name: value[::-1] for name, value in row.items() if isinstance(value, list) and len(value) == 10}
+    assert compared(made, record)["runs"]["largest"] == 0
+
+
+def test_records_on_some_seeds_are_compared_on_those(made):
+    few = deepcopy(made.tip.record)
+    few["parts"] = few["parts"][:1]
+    few["parts"][0]["seeds"] = [77, *range(1, 7), 78, 79, 80]
+    found = compared(made, few)
+    assert found["seeds"] == 6, "the plan's first seeds are 0 to 9"
+    assert found["runs"]["largest"] < 1e-4 and all(claim["here"]["n"] == 6 for claim in found["claims"])
+    few["parts"][0]["seeds"] = list(range(70, 80))
+    with pytest.raises(BadArgument, match="share no seed"):
+        compared(made, few)
+
+
+def test_other_data_are_no_disagreement(made):
+    record = deepcopy(made.tip.record)
+    for entry in record["parts"][0]["settings"]["sines, tanh"]:
+        entry["naive"] = [1.01 * value for value in entry["naive"]]
+    left_open = {claim["id"]: claim["left open"] for claim in compared(made, record)["claims"]}
+    for name, claim in made.claims.items():
+        expected = "timed" if name in TIMED else "other data" if "sines, tanh" in claim.settings else None
+        assert left_open[name] == expected
+
+
+def test_another_pick_is_named(made):
+    record = deepcopy(made.tip.record)
+    entry = record["parts"][1]["settings"]["sines"][0]
+    before = entry["lr"]
+    entry["lr"] = 2 * before
+    (row,) = compared(made, record)["tuned otherwise"]
+    assert row == {"part": 1, "setting": "sines", "here": {"lr": 2 * before}, "there": {"lr": before}}
+
+
+def test_chance_calls_any_of_all_claims_apart_once_in_twenty_comparisons(made):
+    """Twins that differ by noise alone, in as many claims as the plan has."""
+    claims = compared(made, made.tip.record)["claims"]
+    untimed, rng = len(claims) - len(TIMED), np.random.default_rng(0)
+    (level,) = {claim["difference"]["level"] for claim in claims}
+
+    def any_apart(level):
+        found = (MEASURES["score"].find(rng.normal(size=20), True, 0.05, level=level) for _ in range(untimed))
+        return any(one.verdict in ("BETTER", "WORSE") for one in found)
+
+    assert np.mean([any_apart(level) for _ in range(200)]) < 0.08
+    assert np.mean([any_apart(0.95) for _ in range(50)]) > 0.3
+
+
+def test_a_share_is_compared_by_its_mean():
+    """Three runs in ten that fail on one side alone: a median would not see them."""
+    d = np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], 10)
+    share = MEASURES["failure share"]
+    assert share.find(d, True, 0.1, level=0.999).verdict == "WORSE"
+    assert share.find(2 * d, True, 0.1, level=0.999).effect == pytest.approx(0.6)
+    ends = [share.find(d, True, 0.1, level=level).interval for level in (0.95, 0.999)]
+    assert ends[1][0] < ends[0][0] < 0.3 < ends[0][1] < ends[1][1]
+
+
+def test_a_claim_on_the_edge_differs_though_its_effect_does_not(made, monkeypatch):
+    """Another word is reported even where the difference is called the same: rounding alone turned it."""
+    words = iter(["SUPPORTED", "UNDECIDED"] * len(made.claims))
+    monkeypatch.setattr("evidence.agreement.judge", lambda *given: records.judge(*given) | {"word": next(words)})
+    found = compared(made, deepcopy(made.tip.record))
+    (fitted,) = [claim for claim in found["claims"] if claim["id"] == "fitted"]
+    assert fitted["agrees"] is False and fitted["difference"]["verdict"] == "same"
+    assert [line for line in lines([found]) if line.startswith("fitted DIFFERS") and "there UNDECIDED" in line]
+
+
+# ── the command ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def kept(made, tmp_path):
+    """A folder that holds the made-up record."""
+    (tmp_path / "made.json").write_text(json.dumps(made.tip.record))
+    return tmp_path
+
+
+def test_agree_says_every_claim_and_ends_in_nought(made, kept):
+    found = run("agree", str(kept))
+    assert found.exit_code == 0 and "cpu against cpu" in found.output
+    for claim in made.claims:
+        assert [line for line in found.output.splitlines() if line.startswith(f"{claim:4} ")]
+    (tip,) = json.loads(run("agree", str(kept), str(kept), "--json").output)
+    assert [claim["id"] for claim in tip["claims"]] == list(made.claims)
+
+
+def test_agree_needs_two_records(kept, monkeypatch):
+    monkeypatch.setattr(Tip, "has_record", False)
+    found = run("agree", str(kept))
+    assert found.exit_code == 1 and "no other record of made" in found.output
+
+
+def test_agree_ends_in_one_where_a_claim_differs(kept, at_five_times_the_rate):
+    (kept / "made.json").write_text(json.dumps(at_five_times_the_rate))
+    found = run("agree", str(kept))
+    assert found.exit_code == 1 and "DIFFERS" in found.output and "APART" in found.output
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "is no record"), ("[]", "is no record"), ('{"plan": "old"}', "belongs to plan old"),
+     (None, "holds no record")],
+)  # fmt: skip
+def test_what_is_no_record_of_this_plan_is_refused_in_words(kept, content, words):
+    if content is None:
+        (kept / "made.json").unlink()
+    else:
+        (kept / "made.json").write_text(content)
+    with pytest.raises(BadArgument, match=words):
+        read(kept)
+    found = run("agree", str(kept))
+    assert found.exit_code == 1 and words in found.output

@@ -1,0 +1,283 @@
+"""Measures: closed forms, laws, and coverage counted case by case."""
+
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+import pytest
+from making import scores
+
+import rnntips as rt
+from evidence.measures import MEASURES, find_share, settled
+from evidence.word import word
+from rnntips.runs import Runs
+from rnntips.verdict import find, sentence
+
+# ── how often something happens ─────────────────────────────────────────────
+
+
+def trinomial(n, ones, minuses):
+    """Chance of every (ones, minuses), (n + 1, n + 1)."""
+    table = np.zeros((n + 1, n + 1))
+    for i in range(n + 1):
+        for j in range(n + 1 - i):
+            table[i, j] = comb(n, i) * comb(n - i, j) * ones**i * minuses**j * (1 - ones - minuses) ** (n - i - j)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("n", "ones", "minuses"),
+    [(40, 0.0, 0.02), (100, 0.02, 0.02), (40, 0.05, 0.15), (100, 0.05, 0.15), (40, 0.1, 0.1), (40, 0.3, 0.05)],
+)
+def test_the_interval_of_a_share_covers_counted_over_every_outcome(n, ones, minuses):
+    chances, covered = trinomial(n, ones, minuses), 0.0
+    for i, j in zip(*np.nonzero(chances > 1e-6), strict=True):
+        low, high = find_share(np.repeat([1, -1, 0], [i, j, n - i - j]), True).interval
+        covered += chances[i, j] * (low <= ones - minuses <= high)
+    assert covered > 0.935
+
+
+@pytest.mark.parametrize(
+    ("expected", "ones", "minuses"),
+    [("WORSE", 30, 5), ("BETTER", 5, 30), ("SAME", 2, 1), ("UNCLEAR", 10, 5), ("UNCLEAR", 25, 20)],
+)
+def test_a_hundred_pairs_tell_ten_points_of_failures(expected, ones, minuses):
+    found = find_share(np.repeat([1, -1, 0], [ones, minuses, 100 - ones - minuses]), True)
+    assert found.verdict == expected
+    assert found.effect == found.typical == pytest.approx((ones - minuses) / 100)
+    assert found.interval[0] < found.effect < found.interval[1]
+    assert found.strength == pytest.approx((ones - minuses) / 10)
+    assert find_share(np.zeros(100), False).verdict == "NOT TRAINED"
+
+
+def test_shares_of_settings_weigh_equally():
+    one, other = np.repeat([1, 0], [20, 20]), np.repeat([1, 0], [4, 36])
+    found = find_share(np.array([one, other]), True)
+    assert found.effect == pytest.approx(0.3) and (found.n, found.runs) == (40, 80)
+
+
+# ── what a pair of runs counts with ─────────────────────────────────────────
+
+
+def test_who_never_got_there_counts_with_its_budget_and_wins_nothing_by_a_small_one():
+    mine, theirs = settled(np.array([10.0, -300, -300, -300, -30]), np.array([20.0, 20, -300, -30, 100]))
+    np.testing.assert_array_equal(mine, [10, 300, 300, 300, 100])
+    np.testing.assert_array_equal(theirs, [20, 20, 300, 300, 100])
+    back = settled(np.array([20.0, 20, -300, -30, 100]), np.array([10.0, -300, -300, -300, -30]))
+    np.testing.assert_array_equal(back, (theirs, mine))
+
+
+def test_a_run_without_a_number_counts_with_the_highest_of_both_sides():
+    mine, theirs = settled(np.array([1.0, np.nan, 3.0]), np.array([2.0, 7.0, np.nan]))
+    np.testing.assert_array_equal(mine, [1, 7, 3])
+    np.testing.assert_array_equal(theirs, [2, 7, 7])
+    nothing = np.full(3, np.nan)
+    np.testing.assert_array_equal(settled(nothing, nothing), np.ones((2, 3)))
+
+
+# ── laws ────────────────────────────────────────────────────────────────────
+
+
+def rich(rng, n=20, level=0.3):
+    """Runs with something to read for every measure, some of them diverged; and calibrated seconds."""
+    losses = np.exp(0.4 * rng.normal(size=(n, 100))) * np.linspace(2, level, 100)
+    diverged = rng.random(n) < 0.1
+    losses[diverged, 60:] = np.nan
+    score = np.where(diverged, np.nan, np.clip(level + 0.1 * rng.normal(size=n), 0.05, 0.95))
+    runs = Runs(
+        (rt.Recipe(),) * n, seeds=np.arange(n), test_scores=score[:, None], naive=np.ones(n), floor=np.zeros(n),
+        evaluations=np.array([1, 2, 3, 5, 7, 10, 15, 25, 40, 60, 80, 100]), valid_naive=np.ones(n),
+        valid_score=np.linspace(1, level, 12) * np.exp(0.05 * rng.normal(size=(n, 12))),
+        train_loss=losses, gradient_norm=losses**4, reached=100,
+    )  # fmt: skip
+    return runs, 0.01 * np.exp(0.2 * rng.normal(size=n))
+
+
+def kept(measure, runs, seconds):
+    """The scores with what a record keeps of these runs."""
+    return replace(runs.scores, readings=measure.keep(runs, seconds))
+
+
+def sides_of(measure, rng, levels=(0.3, 0.35)):
+    def tried(level):
+        steps = zip((0.001, 0.01, 0.1), rng.permutation([0.0, 0.02, 0.1]), strict=True)
+        return {rate: kept(measure, *rich(rng, level=level + step)) for rate, step in steps}
+
+    return measure.pair(*(tried(level) if measure.over else kept(measure, *rich(rng, level=level)) for level in levels))
+
+
+PAIRED = [measure for measure in MEASURES.values() if measure.over != "baseline"]
+
+
+@pytest.mark.parametrize("measure", PAIRED, ids=lambda measure: measure.name)
+def test_swapping_the_sides_mirrors_every_measure_and_the_order_of_seeds_changes_nothing(measure):
+    baseline, variant = sides_of(measure, np.random.default_rng(3))
+    d, back = measure.compare(baseline, variant), measure.compare(variant, baseline)
+    np.testing.assert_allclose(d, -back, atol=1e-12)
+    assert np.isfinite(d).all() and d.any()
+    there, here = (measure.judge([pair], True, measure.smallest) for pair in ((baseline, variant), (variant, baseline)))
+    assert {str(there.verdict), str(here.verdict)} in ({"BETTER", "WORSE"}, {"SAME"}, {"UNCLEAR"})
+    assert (there.wins, there.losses) == (here.losses, here.wins) and there.strength == pytest.approx(-here.strength)
+    assert there.interval[0] <= there.typical <= there.interval[1]
+    order = np.random.default_rng(5).permutation(20)
+    other = measure.judge([(baseline.only(order), variant.only(order))], True, measure.smallest)
+    for name, value in vars(there).items():
+        assert getattr(other, name) == (pytest.approx(value) if isinstance(value, float) else value), name
+
+
+@pytest.mark.parametrize("name", ["score", "training loss", "updates to target", "seconds per update", "spikes"])
+def test_a_change_of_unit_changes_no_finding(name):
+    measure, rng = MEASURES[name], np.random.default_rng(6)
+    sides = [rich(rng), rich(rng, level=0.35)]
+    before = measure.compare(*(kept(measure, *side) for side in sides))
+    for runs, _ in sides:
+        for field in ("test_scores", "naive", "floor", "valid_score", "valid_naive", "train_loss"):
+            setattr(runs, field, 1000 * getattr(runs, field))
+    np.testing.assert_allclose(measure.compare(*(kept(measure, runs, 1000 * s) for runs, s in sides)), before)
+
+
+GOODNESS = {"BETTER": 2, "SAME": 1, "UNCLEAR": 1, "NOT TRAINED": 1, "WORSE": 0}
+
+
+@pytest.mark.parametrize("name", ["score", "training loss", "spikes", "solved share", "updates to target",
+                                  "failure share", "seconds to target", "spiking share"])  # fmt: skip
+@pytest.mark.parametrize("seed", range(3))
+def test_failures_of_the_variant_never_speak_for_it(name, seed):
+    """With each further run that diverges at once its verdict is as good as before, or less."""
+    measure, rng = MEASURES[name], np.random.default_rng(seed)
+    baseline, (variant, seconds) = kept(measure, *rich(rng, level=0.5)), rich(rng, level=0.3)
+    before = 2
+    for row in range(20):
+        variant.train_loss[row, 1:] = variant.test_scores[row] = variant.valid_score[row, 1:] = np.nan
+        found = measure.judge([(baseline, kept(measure, variant, seconds))], True, measure.smallest)
+        assert GOODNESS[found.verdict] <= before, (row, found)
+        before = GOODNESS[found.verdict]
+    assert found.verdict != "BETTER"
+
+
+def test_differences_of_counts_are_called_different_by_chance_in_at_most_one_of_twenty():
+    """Counts as networks have them: none in most runs, many in some; both sides follow one law."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(0.3, 10, size=(1000, 2, 20))).astype(float)
+    seen = [find(theirs - mine, True, 1.0, unit="per 1,000 updates").verdict for mine, theirs in counts]
+    assert np.mean([verdict in ("BETTER", "WORSE") for verdict in seen]) < 0.05
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda measure: measure.name)
+def test_every_measure_says_what_it_is(measure):
+    assert MEASURES[measure.name] is measure and measure.what and measure.smallest > 0
+    assert measure.better in ("lower", "higher", "")
+    assert measure.unit in ("%", "points", "times", "per 1,000 updates")
+    assert measure.share == (measure.unit == "points")
+
+
+# ── measure by measure ──────────────────────────────────────────────────────
+
+
+def judged(name, baseline, variant, smallest=None):
+    return MEASURES[name].judge([(baseline, variant)], True, smallest or MEASURES[name].smallest)
+
+
+def test_a_plans_measures_compare_and_judge_pairs_of_scores():
+    n, label = 20, MEASURES["updates to target"].label
+    slow, quick = (replace(scores([0.1] * n), readings={label: np.full(n, updates)}) for updates in (100, 10))
+    found = judged("updates to target", slow, quick, 0.05)
+    assert (found.verdict, found.typical) == ("BETTER", pytest.approx(-0.9))
+    assert sentence(found).startswith("Lower number of updates in 20 of 20 runs: −90 %")
+    found = judged("failure share", slow, scores([0.1] * 8 + [np.nan] * 12))
+    assert (found.verdict, found.typical) == ("WORSE", pytest.approx(0.6))
+    assert sentence(found).startswith("Higher share of failed runs in 12 of 20 runs: +60 points (")
+    assert judged("score", slow, scores([0.05] * n)) == find(np.full((1, n), np.log(0.5)), True)
+
+
+def test_the_score_measure_takes_lone_failures_into_account():
+    level, wild = scores([0.1] * 20), scores([0.1] * 18 + [np.nan] * 2)
+    assert judged("score", level, wild).verdict == "UNCLEAR"
+    assert judged("score", level, level).verdict == "SAME"
+
+
+def test_spikes_are_compared_as_rates_since_most_runs_have_none():
+    calm, wild = scores([0.1] * 20, spikes=[0] * 20), scores([0.1] * 20, spikes=[3, 4, 5, 6] * 5)
+    found = judged("spikes", calm, wild)
+    assert (found.verdict, found.typical, found.effect) == ("WORSE", pytest.approx(4.5), pytest.approx(4.5))
+    assert sentence(found).startswith("Higher rate of loss spikes in 20 of 20 runs: +4.5 per 1,000 updates (+4 to +5).")
+    nothing = judged("spikes", calm, calm)
+    assert (nothing.verdict, nothing.typical) == ("SAME", 0)
+    assert sentence(nothing).startswith("About the same: +0 per 1,000 updates (+0 to +0), within ± 1 per 1,000")
+
+
+def test_two_sides_are_not_the_same_where_a_few_runs_jump_all_the_time():
+    """The median of the differences is 0 and so is its interval; the average is not."""
+    found = judged("spikes", scores([0.1] * 20, spikes=[0] * 20), scores([0.1] * 20, spikes=[0] * 15 + [100] * 5))
+    assert (found.verdict, found.typical, found.effect) == ("UNCLEAR", 0, pytest.approx(25))
+    assert sentence(found) == ("Undecided: +0 per 1,000 updates (+0 to +0). On average +25 per 1,000 updates, since a "
+                               "few runs differ far more.")  # fmt: skip
+
+
+def test_a_lead_that_the_average_denies_is_none():
+    """In sixteen of twenty runs two spikes less, in four a hundred more."""
+    d = np.array([-2.0] * 16 + [100.0] * 4)
+    assert find(d, True, 1.0, unit="per 1,000 updates").verdict == "UNCLEAR"
+    assert find(d[:16], True, 1.0, unit="per 1,000 updates").verdict == "BETTER"
+
+
+def test_more_solved_runs_are_better_are_shown_as_more_and_get_their_word():
+    few, many = scores([0.4] * 30 + [0.9] * 70), scores([0.4] * 80 + [0.9] * 20)
+    more, less, alike = (judged("solved share", *pair) for pair in ((few, many), (many, few), (few, few)))
+    assert (more.verdict, more.typical, more.wins) == ("BETTER", pytest.approx(0.5), 50)
+    assert 0.3 < more.interval[0] < 0.5 < more.interval[1] < 0.7 and more.strength == pytest.approx(-5)
+    assert more.worst == pytest.approx(-more.interval[0] / 0.1)
+    assert sentence(more).startswith("Higher share of solved runs in 50 of 100 runs: +50 points (+")
+    for found, claimed, said in [(more, "BETTER", "SUPPORTED"), (more, "NO WORSE", "SUPPORTED"),
+                                 (less, "BETTER", "CONTRADICTED"), (less, "NO WORSE", "CONTRADICTED"),
+                                 (less, "WORSE", "SUPPORTED"), (alike, "NO WORSE", "SUPPORTED"),
+                                 (alike, "BETTER", "NO DIFFERENCE")]:  # fmt: skip
+        assert word(claimed, found, [found], [found, found]) == said
+
+
+def test_a_setting_says_something_of_solved_runs_if_a_tenth_are_solved():
+    """Half a side's runs need not have learned, as for errors; but where none is solved nothing is the same."""
+    solved, rare, none = (scores([0.4] * k + [1.0] * (100 - k)) for k in (40, 5, 0))
+    alive = MEASURES["solved share"].alive
+    assert alive(none, solved, 0.1) and alive(solved, none, 0.1) and not alive(none, rare, 0.1)
+    assert not MEASURES["score"].alive(none, solved, 0.05)
+
+
+def test_a_wider_range_of_rates_is_better_and_a_rate_is_neither():
+    tested = {"narrow": (0.9, 0.3, np.nan), "wide": (0.31, 0.32, 0.9)}
+    valid = {"narrow": (0.6, 0.2, 0.6), "wide": (0.2, 0.6, 0.6)}
+    sides = [{rate: scores([test] * 20, validation_error=[error] * 20)
+              for rate, test, error in zip((0.001, 0.01, 0.1), tested[name], valid[name], strict=True)}
+             for name in tested]  # fmt: skip
+    for name, verdict, typical, better, said in [
+        ("range of rates", "BETTER", 9, "higher", "Higher range of usable learning rates in 20 of 20 runs: × 10 ("),
+        ("best rate", "BETTER", -0.9, "", "Lower best learning rate in 20 of 20 runs: × 0.1 (0.1 to 0.1)."),
+    ]:
+        found = judged(name, *MEASURES[name].pair(*sides))
+        assert (found.verdict, found.typical, found.better) == (verdict, pytest.approx(typical), better)
+        assert sentence(found).startswith(said)
+
+
+def test_a_half_decade_matters_and_none_does_not():
+    for measure in (MEASURES["best rate"], MEASURES["range of rates"]):
+        for step in np.diff(np.log(rt.tuning.half_decades(-4, 0))):
+            assert find(np.full(20, step), True, measure.smallest, unit="times").verdict == "WORSE"
+        assert find(np.zeros(20), True, measure.smallest, unit="times").verdict == "SAME"
+
+
+def test_regret_compares_with_the_value_that_proved_best():
+    measure = MEASURES["regret"]
+    tried = {0.01: scores([0.4, 0.2] * 10), 0.1: scores([0.8, 0.2] * 10)}
+    baseline, variant = measure.pair(tried, scores([0.6, 0.3] * 10))
+    assert baseline is tried[0.01]
+    assert judged("regret", baseline, variant).typical == pytest.approx(0.5)
+    np.testing.assert_allclose(np.exp(measure.compare(*measure.pair(tried, tried[0.1]))), [2, 1] * 10)
+
+
+def test_time_for_an_update_has_nothing_to_do_with_failures():
+    measure, once = MEASURES["seconds per update"], np.linspace(1, 1.1, 20)
+    quick, slow = (scores([error] * 20, seconds_per_update=times) for error, times in ((np.nan, once), (0.1, 2 * once)))
+    assert measure.alive(quick, quick, 1)
+    found = judged("seconds per update", quick, slow)
+    assert (found.verdict, found.typical) == ("WORSE", pytest.approx(1))
+    assert sentence(found).startswith("Higher time for an update in 20 of 20 runs: +100 %")

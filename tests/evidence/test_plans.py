@@ -1,0 +1,390 @@
+"""What a plan can say, on a made-up one: arms, settings, tuning, costs; its record computed, stored and read again."""
+
+import json
+import re
+import tomllib
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FILE
+from making import runs_of, scores
+
+import evidence
+import rnntips as rt
+from evidence import records
+from evidence.arms import Arm
+from evidence.claims import claims_of
+from evidence.findings import lines, page, plan_lines
+from evidence.measures import MEASURES
+from evidence.plans import Plan, work
+from rnntips import figures
+from rnntips.errors import BadArgument
+from rnntips.jobs.run import Resources
+from rnntips.notebook.tips import UNTUNED, Tip
+from rnntips.recipe import typed
+from rnntips.tuning import TUNING_SEEDS, Pick, half_decades
+from rnntips.verdict import change, size
+
+FILE_OF_IT = tomllib.loads(FILE.read_text(encoding="utf-8"))["plan"]
+
+
+def claims(**changes):
+    """The made-up plan's claims, with changes to the one named `rate`, or to the whole plan under `plan`."""
+    plan = FILE_OF_IT | changes.pop("plan", {})
+    rate = {key: value for key, value in (plan["claims"]["rate"] | changes).items() if value is not None}
+    return claims_of(plan | {"claims": {"rate": rate}}, ("sines", "demand"))
+
+
+# ── arms and settings ───────────────────────────────────────────────────────
+
+
+def test_fields_that_move_together_are_one_value_called_by_the_field_under_test(made):
+    claim = made.claims["together"]
+    baseline, variant = claim.sides
+    assert baseline.diff(variant) == {"batch_size": (8, 16), "updates": (30, 15)}
+    assert [claim.shown(value) for value in claim.values] == [8, 16]
+    one, other = made.claims["epochs"].sides
+    assert (one.budget, other.budget, one.updates) == (rt.epochs(1), rt.epochs(1), None)
+
+
+def test_a_setting_brings_its_own_fields_and_the_data_are_those_it_names(made):
+    arms = made.arms()
+    assert {arm.recipe.cell for arm in arms["sines, tanh"]} == {"tanh"}
+    assert {arm.recipe.horizon for arm in arms["sines, ten ahead"]} == {10}
+    assert {arm.recipe.horizon for arm in arms["sines"]} == {1}
+    one, other = (made.tip.task(setting) for setting in ("sines, tanh", "sines, GRU"))
+    np.testing.assert_array_equal(one.values(3), other.values(3))
+    baseline, variant, setting = made.tip.live()
+    assert (baseline.cell, variant.cell, setting) == ("tanh", "tanh", "sines, tanh")
+    assert made.tip.fields("sines, ten ahead") == {"horizon": 10} and made.tip.fields("sines") == {}
+
+
+def test_one_condition_can_ask_whether_a_claim_holds_for_both_cells(made):
+    """The same data and change with two cells, as two settings."""
+    claim = made.claims["deep"]
+    levels = {claim.condition[setting]: claim.needs(setting)[0][0.01].recipe.cell for setting in claim.settings}
+    assert levels == {"tanh": "tanh", "GRU": "gru"}
+    found = records.judge(claim, records.parts_of(made))
+    assert set(found["settings"]) == set(claim.settings) and len(found["gap"]) == 2
+
+
+def test_a_choice_of_one_value_is_that_value_and_tuning_scores_it(made):
+    """So the learning rate itself can be among several, and tuning seeds name its best and its worst value."""
+    claim, (stored,) = made.claims["crucial"], [one for one in made.tip.record["claims"] if one["id"] == "crucial"]
+    assert [claim.shown(value) for value in claim.values] == [0.0001, 0.01, 0.001]
+    assert [side.lr for side in claim.sides] == [0.0001, 0.01, 0.001]
+    picks = [made.pick("sines", needed[None]) for needed in claim.needs("sines")]
+    assert [pick.values["lr"] for pick in picks] == [0.0001, 0.01, 0.001]
+    best, *_, worst = sorted(picks, key=lambda pick: pick.score)
+    found = stored["settings"]["sines"]
+    assert (found["baseline"], found["variant"]) == (best.values["lr"], worst.values["lr"])
+
+
+def rates_part(claim, best):
+    """A part of a record in which these rates come out best: setting → (baseline's, variant's)."""
+    results = {}
+    for setting in claim.settings:
+        results[setting] = {}
+        for tried, favoured in zip(claim.needs(setting), best[setting], strict=True):
+            for rate, arm in tried.items():
+                errors = (0.3 + 0.1 * abs(np.log10(rate / favoured))) * (1 + 0.001 * np.arange(20))
+                results[setting][arm] = scores(errors, validation_error=errors)
+    return results, {}
+
+
+@pytest.mark.parametrize(
+    ("tanh", "gru", "word"),
+    [((0.1, 0.01), (0.1, 0.01), "SUPPORTED"), ((0.1, 0.01), (0.01, 0.01), "DEPENDS ON the cell"),
+     ((0.01, 0.1), (0.01, 0.1), "CONTRADICTED"), ((0.01, 0.01), (0.1, 0.1), "NO DIFFERENCE"),
+     ((0.1, 0.01), (0.01, 0.1), "DEPENDS ON the cell")],
+)  # fmt: skip
+def test_a_claim_about_the_best_rate_gets_its_word_cell_by_cell(made, tanh, gru, word):
+    claim = made.claims["deep"]
+    part = rates_part(claim, {"sines, tanh": tanh, "sines, GRU": gru})
+    found = records.judge(claim, [part, part])
+    assert found["word"] == word and found["unit"] == "times" and found["what"] == "best learning rate"
+
+
+# ── tuning and cost ─────────────────────────────────────────────────────────
+
+
+def test_what_is_tuned_is_the_claims_or_the_plans(made):
+    tuned = {name: {(arm.tuned, arm.choices) for tried in claim.needs(claim.settings[0]) for arm in tried.values()}
+             for name, claim in made.claims.items()}  # fmt: skip
+    assert tuned["together"] == tuned["solved"] == {("lr", ())}
+    assert tuned["rate"] == tuned["deep"] == tuned["usable"] == {(UNTUNED, ())}
+    assert tuned["clipped"] == {("clip_norm", (None, 1.0))}
+    assert [side.clip_norm for side in made.claims["usable"].sides] == [None, 1.0]
+    assert tuned["momentum"] == {("momentum", (0.0, 0.5, 0.9))}
+    assert tuned["coarse"] == {("lr", (0.1, 0.01, 0.001, 0.0001)), ("lr", (0.1, 0.001, 1e-6))}
+    assert tuned["regret"] == {(UNTUNED, ()), ("lr", (0.1, 0.001, 1e-6))}
+
+
+def test_work_counts_every_product_and_no_window_that_is_left_out():
+    """By hand: a tanh layer of 4 on one input, 10 steps; then 5 and 3 units once a window; three passes of 2 FLOP."""
+    task = rt.tasks.forecast(rt.series.sines(steps=400))
+    recipe = rt.Recipe(cell="tanh", width=4, past=10, batch_size=8, updates=7)
+    above = recipe.but(**typed({"dense_after": [5, 3]}))
+    assert 6 * 8 * 7 * 10 * 4 * (4 + 1) == work(recipe, task)
+    assert 6 * 8 * 7 * (10 * 4 * (4 + 1) + 4 * 5 + 5 * 3) == work(above, task)
+    few = recipe.but(budget=rt.epochs(3), train_size=80)
+    assert 6 * 8 * 30 * 10 * 4 * (4 + 1) == work(few, task)
+
+
+def test_the_cost_follows_what_is_tuned(made):
+    """Both parts: ten seeds of each arm, and three tuning seeds at every value where something is tuned."""
+
+    def runs(*names):
+        return made.cost([made.claims[name] for name in names])[0]
+
+    assert runs("rate") == 2 * 2 * 20  # nothing is tuned
+    assert runs("solved") == runs("beyond") == 2 * (20 + 2 * 7 * 3)  # seven half-decades
+    assert runs("momentum") == 2 * (20 + 2 * 3 * 3)
+    assert runs("coarse") == 20 + 2 * 4 * 3 + 20 + 2 * 3 * 3
+    assert runs("regret") == 4 * 20 + 20 + 2 * 3 * 3
+    assert runs("deep") == 2 * 2 * 3 * 20  # two settings, two sides, three rates
+    assert runs("beyond", "solved") == runs("solved") + 2 * 20  # tuned once for both
+    assert runs("rate", "regret") == runs("rate") + runs("regret") - 2 * 20  # 0.01 and 0.001 untuned are in both
+    assert made.cost() == made.cost(made.claims.values())
+
+
+def standing_in(monkeypatch, valid=lambda arm: 0.5, seen=lambda arms, seeds: None):
+    """Instead of training: runs with a validation error that follows from the recipe."""
+
+    def train(arms, _task, seeds, *_):
+        seen(arms, seeds)
+        return [runs_of(arm, scores([0.5] * len(seeds)), valid(arm)) for arm in arms]
+
+    for where in ("evidence.records", "rnntips.tuning"):
+        monkeypatch.setattr(f"{where}.train_arms", train)
+
+
+def test_as_many_runs_are_expected_as_come(made, monkeypatch):
+    counted = []
+    standing_in(monkeypatch, seen=lambda arms, seeds: counted.append(len(arms) * len(seeds)))
+    monkeypatch.setattr("rnntips.tuning.half_decades", lambda low, high: [0.01])  # an edge on both sides, and stays
+    monkeypatch.setattr("evidence.records._calibrated", lambda *_: {})
+    monkeypatch.setattr("evidence.records._readings", lambda *_: {})
+    monkeypatch.setattr("evidence.records.judge", lambda *_: {})
+    for seeds, retune in ((None, True), (range(4), True), (range(4), False)):
+        counted.clear()
+        records.compute(made, seeds, retune, say=lambda line: None)
+        assert sum(counted) == made.expected(seeds, retune)
+    assert made.expected(None, True) == made.cost()[0]
+
+
+def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeypatch):
+    """Even where they look like a grid that may be widened."""
+    standing_in(monkeypatch, valid=lambda arm: 0.01 / arm.lr)
+    listed = half_decades(-4, -3)
+    own, usual, untuned = Arm(made.base, "lr", tuple(listed)), Arm(made.base), Arm(made.base, UNTUNED)
+    monkeypatch.setattr("rnntips.tuning.cap", lambda errors, _naive: errors)
+    picks = records._tuned([own, usual, untuned], made.tip.task("sines"), Resources(), TUNING_SEEDS)
+    assert picks[own].values == {"lr": listed[-1]} and picks[usual].values["lr"] > 0.1 and picks[untuned].values == {}
+
+
+# ── what cannot be ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"measure": "spiks"}, "Did you mean 'spikes'"),
+        ({"settings": ["sine"]}, "Did you mean 'sines'"),
+        ({"field": "lrr"}, "Did you mean 'lr'"),
+        ({"claimed": "BETER"}, "Choose one of: BETTER, HIGHER"),
+        ({"tuned": "momentun"}, "Did you mean 'momentum'"),
+        ({"smalest": 0.1}, "Did you mean 'smallest'"),
+        ({"baseline": {"lr": 0.1, "witdh": 3}, "variant": {"lr": 0.01, "witdh": 4}}, "Did you mean 'width'"),
+        ({"tuned": "lr"}, "lr is tuned, so it cannot be under test"),
+        ({"tuned": "dropout"}, r"dropout is tuned.*\[grids\]"),
+        ({"claimed": "LOWER"}, "BETTER, WORSE or NO WORSE"),
+        ({"measure": "best rate", "tuned": None}, "LOWER or HIGHER"),
+        ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
+        ({"measure": "best rate", "tuned": "lr", "claimed": "LOWER"}, "leave tuned out"),
+        ({"measure": "regret"}, "needs baseline = { one_of"),
+        ({"variant": 0.01}, "its sides are equal"),
+        ({"baseline": {"lr": 0.1, "width": 4}}, "the same fields as the others"),
+        ({"among": [0.1, 0.01]}, "here nothing is tuned"),
+        ({"condition": {"name": "x"}}, "a level for each of its settings"),
+        ({"times": 2}, "here it chooses none"),
+        ({"recipe": {"lr": 0.5}}, "lr is given twice"),
+        ({"settings": ["sines, tanh"], "recipe": {"cell": "gru"}}, "cell is given twice"),
+        ({"settings": ["sines, tanh"], "field": "cell", "baseline": "gru", "variant": "lstm"}, "cell is given twice"),
+        ({"field": "batch_size", "baseline": {"batch_size": 8, "budget": "five epochs"},
+          "variant": {"batch_size": 4, "budget": "5 epochs"}}, "an amount and its unit"),
+        ({"measure": "seconds per update", "recipe": {"grow": "4:0.5"}}, "growing windows do not"),
+        ({"plan": {"settings": {"x": {"on": "sinus"}}}}, "Did you mean 'sines'"),
+        ({"plan": {"settings": {"demand": {"cel": "gru"}}}}, "Did you mean 'cell'"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_plan_cannot_mean_is_said_before_anything_is_trained(changes, words):
+    with pytest.raises(BadArgument, match=words):
+        claims(**changes)
+
+
+def test_what_a_measure_leaves_open_is_its_own_and_the_plans_hash_knows_it(made, monkeypatch):
+    assert claims(measure="spikes")["rate"].smallest == MEASURES["spikes"].smallest == 1
+    assert claims()["rate"].smallest == 0.05 and claims(smallest=0.2)["rate"].smallest == 0.2
+    before = made.plan_hash
+    monkeypatch.setitem(MEASURES, "spikes", replace(MEASURES["spikes"], smallest=2))
+    assert Plan(Tip("made")).plan_hash != before
+
+
+def test_a_settings_fields_are_part_of_the_plans_meaning(made):
+    changed = Plan(Tip("made"))
+    changed.given["settings"]["sines, ten ahead"]["horizon"] = 12
+    assert changed.plan_hash != made.plan_hash
+
+
+def test_the_read_me_names_every_measure_and_every_entry():
+    text = (Path(evidence.__file__).parent / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    listed = {row[0].strip("`"): row[1:3] for row in rows if len(row) == 4}
+    for name, measure in MEASURES.items():
+        assert listed[name] == [measure.unit, size(measure.smallest, measure.unit)]
+    explained = {word for row in rows for word in re.findall(r"`\[*(?:plan\.)?(?:claims\.X\.)?(\w+)", row[0])}
+    entries = {entry for claim in FILE_OF_IT["claims"].values() for entry in claim}
+    assert set(FILE_OF_IT) - {"claims"} | entries <= explained
+
+
+# ── a record of it ──────────────────────────────────────────────────────────
+
+
+def test_every_arm_has_one_entry_in_each_part_and_the_notebook_reads_the_same(made):
+    for number, part in enumerate(made.tip.record["parts"]):
+        for setting, arms in made.arms().items():
+            entries = [made.stored(setting, arm, number) for arm in arms]
+            assert entries == part["settings"][setting]
+            for arm, entry, stored in zip(arms, entries, made.tip.arms(setting), strict=True):
+                picked = {} if arm.tuned == UNTUNED else {arm.tuned: entry[arm.tuned]}
+                assert made.pick(setting, arm, number).values == picked
+                assert (stored.recipe, stored.tuned, stored.times) == (arm.recipe, arm.tuned, arm.times)
+                assert stored.entries[number] == entry and len(stored.scores) == 20
+
+
+def test_the_notebook_takes_the_rate_that_tuning_chose_out_of_the_whole_grid(made):
+    """Not one of those that another claim lets be chosen out of a few, nor the live comparison's."""
+    made.tip.plan["live"] |= {"field": "width", "baseline": 4, "variant": 8}
+    for width in (4, 8):
+        arm = Arm(made.base.but(width=width))
+        assert made.tip.learning_rate("sines", arm.recipe) == made.pick("sines", arm).values["lr"]
+    assert made.tip.learning_rate("sines", made.base.but(width=5)) == made.tip.plan["live"]["lr"] == 0.01
+
+
+def test_beyond_the_tuned_rate_the_same_pick_is_multiplied(made):
+    for beyond, tuned in zip(made.claims["beyond"].needs("sines"), made.claims["solved"].needs("sines"), strict=True):
+        pick = made.pick("sines", tuned[None])
+        assert made.pick("sines", beyond[None]) == pick
+        assert beyond[None].picked(pick).lr == 30 * tuned[None].picked(pick).lr == 30 * pick.values["lr"]
+        one, other = (made.stored("sines", arm[None]) for arm in (beyond, tuned))
+        assert (one["times"], one["lr"]) == (30, other["lr"]) and one["test_score"] != other["test_score"]
+
+
+def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made):
+    record = made.tip.record
+    kept = Counter(name for entry in record["parts"][0]["settings"]["sines"] for name in entry.get("readings", {}))
+    assert kept == {"updates to target (30 % of the way)": 2, "spikes": 4, "training loss": 2, "seconds per update": 2,
+                    "seconds to target (20 % of the way)": 2, "gradient jumps": 2}  # fmt: skip
+    tanh = record["parts"][0]["settings"]["sines, tanh"]
+    best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
+    assert best_rate and all((("readings" in entry) == (entry in best_rate)) for entry in tanh)
+    assert "timed on" in record and "machine" not in record
+
+
+def test_what_is_live_is_found_in_the_record_and_keeps_its_own_rates(made):
+    *recipes, setting = made.tip.live()
+    assert [arm.recipe.lr for arm in made.live_arms()] == [0.01, 0.001]
+    assert made.tip.learning_rate(setting, recipes[1]) == 0.001
+    assert 0 <= records.live_share(made, subsets=20) <= 1
+
+
+def test_liveness_covers_every_arm_of_every_setting_and_an_interrupt_ends_it(made, monkeypatch):
+    monkeypatch.setattr(records, "TUNING_SEEDS", range(2))
+    picked = lambda arm: Pick({} if arm.tuned == UNTUNED else {arm.tuned: (arm.choices or (0.01,))[0]}, 1.0)  # noqa: E731
+    monkeypatch.setattr(records, "_tuned", lambda arms, *_: {arm: picked(arm) for arm in arms})
+    said = []
+    rows = records.liveness(made, say=said.append)
+    assert len(rows) == len(said) == sum(map(len, made.arms().values()))
+    assert json.loads(json.dumps(rows)) == rows and [row for row in rows if row["tuned"] == "none"]
+    assert all(row["naive"] > row["floor"] > 0 for row in rows)
+    assert max(row["progress"] for row in rows) > 0.3 > min(row["progress"] for row in rows)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnntips.training._evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        records.liveness(made, say=said.append)
+
+
+# ── how it is shown ─────────────────────────────────────────────────────────
+
+
+def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
+    text = "\n".join(plan_lines(made))
+    for said in (
+        "batch_size: 8 (updates 30) → 16 (updates 15); score",
+        "updates to target (30 % of the way), claimed WORSE, smallest 25 %",
+        "best rate, claimed LOWER, smallest a factor of 1.8; on sines, tanh; sines, GRU",
+        "every side at every learning rate of 0.001, 0.01, 0.1",
+        "condition: the cell (tanh: sines, tanh | GRU: sines, GRU)",
+        "nothing is tuned",
+        "lr: one of 0.1, 0.01, 0.001, 0.0001 → one of 0.1, 0.001, 1e-06",
+        "tuning chooses each side's lr, and nothing else is tuned",
+        "the baseline is the value that proves best on the seeds themselves",
+        "with optimizer sgd, lr 0.1",
+        "tuned: momentum out of 0.0, 0.5, 0.9",
+        "clip_norm: none → 1.0; range of rates",
+        "tuned: clip_norm out of none, 1.0",
+        "smallest 10 points",
+        "smallest 1 per 1,000 updates",
+        "only ratios mean something",
+        "sines, ten ahead: sines with horizon 10",
+        "trained at 30 times the learning rate that tuning picks",
+    ):
+        assert said in text, said
+
+
+def test_a_record_on_a_terminal_has_each_claims_own_unit(made):
+    deep = made.tip.record["claims"][2]
+    deep |= {"verdict": "BETTER", "typical": -0.68, "interval": [-0.9, 0.0]}
+    deep["settings"]["sines, tanh"] |= {"verdict": "BETTER", "typical": -0.68}
+    text = lines(made.tip.record)
+    row = {line.split()[0]: line for line in text if not line.startswith(" ")}
+    assert "best learning rate  × 0.32 (0.1 to 1)" in row["deep"]
+    assert "per 1,000 updates" in row["jumps"] and "points" in row["solved"] and "training time" in row["seconds"]
+    assert " LOWER " in "".join(text) and " BETTER " not in next(line for line in text if "LOWER" in line)
+
+
+def test_page_and_table_name_what_was_measured_where_it_is_no_error(made):
+    text = page({"made": made})
+    for claim in made.tip.record["claims"]:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {made.claims[claim['id']].says} |")]
+        assert change(claim["typical"], claim["unit"]) in row
+        assert (f"({claim['what']})" in row) == (claim["what"] != "error")
+    assert "typical change |" in made.tip.table() and "(share of solved runs)" in made.tip.table()
+
+
+def test_a_forest_gives_what_is_measured_alike_axes_of_its_own(made):
+    record = made.tip.record
+    ax = figures.forest(made.tip)
+    axes = ax.figure.axes
+    assert len(axes) == len({tuple(claim[name] for name in ("smallest", "unit", "what")) for claim in record["claims"]})
+    rows = [label.get_text() for one in axes for label in one.get_yticklabels()]
+    assert len(rows) == sum(1 + len(claim["settings"]) for claim in record["claims"])
+    shown = {" ".join(one.get_xlabel().split()).split(" of the variant against the baseline")[0]:
+             (" ".join(one.get_xlabel().split()), one) for one in axes}  # fmt: skip
+    for what, unit in {"best learning rate": "(times the baseline's)", "rate of loss spikes": "(per 1,000 updates)",
+                       "share of solved runs": "(points of a hundred runs)"}.items():  # fmt: skip
+        assert unit in shown[what][0]
+    _, rates = shown["best learning rate"]
+    (diamond,) = [line.get_xdata()[0] for line in rates.get_lines() if line.get_marker() == "D"]
+    assert rates.get_xscale() == "log" and diamond == pytest.approx(1 + record["claims"][2]["typical"])
+    assert len(figures.forest(made.tip, ["rate"]).figure.axes) == 1
+    with pytest.raises(BadArgument, match="One plot cannot hold number of updates, error"):
+        figures.forest(made.tip, ["rate", "epochs"], ax=ax)

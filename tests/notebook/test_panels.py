@@ -1,0 +1,506 @@
+"""The panel through its own objects: a guess trains, Stop stops, and the picture follows the record."""
+
+import html
+import json
+import re
+import sys
+import threading
+import time
+from base64 import b64decode
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+
+import rnntips as rt
+from rnntips.errors import BadArgument, NoDevice
+from rnntips.jobs import run
+from rnntips.notebook.panels import panel as module
+from rnntips.notebook.panels.picture import draw
+from rnntips.notebook.tips import UNTUNED
+
+PATIENCE = 60
+
+
+def wait(condition):
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.01)
+
+
+def halves(record):
+    """Both sides of a record that was trained as one stack."""
+    n = len(record) // 2
+    return record.only(range(n)), record.only(range(n, 2 * n))
+
+
+def rebuilt(panel):
+    """A panel from the line of code that a panel shows."""
+    return eval(html.unescape(re.search("<code[^>]*>(.*)</code>", panel.code.value)[1]), {"rt": rt})
+
+
+def kept(file):
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def panel():
+    made = rt.panels.Panel("scaling")
+    made.baseline = made.baseline.but(updates=60, width=8, past=16)
+    yield made
+    made.stop()
+    wait(lambda: made.state != "running")
+
+
+def test_building_and_showing_trains_nothing_and_starts_no_thread():
+    threads = threading.active_count()
+    made = rt.panels.Panel("scaling", setting="CO2", input_scaling="minmax")
+    shown = made._repr_mimebundle_()
+    assert shown["text/plain"] == "Panel('scaling', setting='CO2', input_scaling='minmax')"
+    assert threading.active_count() == threads
+    assert made.state == "idle" and made.picture.value == ""
+
+
+def test_a_guess_trains_draws_and_ends_with_a_sentence(panel):
+    pictures = set()
+    panel.guess_buttons["higher"].click()
+    assert panel.state == "running" and not panel.stop_button.disabled and panel.just_run.disabled
+    wait(lambda: pictures.add(panel.picture.value) or panel.state != "running")
+    assert len(pictures - {""}) >= 2
+    assert panel.state == "done" and panel.stop_button.disabled and not panel.just_run.disabled
+    assert panel.study().sentence in panel.status.value
+    assert "You guessed: ≥ 5 % higher error" in panel.status.value
+    assert "learning rates" in panel.status.value and "tuned for each side" in panel.status.value
+
+
+def test_a_rate_that_the_plan_fixed_is_not_called_tuned(monkeypatch):
+    monkeypatch.setattr(type(rt.tips["scaling"]), "live_tuned", UNTUNED)
+    made = rt.panels.Panel("scaling")
+    assert made.lr_choice.options[0] == ("fixed by the plan", "tuned")
+
+
+def test_stop_keeps_the_curves_and_decides_nothing(panel):
+    panel.baseline = panel.baseline.but(updates=100_000)
+    panel.press("same")
+    wait(lambda: panel.picture.value.count("<path") > 20)
+    panel.stop_button.click()
+    wait(lambda: panel.state == "stopped")
+    assert panel.picture.value.count("<path") > 20
+    assert "nothing is decided" in panel.status.value and "Not scored" in panel.status.value
+    assert panel.study().stopped
+
+
+def test_pressing_twice_starts_one_run(panel):
+    panel.press("same")
+    panel.press("lower")
+    assert [thread.name for thread in threading.enumerate()].count(module.THREAD) == 1
+    assert panel.guess == "same"
+
+
+def test_a_second_panel_waits_its_turn_in_words(panel):
+    other = rt.panels.Panel("scaling")
+    panel.press()
+    other.press()
+    assert other.state == "idle" and "Another panel is training" in other.status.value
+
+
+def test_a_failure_is_shown_and_the_panel_stays_usable(panel, monkeypatch):
+    for error, traced in ((BadArgument("seeds <ran> out"), False), (RuntimeError("seeds <ran> out"), True)):
+        monkeypatch.setattr(module, "compare", Mock(side_effect=error))
+        panel.press()
+        wait(lambda: panel.state == "failed")
+        assert "seeds &lt;ran&gt; out" in panel.status.value and ("<details>" in panel.status.value) == traced
+        assert panel._ended.wait(PATIENCE)
+    monkeypatch.undo()
+    panel.press()
+    wait(lambda: panel.state == "done")
+
+
+def test_study_without_a_run_is_the_comparison_as_it_stands(panel):
+    study = panel.study()
+    assert study is panel.study()
+    assert study.baseline.but(lr=1, input_scaling="none") == study.variant.but(lr=1)
+
+
+def test_each_side_gets_its_stored_learning_rate_unless_one_is_chosen():
+    made = rt.panels.Panel("scaling", setting="demand, spiked", input_scaling="symmetric")
+    stored = {side["input_scaling"]: side["lr"] for side in made.tip.record["parts"][0]["settings"]["demand, spiked"]}
+    assert [side.lr for side in made._sides(made.asked)] == [stored["standard"], stored["symmetric"]]
+    made.lr_choice.value = 0.001
+    assert [side.lr for side in made._sides(made.asked)] == [0.001, 0.001]
+
+
+def test_a_setting_brings_its_fields_and_leaves_a_changed_baseline_alone():
+    made = rt.panels.Panel("momentum")
+    made.baseline = made.baseline.but(updates=60)
+    assert [(side.updates, side.batch_size, side.momentum) for side in made._sides(made.asked)] == [
+        (60, 8, 0.0), (60, 8, 0.9)]  # fmt: skip
+    made.setting_choice.value = "sines, batches of 128"
+    assert [(side.updates, side.batch_size) for side in made._sides(made.asked)] == [(300, 128), (300, 128)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"tip": "scalin"}, "Did you mean 'scaling'"), ({"setting": "demandd"}, "Did you mean 'demand'"),
+     ({"input_scaling": "minmx"}, "Did you mean 'minmax'"), ({"width": 3}, "panel field 'width'"),
+     ({"seat": -1}, "seat=-1"), ({"seat": 100}, "seats 0 to 99"), ({"seat": "7"}, "seat='7'"),
+     ({"device": "tpu"}, "device='tpu'"), ({"lr": -1}, "lr"), ({"setting": "none.csv"}, "No file at 'none.csv'")],
+)  # fmt: skip
+def test_unknown_names_are_answered_with_the_nearest(arguments, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.panels.Panel(**{"tip": "scaling"} | arguments)
+
+
+def test_the_picture_is_small_well_formed_and_says_in_words_what_it_shows():
+    from xml.etree import ElementTree
+
+    filled = rt.Runs()
+    baseline = rt.Recipe(updates=40, past=8, width=4, batch_size=4)
+    rt.compare(baseline, baseline.but(lr=1e-4), on=rt.series.sines(steps=400), seeds=range(10), record=filled)
+    text = draw(*halves(filled), ("0.01", "<0.0001>"), 0.05, "<0.0001> did worse")
+    root = ElementTree.fromstring(text)
+    assert root.get("role") == "img" and root.get("aria-label") == "<0.0001> did worse"
+    assert len(text) < 25_000
+    middles = re.findall(r'class="\w+ median" d="M([^"]*)"', text)
+    heights = [[float(point.split()[1]) for point in path.split("L")] for path in middles]
+    heights = [curve for curve in heights if len(curve) > 2]  # the legend has two points
+    assert len(heights) == 2
+    assert heights[0][-1] > heights[1][-1] + 20  # further down the page: the side that learned errs less
+    assert "nan" not in text
+
+
+def test_a_diverged_run_is_drawn_at_the_top_not_as_a_gap():
+    filled = rt.Runs()
+    wild = rt.Recipe(updates=20, past=8, width=4, batch_size=4, cell="relu", optimizer="sgd", lr=1e18)
+    rt.train(wild, rt.series.sines(steps=400), [0, 1], record=filled)
+    assert np.isnan(filled.valid_score).any() or np.isinf(filled.valid_score).any()
+    text = draw(*halves(filled), ("a", "b"), 0.05, "")
+    assert "nan" not in text and "inf" not in text
+
+
+def test_a_panel_that_cannot_start_holds_up_no_other(panel, monkeypatch):
+    monkeypatch.setattr(type(panel.tip), "learning_rate", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        panel.press()
+    assert panel.state == "idle"
+    monkeypatch.undo()
+    panel.press()
+    wait(lambda: panel.state == "done")
+
+
+def test_one_training_at_a_time_holds_for_plain_studies_too(panel):
+    panel.baseline = panel.baseline.but(updates=100_000)
+    panel.press()
+    with pytest.raises(rt.errors.Busy, match="Another panel is training"):
+        rt.panels.Panel("scaling").study()
+
+
+def test_a_failed_run_leaves_no_older_study_behind(panel, monkeypatch):
+    panel.press()
+    wait(lambda: panel.state == "done")
+    older = panel.study()
+    monkeypatch.setattr(module, "compare", lambda *_, **__: 1 / 0)
+    panel.press()
+    wait(lambda: panel.state == "failed")
+    monkeypatch.undo()
+    assert panel.study() is not older
+
+
+# ── ten more seeds, where it fails, reset ───────────────────────────────────
+
+
+def pressed(panel, *actions):
+    for action in actions:
+        action()
+        assert panel._ended.wait(PATIENCE)
+
+
+def test_ten_and_ten_more_seeds_are_the_study_of_twenty(panel):
+    pressed(panel, panel.press)
+    assert "after a look" not in panel.status.value
+    pressed(panel, panel.more_seeds)
+    at_once = rt.compare(*panel._sides(panel.asked), rt.series.demand(), range(20), allow=("lr",))
+    (mine,), (theirs,) = panel.study().runs.values(), at_once.runs.values()
+    for one, other in zip(mine, theirs, strict=True):
+        assert np.array_equal(one.weights, other.weights) and np.array_equal(one.test_scores, other.test_scores)
+    assert panel.study().sentence == at_once.sentence and panel.study().n == 20
+    assert "20 runs a side, seeds 0 to 19" in panel.status.value
+    assert "Seeds were added after a look." in panel.status.value
+    assert panel.picture.value.count('class="seed"') == 20
+
+
+def test_sides_of_different_shape_train_in_turns_and_are_the_same_study(panel, monkeypatch):
+    """Such as two batch sizes: each side has a record of its own, and the same numbers as without a panel."""
+    sides = panel.baseline, panel.baseline.but(batch_size=4)
+    monkeypatch.setattr(panel, "field", "batch_size")
+    monkeypatch.setattr(panel, "_sides", lambda asked: sides)
+    far = []
+    panel.picture.observe(lambda _: far.append([record.reached for record in panel.records]), "value")
+    pressed(panel, panel.press, panel.more_seeds)
+    study = rt.compare(*sides, rt.series.demand(), range(20))
+    assert panel.state == "done" and len(panel.records) == 2
+    (mine,), (theirs,) = panel.study().runs.values(), study.runs.values()
+    for one, other in zip(mine, theirs, strict=True):
+        assert np.array_equal(one.weights, other.weights)
+    assert all(abs(one - other) <= 1 for one, other in far)
+
+
+def test_ten_more_seeds_wait_for_a_result_to_add_to(panel):
+    assert panel.again_button.disabled
+    pressed(panel, panel.more_seeds)
+    assert panel.state == "idle"
+    pressed(panel, panel.press)
+    assert not panel.again_button.disabled
+    panel.variant_choice.value = "minmax"
+    assert panel.again_button.disabled, "the result that is shown answers another question"
+
+
+def test_ten_more_seeds_that_are_stopped_leave_the_first_ten(panel):
+    panel.baseline = panel.baseline.but(updates=3000)
+    pressed(panel, panel.press)
+    first = panel.study()
+    panel.more_seeds()
+    wait(lambda: "of 3000 updates" in panel.status.value)
+    panel.stop()
+    wait(lambda: panel.state == "stopped")
+    assert panel.study() is first
+    assert "do not count" in panel.status.value and first.sentence in panel.status.value
+
+
+def test_a_seat_has_seeds_of_its_own_below_those_for_tuning():
+    seeds = [set(range(100 * seat, 100 * seat + 100)) for seat in range(100)]
+    assert len(set.union(*seeds)) == 10_000 and max(map(max, seeds)) < min(rt.study.TUNING_SEEDS)
+    made = rt.panels.Panel("scaling", seat=7)
+    assert "seeds 700 to 709" in made.question.value
+    assert list(made._seeds(made.asked, 90)) == [*range(790, 800)]
+
+
+def test_where_it_fails_asks_another_question_and_trains_nothing(panel):
+    panel.fails_button.click()
+    assert (panel.setting_choice.value, panel.variant_choice.value) == ("demand, spiked", "symmetric")
+    assert panel.tip.lesson.toml["fails"]["says"] in panel.question.value and panel.state == "idle"
+
+
+def test_reset_forgets_the_run_and_sets_the_controls_back(panel):
+    panel.fails_button.click()
+    pressed(panel, panel.press)
+    panel.reset_button.click()
+    assert panel.asked == panel._usual and panel.state == "idle" and panel.again_button.disabled
+    assert panel.picture.value == panel.status.value == ""
+
+
+# ── on a GPU ────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """Devices that training was asked to use, on a machine that seems to have a GPU."""
+    found, real = [], run.train_jobs
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def on_cpu(jobs, *rest):
+        found.append(jobs[0].device)
+        return real([job._replace(device="cpu") for job in jobs], *rest)
+
+    monkeypatch.setattr(run, "train_jobs", on_cpu)
+    return found
+
+
+def test_without_a_gpu_there_is_no_device_to_choose(panel, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    made = rt.panels.Panel("scaling")
+    assert made.device_choice.layout.display == "none" and made.device_choice.options == ("auto", "cpu")
+    with pytest.raises(NoDevice, match="sees no GPU here"):
+        rt.panels.Panel("scaling", device="cuda")
+
+
+def test_a_gpu_is_used_when_it_was_chosen_and_only_then(asked_for, panel):
+    made = rt.panels.Panel("scaling")
+    made.baseline = panel.baseline
+    assert made.device_choice.layout.display is None and made.device_choice.options == ("auto", "cpu", "cuda")
+    assert "GPU" not in made.question.value
+    pressed(made, made.press)
+    made.device_choice.value = "cuda"
+    assert "seeds 0 to 9, on the GPU." in made.question.value and "device='cuda'" in repr(rebuilt(made))
+    assert made.again_button.disabled, "seeds from two devices are not put together"
+    pressed(made, made.press, made.more_seeds, made.fails_button.click, made.press)
+    assert asked_for == ["cpu", "cuda", "cuda", "cuda"]
+    made.reset()
+    assert made.asked.device == "auto"
+
+
+def test_the_environment_moves_all_that_was_left_to_it(asked_for, panel, monkeypatch):
+    monkeypatch.setenv("RNNTIPS_DEVICE", "cuda")
+    panel._ask()
+    assert "on the GPU" in panel.question.value
+    panel.study()
+    assert asked_for == ["cuda"]
+
+
+def test_out_of_memory_is_said_in_words_and_the_next_press_trains(panel, monkeypatch):
+    batch = rt.loader.Loader.predict
+    monkeypatch.setattr(rt.loader.Loader, "predict", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory.")))
+    panel.press()
+    wait(lambda: panel.state == "failed")
+    assert panel._ended.wait(PATIENCE)
+    assert "train 10 runs at once instead of 20" in panel.status.value and "<details>" not in panel.status.value
+    assert panel.stop_button.disabled and not any(each.disabled for each in panel.guess_buttons.values())
+    monkeypatch.setattr(rt.loader.Loader, "predict", batch)
+    pressed(panel, lambda: panel.press("same"))
+    assert panel.state == "done"
+
+
+@pytest.mark.gpu
+def test_a_panel_trains_on_the_gpu(panel):
+    made = rt.panels.Panel("scaling", device="cuda")
+    made.baseline = panel.baseline
+    pressed(made, made.press)
+    (sides,) = made.study().runs.values()
+    assert made.state == "done" and {side.device for side in sides} == {"cuda"} and " s on cuda" in made.status.value
+
+
+# ── what it says, and where ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"setting": "CO2"}, {"input_scaling": "minmax", "seat": 12}, {"lr": 0.001, "device": "cpu"}, {"lr": 0.007},
+])  # fmt: skip
+def test_the_line_of_code_builds_the_same_panel_again(more):
+    made = rt.panels.Panel("scaling", **more)
+    again = rebuilt(made)
+    assert again.asked == made.asked and repr(again) == repr(made)
+    assert all(f"{name}={value!r}" in repr(again) for name, value in more.items())
+
+
+def test_a_whole_run_sends_little_and_long_runs_send_no_more_pictures(panel):
+    sent = []
+    panel.picture.observe(lambda change: sent.append(change["new"]), "value")
+    panel.baseline = panel.baseline.but(updates=3000)
+    pressed(panel, panel.press)
+    record = next(iter(panel.study().runs.values()))[0]
+    assert 3 <= len(sent) <= len(record.evaluations) + 1
+    assert sum(map(len, sent)) < 500_000
+
+
+def test_start_quarters_and_end_are_announced_once_each(panel):
+    said = []
+    panel.said.observe(lambda change: said.append(change["new"]), "value")
+    panel.baseline = panel.baseline.but(updates=6000)
+    pressed(panel, panel.press)
+    assert said == ["Training has begun.", "A quarter is done.", "Half is done.", "Three quarters are done.",
+                    panel.study().sentence]  # fmt: skip
+
+
+def test_guesses_are_kept_with_their_outcome_and_ten_more_seeds_supersede_them(panel, tmp_path, monkeypatch):
+    book = tmp_path / "book.jsonl"
+    monkeypatch.setenv("RNNTIPS_LABBOOK", str(book))
+    pressed(panel, lambda: panel.press("higher"), panel.more_seeds)
+    first, second = kept(book)
+    assert first["experiment"] == second["experiment"] and (first["n"], second["n"]) == (10, 20)
+    assert {first["guess"], second["guess"]} == {"higher"}
+    assert second["seeds"] == list(range(20)) and second["sentence"] == panel.study().sentence
+    pressed(panel, panel.press)
+    assert kept(book)[2]["guess"] is None and kept(book)[2]["experiment"] != first["experiment"]
+    panel.note.value = "spikes?"
+    assert kept(book)[3]["text"] == "spikes?" and panel.note.value == ""
+
+
+def test_a_book_that_cannot_be_written_costs_no_result(panel, tmp_path, monkeypatch):
+    monkeypatch.setenv("RNNTIPS_LABBOOK", str(tmp_path))
+    pressed(panel, panel.press)
+    assert panel.state == "done" and panel.study().sentence in panel.status.value
+    assert "was not kept" in panel.status.value
+
+
+def test_the_stored_run_is_shown_where_there_is_no_kernel():
+    from PIL import Image
+
+    for more in ({}, {"setting": "demand, spiked", "input_scaling": "symmetric"}):
+        shown = rt.panels.Panel("scaling", **more)._repr_mimebundle_()
+        assert Image.open(BytesIO(b64decode(shown["image/png"]))).width > 500
+    assert "image/png" not in rt.panels.Panel("scaling", seat=3)._repr_mimebundle_()
+
+
+def test_on_colab_a_panel_is_a_plain_call(monkeypatch):
+    from IPython.core.formatters import DisplayFormatter
+
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    monkeypatch.setattr(module.View, "_ipython_display_", lambda _: pytest.fail("shown as a widget"), raising=False)
+    shown, _ = DisplayFormatter().format(rt.panels.Panel("scaling", seat=3))
+    assert set(shown) == {"text/plain", "text/html"}
+    line = shown["text/plain"].splitlines()[1]
+    assert line == "study = rt.panels.Panel('scaling', seat=3).study()"
+
+
+def test_the_plain_calls_that_the_readme_shows_do_what_they_say():
+    """One trains what the panel of that lesson trains, the others a comparison without any."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    names = {"rt": rt}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    studies = [exec(block, names) or names["study"] for block in blocks]
+    panel = rt.panels.Panel("momentum")
+    assert len(blocks) == 2 and all(study.n == 10 and not study.stopped for study in studies)
+    assert [studies[1].baseline, studies[1].variant] == panel._sides(panel.asked)
+
+
+# ── the reader's own data ───────────────────────────────────────────────────
+
+
+def table(rows=400, columns=("load",)):
+    waves = [
+        np.sin(np.arange(rows) / (5 + i)) + np.random.default_rng(i).normal(0, 0.1, rows) for i in range(len(columns))
+    ]
+    lines = [",".join(columns), *(",".join(f"{value:.4f}" for value in row) for row in zip(*waves, strict=True))]
+    return "\n".join(lines).encode()
+
+
+def uploaded(panel, name, content):
+    panel.upload.value = ({"name": name, "type": "text/csv", "size": len(content), "content": memoryview(content),
+                           "last_modified": datetime.now(UTC)},)  # fmt: skip
+
+
+def test_an_uploaded_table_is_trained_on_and_the_line_of_code_finds_it_again(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uploaded(panel, "../own.csv", table())
+    assert (tmp_path / "own.csv").is_file() and panel.asked.setting == "own.csv"
+    pressed(panel, panel.press)
+    assert panel.state == "done" and "own.csv" in panel.question.value
+    assert (
+        eval(html.unescape(re.search("<code[^>]*>(.*)</code>", panel.code.value)[1]), {"rt": rt}).asked == panel.asked
+    )
+
+
+def test_of_several_columns_one_is_chosen(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uploaded(panel, "own.csv", table(columns=("load", "wind")))
+    assert panel.column_choice.options == ("load", "wind") and panel.asked.column == "load"
+    panel.column_choice.value = "wind"
+    assert "column='wind'" in panel.code.value.replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "header line"), (b"a\nx\ny\n", "0 numeric columns"),
+                                                (table(10), "own.csv")])  # fmt: skip
+def test_a_table_that_cannot_be_used_is_refused_in_words_and_changes_nothing(
+    panel, tmp_path, monkeypatch, content, words
+):
+    monkeypatch.chdir(tmp_path)
+    before = panel.asked
+    uploaded(panel, "own.csv", content)
+    assert words in panel.status.value and panel.asked == before
+
+
+def test_an_upload_never_replaces_another_file(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text("mine")
+    uploaded(panel, "own.csv", table())
+    assert (tmp_path / "own.csv").read_text() == "mine" and "lies here already" in panel.status.value
+
+
+def test_choices_are_values_that_the_record_has_in_order_and_none_that_tuning_replaces():
+    panel = module.Panel("sliding_windows")
+    assert list(panel._changes) == [13, 26, 104, 208]
