@@ -11,7 +11,7 @@ RECENT = import sys; sys.exit(sys.version_info < (3, 11))
 SEES = import sys, torch; sys.exit(not torch.cuda.is_available())
 PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECENT)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: lab test test-all test-gpu driver env notebooks evidence bench lint
+.PHONY: lab test test-all test-gpu driver env notebooks evidence docs bench lint
 
 lab: .venv/lab.done
 	.venv/bin/rnntips lab
@@ -42,20 +42,25 @@ notebooks: env
 # What is stored is a CPU's. A GPU's records come to lie beside it, and are compared with it, claim by claim.
 DEVICE ?= cpu
 RECORDS ?= records-$(DEVICE)
+TIP ?= all
 evidence: env
 ifeq ($(DEVICE),cpu)
-	.venv/bin/rnntips run all --retune --device cpu --write
-	.venv/bin/rnntips simulate --write
-	.venv/bin/rnntips findings --write
+	.venv/bin/python -m evidence run $(TIP) --retune --device cpu --write
+	$(if $(filter all,$(TIP)),.venv/bin/python -m evidence simulate --write)
+	.venv/bin/python -m evidence findings --write
 else
-	.venv/bin/rnntips run all --retune --device $(DEVICE) --store $(RECORDS)/runs --records $(RECORDS)
-	.venv/bin/rnntips agree $(RECORDS)
+	.venv/bin/python -m evidence run $(TIP) --retune --device $(DEVICE) --store $(RECORDS)/runs --records $(RECORDS)
+	.venv/bin/python -m evidence agree $(RECORDS)
 endif
+
+docs: env
+	.venv/bin/python -m tools.pages
+	.venv/bin/python -m evidence findings --write
 
 # JAX is a peer to measure against, and nothing else here needs it.
 bench: .venv/lab.done
 	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
-	.venv/bin/rnntips bench
+	.venv/bin/python -m benchmarks
 
 # While .venv/half-made exists an install was cut short, and the next one starts afresh.
 .venv/lab.done: pyproject.toml constraints.txt Makefile
@@ -76,7 +81,7 @@ bench: .venv/lab.done
 	  echo "PyTorch's CPU index cannot be reached, and pip's own index has only the CUDA build: 2.7 GB to download."; \
 	fi
 	$(PIP) install -c constraints.txt -e .
-	@echo "Compiling the engine, once." && .venv/bin/python -c 'import rnntips.kernels.cpu'
+	@echo "Compiling the engine, once." && .venv/bin/python -c 'import rnntips.engine.numba_ops'
 	@rm .venv/half-made && touch $@
 
 # Beside the pinned ipykernel 7, for kernels that search this folder first.
