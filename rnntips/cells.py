@@ -4,9 +4,12 @@ The readable reference: plain torch operations, any dtype, differentiable twice.
 PyTorch's order (GRU r z n; LSTM i f g o), so weights can be copied from and to `torch.nn`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +17,12 @@ from torch import Tensor
 
 from rnntips.errors import BadArgument, spelled, unknown_name
 
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Bool, Float
+
 __all__ = ["CELLS", "GATES", "affine", "initialiser", "scan", "zero_state"]
 
-State = Tensor | tuple[Tensor, Tensor]
+State = Tensor | tuple[Tensor, Tensor]  # h (R, B, H), or (h, c) of the LSTM
 
 
 def _plain(activation: Callable[[Tensor], Tensor]):
@@ -53,9 +59,10 @@ def zero_state(cell: str, inputs: Tensor, width: int) -> State:
 
 
 def scan(
-    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None, *,
-    mask: Tensor | None = None, reset: Tensor | None = None,
-) -> tuple[Tensor, State]:  # fmt: skip
+    cell: str, inputs: Float[Tensor, "R B T GH"], weight: Float[Tensor, "R H GH"],
+    bias: Float[Tensor, "R GH"] | None = None, state: State | None = None, *,
+    mask: Float[Tensor, "R B *T H"] | None = None, reset: Bool[Tensor, "B T"] | None = None,
+) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """The recurrence over all time steps.
 
     Args:
@@ -118,7 +125,9 @@ def check(
             raise BadArgument(f"{name} has shape {tuple(value.shape)}; needed {' or '.join(map(str, fitting))}.")
 
 
-def contributions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def contributions(
+    x: Float[Tensor, "R B T C"], weight: Float[Tensor, "R C GH"], bias: Float[Tensor, "R GH"]
+) -> Float[Tensor, "R B T GH"]:
     """Input contributions (R, B, T, G·H) of x (R, B, T, C) through a weight (R, C, G·H) and bias (R, G·H)."""
     R, B, T, C = x.shape
     # time-major in memory: every step of the scan then reads one contiguous block per run
@@ -126,7 +135,9 @@ def contributions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return affine(flat, weight, bias).view(R, T, B, -1).transpose(1, 2)
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def affine(
+    x: Float[Tensor, "R n C"], weight: Float[Tensor, "R C K"], bias: Float[Tensor, "R K"]
+) -> Float[Tensor, "R n K"]:
     """x (R, n, C) times weight (R, C, K) plus bias (R, K); a run's bits do not depend on the other runs."""
     if len(x) == 1:  # torch computes a batch of one product in another way, with other bits
         return torch.baddbmm(bias.expand(2, -1)[:, None], x.expand(2, -1, -1), weight.expand(2, -1, -1))[:1]

@@ -1,6 +1,6 @@
-"""What every lesson draws: a record comes in, matplotlib `Axes` go out. Nothing trains here.
+"""Figures that all lessons use: they draw records and return matplotlib `Axes`. Nothing is trained here.
 
-Figures are drawn without pyplot, so that a panel in another thread is never disturbed.
+Figures are drawn without pyplot, whose global state a panel in another thread would disturb.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
 DASHES = {"baseline": "-", "variant": (0, (5, 2))}
 GREY = "#595959"
 DPI = 90
-PALETTE = 64  # colours of a stored figure: a third of the size, and no difference to see
-FAR = 5.0  # from a change of 500 % on, changes are far apart
-PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # their ticks
-ROOM = 1.15  # factor by which the axis reaches beyond them
-WIDE = 74  # letters that fit under a plot
+PALETTE = 64  # colours of a stored figure: its file is a third as large, and looks the same
+FAR = 5.0  # above a change of 500 % the axis becomes logarithmic
+PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # its ticks
+ROOM = 1.15  # factor by which that axis extends beyond the data
+WIDE = 74  # characters that fit under a plot
 
 
 class Still(Figure):
@@ -61,7 +61,7 @@ def axes(count: int, width: float, height: float, rows: int = 1, **grid) -> list
 
 
 def band(ax: Axes, side: str, x: np.ndarray, scores: np.ndarray, label: str) -> None:
-    """Curves of one side, scores (R, n): median, middle 80 %, every run faintly behind; a single run is a line."""
+    """Curves of one arm, scores (R, n): median, middle 80 %, every run faintly behind; a single run is a line."""
     color = COLORS[side]
     if len(scores) > 1:
         low, high = np.percentile(scores, [10, 90], axis=0)
@@ -84,10 +84,10 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def curves(sides: Mapping[str, Runs], ax: Axes | None = None) -> Axes:
-    """Validation error over updates, in per cent of each run's own naive error; a band where a side has several runs.
+    """Validation error over updates, in per cent of each run's own naive error; a band where an arm has several runs.
 
     Args:
-        sides: One or two names with their runs.
+        sides: One or two arms by name, with their runs.
     """
     ax = ax or axes(1, 8.6, 3.1)[0]
     for side, (name, runs) in zip(COLORS, sides.items(), strict=False):
@@ -108,7 +108,7 @@ def show(study: Study) -> None:
 
     runs = next(iter(study.runs.values()))[0]
     rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
-    seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # one stack, one duration
+    seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # trained together: one duration
     done = length_in_words(*next(iter(study.runs.values())))
     provenance = (
         f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {done}, {seconds:.1f} s on "
@@ -122,7 +122,7 @@ def show(study: Study) -> None:
 
 
 def both(study: Study, setting: str | None = None, title: str = "") -> Figure:
-    """Loss bands and paired differences of one setting, side by side."""
+    """The loss bands (left) and paired differences (right) of one setting."""
     left, right = axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
     loss_bands(study, setting, left)
     paired(study, setting, right)
@@ -136,7 +136,7 @@ def _span(seeds: np.ndarray) -> str:
 
 
 def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
-    """The last steps before the validation part, of the record that one seed sees."""
+    """The last steps of the training part of the series that one seed gets."""
     ax = ax or axes(1, 8.6, 2.2)[0]
     values = task.values(seed)[:, 0]
     values = values[: int(TRAIN * len(values))][-steps:]
@@ -152,8 +152,8 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     setting = setting or next(iter(study.runs))
     for side, name, runs in zip(COLORS, study.names, study.runs[setting], strict=True):
         x, scores = runs.evaluations[1:], runs.valid_score[:, 1:]
-        scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
-        scores = np.maximum(scores, LEAST * runs.valid_naive[:, None])  # the axis has no 0
+        scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a failed run stays at its first score
+        scores = np.maximum(scores, LEAST * runs.valid_naive[:, None])  # a log axis has no 0
         band(ax, side, x, scores, name)
     _bounds(ax, study.runs[setting][0])
     ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
@@ -164,7 +164,7 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
 
 
 def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes:
-    """The first steps of the test part, and what each side's first network forecasts there.
+    """The first steps of the test part, and what each arm's first network forecasts there.
 
     Args:
         study: A finished study.
@@ -190,12 +190,12 @@ def _bounds(ax: Axes, runs: Runs) -> None:
         if value > 0:
             ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
             ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="bottom", **place)
-        else:  # a logarithmic axis never gets there
+        else:  # a log axis has no 0
             ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
-    """One dot a seed: how much higher or lower the variant's test error is; diamond, bar: median, 95 % interval."""
+    """One dot per seed: the variant's change of the test error; diamond and bar: median and 95 % interval."""
     ax = ax or axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
     ax.axvspan(
@@ -224,7 +224,7 @@ def forest(tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> 
 
     Args:
         tip: A `Tip` with a record.
-        claims: Of these claims only.
+        claims: Ids of the claims to draw; None: all.
     """
     alike: dict[tuple, list[tuple]] = {}
     for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
@@ -250,10 +250,10 @@ def findings(
     what: str = "error",
     ax: Axes | None = None,
 ) -> Axes:
-    """Findings under each other, the first on top: dots, and black diamonds for whole ones, with 95 % intervals.
+    """Findings under each other, the first on top: dots, and black diamonds for pooled ones, with 95 % intervals.
 
     Args:
-        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a whole one.
+        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a pooled one.
         smallest: Change that matters, for the grey band.
         unit, what: As in `rnntips.verdict.Finding`.
     """
@@ -276,7 +276,7 @@ def findings(
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))
     if unit == "%" and max(row[2][1] for row in rows) > FAR:
-        # equal factors take equal room, or one of them makes all the others one point
+        # logarithmic, since one very large change would squeeze all others into one point
         ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
         low, high = (min(-15, (100 + ax.dataLim.x0) / ROOM - 100), max(20, (100 + ax.dataLim.x1) * ROOM - 100))
         ax.set(xlim=(low, high), xticks=_apart(low, high))
@@ -287,7 +287,7 @@ def findings(
 
 
 def _apart(low: float, high: float) -> list[float]:
-    """Ticks of `PERCENT` between two changes, from nought outwards, none so near to another that labels touch."""
+    """Ticks of `PERCENT` between two changes, chosen from 0 outwards so that their labels do not touch."""
     chosen: list[float] = []
     for tick in sorted((tick for tick in PERCENT if low <= tick <= high), key=abs):
         if all(abs(np.log((100 + tick) / (100 + other))) > np.log((100 + high) / (100 + low)) / 16 for other in chosen):

@@ -163,8 +163,7 @@ class Loader:
     def batch(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (R, B, T, C) and targets of one update; B is padded with windows whose weight in the loss is 0.
 
-        Targets are (R, B, K), or (R, B, T', K) where T' steps of a window count. `update` may be a tensor () on the
-        device.
+        Targets are (R, B, K), or (R, B, T', K) if T' steps of a window count. `update` may be a tensor on the device.
         """
         begins, columns = self._begins(update, spec)
         begins = self._fill(begins, len(self.share))

@@ -4,7 +4,10 @@ All weights of a run are one row of `flat` (R, P), so that clipping and optimize
 parameters are views of it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +18,9 @@ from rnntips import engine
 from rnntips.cells import GATES, State, affine, initialiser
 from rnntips.recipe import shapes
 from rnntips.tasks import stream
+
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Float
 
 __all__ = ["ALIGNMENT", "Network", "initial_weights", "network_for"]
 
@@ -54,7 +60,9 @@ class Network:
         # float32 values that backpropagation needs of one window and step: gates and states
         self.kept_values = layers * width * (GATES[cell] + 3) + sum(dense) + sum(dense_after)
 
-    def __call__(self, inputs: Tensor, masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()) -> Tensor:
+    def __call__(
+        self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()
+    ) -> Float[Tensor, "R B K"]:
         """Predictions (R, B, K) from windows (R, B, T, C); see `states` for the masks and `sequence` for the noise."""
         for _, after in self._segments(inputs, masks, noise=noise):
             last = after[-1][0] if self.cell == "lstm" else after[-1]
@@ -65,8 +73,9 @@ class Network:
         return affine(last, self.parameters["readout_weight"], self.parameters["readout_bias"])
 
     def sequence(
-        self, inputs: Tensor, masks: Sequence[Tensor] = (), state: list | None = None, noise: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, list[State]]:
+        self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = (), state: list[State] | None = None,
+        noise: Sequence[Tensor] = (),
+    ) -> tuple[Float[Tensor, "R B T K"], list[State]]:  # fmt: skip
         """Predictions at every step (R, B, T, K), and each recurrent layer's last state; `state` has the first ones.
 
         `noise` has (R, B, T, width) for every layer: dense, recurrent, dense after. It is added to the layer's output,
@@ -77,7 +86,7 @@ class Network:
             parts.append(engine.dense(hidden, weight, bias, relu=False))
         return torch.cat(parts, 2), after
 
-    def states(self, inputs: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
+    def states(self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = ()) -> Float[Tensor, "R B T H"]:
         """The last recurrent layer's states (R, B, T, H); `masks` (R, B, 1, H), one per layer, multiply its states."""
         return torch.cat([hidden for hidden, _ in self._segments(inputs, masks)], 2)
 
@@ -124,7 +133,7 @@ class Network:
             hidden = hidden + noise[first + j] if noise else hidden
         return hidden
 
-    def gradient(self, loss: Tensor) -> Tensor:
+    def gradient(self, loss: Float[Tensor, ""]) -> Float[Tensor, "R P"]:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""
         parts = torch.autograd.grad(loss, list(self.parameters.values()))
         gradient = torch.zeros_like(self.flat)

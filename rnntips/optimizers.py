@@ -3,17 +3,25 @@
 Every function treats the R runs as the rows of (R, P) tensors; values agree with `torch.optim`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Float
 
 __all__ = ["RULES", "clip_gradient", "clip_weights"]
 
 EPS = 1e-8
 
 
-def clip_gradient(gradient: Tensor, limit: Tensor, how: str, tensors: Iterable[slice]) -> None:
+def clip_gradient(
+    gradient: Float[Tensor, "R P"], limit: Float[Tensor, "R 1"], how: str, tensors: Iterable[slice]
+) -> None:
     """Clip each run's gradient in place, by its own norm; a run that explodes does not change the others.
 
     Args:
@@ -32,7 +40,7 @@ def clip_gradient(gradient: Tensor, limit: Tensor, how: str, tensors: Iterable[s
             part *= (limit / (part.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
 
 
-def clip_weights(weights: Tensor, limit: Tensor, how: str) -> None:
+def clip_weights(weights: Float[Tensor, "R P"], limit: Float[Tensor, "R 1"], how: str) -> None:
     """Clip each run's weights (R, P) in place to ± its limit (R, 1), if `how` is `"weights"`. NaN stays NaN."""
     if how == "weights":
         weights.clamp_(-limit, limit)

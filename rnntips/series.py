@@ -256,10 +256,9 @@ def _same(noise: float, horizon: int) -> float:
 
 
 def sines_as_printed(steps: int = 4_000) -> Series:
-    """The generator of a report on long sequences (S2 in the lessons), exactly as its text prints it.
+    """The generator of a report on long sequences (S2 in the lessons), as its text prints it: with one frequency alone.
 
-    Both waves share one frequency (31,416 steps a cycle), the noise is 0.01, and values have two decimals:
-    a few thousand steps hold a slow curve and rounding noise.
+    A cycle takes 31,416 steps, noise is 0.01, and values have two decimals: a slow curve and rounding noise.
     """
     return _simulated("sines as printed", "price", partial(_sines_as_printed, steps))
 

@@ -1,4 +1,4 @@
-"""`compare` and `sweep`: the same seeds on every side, tuned alike, judged by the same rule."""
+"""`compare` and `sweep`: the same seeds for every arm, tuned alike, judged by the same rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -26,7 +26,7 @@ __all__ = ["Study", "Sweep", "compare", "sweep"]
 class Study:
     """One comparison: a baseline and a variant on the same seeds.
 
-    `effect` is relative: −0.41 means that the variant errs 41 % less on average (geometric mean over seeds).
+    `effect` is relative: −0.41 means that the variant has 41 % less error on average (geometric mean over seeds).
     `typical` is the same by the median; `interval` and `verdict` belong to it.
     """
 
@@ -39,17 +39,17 @@ class Study:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The scores of both sides, and what the rule makes of them."""
+        """The scores of both arms, and the findings that follow from them."""
         pairs = {name: (baseline.scores, variant.scores) for name, (baseline, variant) in self.runs.items()}
         return Comparison(pairs, smallest=self.smallest)
 
     @cached_property
     def finding(self) -> Finding:
-        """All settings in which a side trained, pooled. Nothing is decided by a study that was stopped."""
+        """The finding of all settings in which an arm trained, pooled; UNCLEAR if the study was stopped."""
         return self._unless_stopped(self.comparison.finding)
 
     def finding_in(self, setting: str) -> Finding:
-        """One setting alone."""
+        """The finding of one setting; UNCLEAR if the study was stopped."""
         return self._unless_stopped(self.comparison.finding_of([setting]))
 
     def _unless_stopped(self, found: Finding) -> Finding:
@@ -73,14 +73,14 @@ class Study:
 
     @property
     def field(self) -> str:
-        """The field under test: what differs and was neither tuned nor merely allowed to."""
+        """The field under test: it differs, and it was neither tuned nor named in `allow`."""
         changed = self.baseline.diff(self.variant)
         nuisance = {*self.allow, *(name for picks in self.tuned.values() for name in picks[0])}
         return next((name for name in changed if name not in nuisance), next(iter(changed)))
 
     @property
     def label(self) -> str:
-        """What was changed, from the recipes themselves; and the widths that their numbers of parameters mean."""
+        """The fields that differ, in words; with the widths in units where they are given in parameters."""
         changed = [f"{name}: {mine} → {theirs}" for name, (mine, theirs) in self.baseline.diff(self.variant).items()]
         for name, sides in self.runs.items() if isinstance(self.variant.width, Parameters) else ():
             widths = " → ".join(str(side.recipes[0].width) for side in sides)
@@ -96,13 +96,13 @@ class Study:
         return sentence(self.finding) + self._capped() + self._left_out() + _failed(self)
 
     def _left_out(self) -> str:
-        """Names settings that were not pooled, where others were."""
+        """A sentence that names the settings that were not pooled, if some were."""
         untrained = self.comparison.untrained
         some = 0 < len(untrained) < len(self.runs)
         return f" Left out, since neither side learned there: {'; '.join(untrained)}." if some else ""
 
     def _capped(self) -> str:
-        """Says so where most runs of a side were no better than naive, since they count as naive."""
+        """A sentence if most runs of an arm were no better than naive, since they count as naive."""
         words = ""
         for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
             failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
@@ -113,20 +113,20 @@ class Study:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What each side is called: its value of the field under test."""
+        """What each arm is called: its value of the field under test."""
         return str(getattr(self.baseline, self.field)), str(getattr(self.variant, self.field))
 
     def __repr__(self) -> str:
         return f"Study({self.label}; on {', '.join(self.runs)}){_failed(self)}"
 
     def _ipython_display_(self) -> None:
-        from rnntips.figures import show  # matplotlib is loaded when there is something to draw
+        from rnntips.figures import show  # so that matplotlib is loaded only to draw
 
         show(self)
 
 
 def _failed(study: Study) -> str:
-    """How many runs ended in an exception, and the first one's message; nothing if none did."""
+    """How many runs ended in an exception, and the first one's message; empty if none did."""
     sides = [side for pair in study.runs.values() for side in pair]
     why = [words for side in sides for words in side.failures if words]
     return f" {len(why)} of {sum(map(len, sides))} runs failed and count as naive ({why[0]})." if why else ""
@@ -162,25 +162,25 @@ def compare(
     stop: Event | None = None,
     record: Runs | Sequence[Runs] | None = None,
 ) -> Study:
-    """Train both sides on the same seeds and settings, and judge the difference.
+    """Train both arms on the same seeds and settings, and judge the difference.
 
     Args:
         baseline, variant: Two recipes that differ in one field.
         on: A Task, a Series, or a dict of named ones.
-        seeds: One run a side each; at least ten for a verdict.
-        tune: A nuisance field (`"lr"`, over half-decades) or `{field: values}`, chosen per side and setting on
-            tuning seeds of its own; such fields may differ between the sides.
+        seeds: One run per arm each; at least ten for a verdict.
+        tune: A field to tune: `"lr"` (half-decades) or `{field: values}`. Its value is chosen for each arm and setting
+            on separate tuning seeds, so it may differ between the arms.
         allow: Further fields that may differ.
-        executor: Any of `concurrent.futures`, a Dask cluster's `client.get_executor()` among them. Its workers train
-            groups of 10 runs, each group in one thread unless RNNTIPS_THREADS says otherwise; none: this process.
-        store: A folder to keep finished runs in and to take them from, which all workers and machines may share;
-            none: nothing is read or written.
-        stop: Set it from another thread to end early; what was recorded is kept. Groups that workers have begun end
-            on their own, and are kept in the store.
-        record: An empty `Runs()` to watch one setting; two, one a side, if the sides differ in shape.
+        executor: Any of `concurrent.futures`, or a Dask cluster's `client.get_executor()`. Its workers train groups
+            of 10 runs, each group in one thread unless RNNTIPS_THREADS says otherwise; None: this process.
+        store: A folder to keep finished runs in and to take them from, which all workers and machines may share; None:
+            nothing is read or written.
+        stop: Set it from another thread to end early; what was recorded is kept. Groups that workers have begun are
+            trained to the end, and kept in the store.
+        record: An empty `Runs()` to look at while one setting trains; two, one per arm, if the arms differ in shape.
 
     Raises:
-        TwoChanges: The sides differ in more than one field.
+        TwoChanges: The arms differ in more than one field.
         BadArgument: They do not differ at all, or an argument cannot be used.
     """
     grids = tuning_grids(tune, baseline, variant)
@@ -263,7 +263,7 @@ def _experiment(
     arms: Sequence[Recipe], settings: Mapping[str, Any], seeds: list[int], grids: Mapping, how: Resources,
     record: Runs | Sequence[Runs] | None = None,
 ) -> list[tuple[dict, dict]]:  # fmt: skip
-    """Tune, then train every arm on every setting: for each variant, setting → both arms' runs, and → their picks."""
+    """Tune and train every arm on every setting. For each variant: setting → both arms' runs, setting → their picks."""
     if grids and set(seeds) & set(TUNING_SEEDS):
         raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
     prepared = {name: prepare(arms, task, seeds[0]) for name, task in settings.items()}

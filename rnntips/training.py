@@ -1,4 +1,4 @@
-"""`train`: the only training loop. It fills a `Runs` record and knows nothing of figures or notebooks."""
+"""`train`: the only training loop. It fills a `Runs` record; figures and notebooks come later."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ ENGINE = 1  # raised by hand when a run's numbers change; runs stored under anot
 
 
 class Job(NamedTuple):
-    """Runs of one shape on one task, which train side by side: a recipe and a seed for each.
+    """Runs of one `Recipe.shape` on one task that are trained together: a recipe and a seed for each.
 
-    The recipes are as `prepare` made them; they may differ in fields that may vary from run to run.
+    The recipes come from `prepare`; they may differ in the fields that `Recipe` marks `per_run`.
     """
 
     recipes: Sequence[Recipe]
@@ -55,19 +55,19 @@ def train(
     Args:
         recipe: What to train.
         on: A Task or a Series.
-        seeds: One run each. A run depends on its recipe, task and seed alone, not on its company.
+        seeds: One run each. A run depends on its recipe, task and seed alone, not on the other runs.
         device: `"cpu"` or `"cuda"`; `"auto"`: what the environment variable RNNTIPS_DEVICE names, else the CPU.
         record: An empty `Runs()` to fill, so that another thread can look at it meanwhile.
         stop: Set it from another thread to end training after the current update. An interrupted kernel does the
             same; what was recorded until then is kept.
-        start: A finished record of the same runs to go on from: its weights and optimizer state.
+        start: A finished record of the same seeds; training continues from its weights and optimizer state.
 
     Returns:
         The record. A loss that becomes non-finite is an outcome, never an exception.
 
     Raises:
-        BadArgument: Bad seeds, a batch larger than the training part, a device that is not there.
-        OutOfMemory: What to halve; its `record` has what was done until then.
+        BadArgument: Bad seeds, a batch larger than the training part, a device that does not exist.
+        OutOfMemory: Its message says what to halve; its `record` has what was done until then.
     """
     seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
     job = Job([sized(recipe, task)] * len(seeds), seeds, task, resolve_device(device))
@@ -75,7 +75,7 @@ def train(
 
 
 def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
-    """The recipes as they are trained on a task, widths in units; raises what drawing and cutting it would raise."""
+    """The recipes with widths in units; raises `BadArgument` or `BadData` if the task's windows do not fit them."""
     changed = {name for recipe in recipes for name in recipes[0].diff(recipe)}
     for name in sorted(changed & task.ignores):
         raise BadArgument(
@@ -93,13 +93,13 @@ def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
 def train_jobs(
     jobs: Sequence[Job], records: Sequence[Runs], stop: Event | None = None, start: Runs | None = None
 ) -> list[Runs]:
-    """The training loop: several jobs in turns; the one that is furthest behind in its budget makes the next update.
+    """The training loop for several jobs: the one with the smallest share of its updates done makes the next one.
 
     Args:
         records: An empty one for each job.
-        stop, start: As for `train`. An interrupt is raised if there is no `stop` that could tell the caller of it.
+        stop, start: As for `train`. A KeyboardInterrupt sets `stop`, or is raised if there is none.
     """
-    going = {begin(*both, stop, start): both[1] for both in zip(jobs, records, strict=True)}  # what is left → record
+    going = {begin(*both, stop, start): both[1] for both in zip(jobs, records, strict=True)}  # its updates → record
     with one_thread():
         try:
             while going:
@@ -122,7 +122,7 @@ def train_jobs(
 
 
 def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None = None) -> Iterator[int]:
-    """Draw a job's data and make room in its record. The iterator then makes update by update, and says how many."""
+    """Draw a job's data and make room in its record. Each `next` makes one update and gives how many are done."""
     recipes, seeds, task, device = job
     examples = _draw(recipes, task, seeds)
     if len({recipe.shape() for recipe in recipes}) != 1:
@@ -134,7 +134,7 @@ def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None 
 
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
-    """Updates one by one; yields how many are done. Holds no tensor of its own, so that an error can let go of all."""
+    """Make updates, and yield how many are done. It holds no tensor itself, so that an error can free all of them."""
     with bounded(record, task.ignores):
         yield from _updates(record, examples, task, stop, start)
 
@@ -158,7 +158,7 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
             if step.prompt or update + 1 in record.evaluations:
                 stats = _note(record, rescue, step.arrived())
             yield update + 1
-    finally:  # an interrupt keeps them too
+    finally:  # after an interrupt too
         _note(record, rescue, step.arrived())
         record.weights = weights.cpu().numpy()
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
@@ -198,7 +198,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
-    """Weights and optimizer state to begin with, each (R, P); those of `start` if training goes on from it."""
+    """Initial weights and optimizer state, each (R, P); those of `start` if training continues from it."""
     sizes = example.channels, example.outputs
     rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), *sizes)
     if start is None:
@@ -231,7 +231,7 @@ def _evaluate(
 
 
 def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:
-    """The errors that scores are read between are those of all windows, whatever `train_size` leaves out."""
+    """Naive error, floor, and naive error on validation, from all windows, whatever `train_size` leaves out."""
     return task.bounds(recipe, seed, examples if recipe.train_size is None else None)
 
 

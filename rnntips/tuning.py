@@ -1,4 +1,4 @@
-"""Tuning a nuisance field alike for every arm, and training arms (a baseline, its variants) on the same seeds."""
+"""Tune a field alike for every arm (a baseline, its variants), and train the arms on the same seeds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from rnntips.verdict import cap
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_arms", "tune_arms", "tuning_grids"]
 
-LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # decades, stepped through by halves
+LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # powers of ten, from and to
 TUNING_SEEDS = range(10_000, 10_010)
 
 
 def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> dict[str, list]:
-    """Field → values to try. `"lr"` means half-decades over the optimizer's usual range."""
+    """Field → values to try. `"lr"` means learning rates in half-decades over the optimizer's usual range."""
     if tune is None:
         return {}
     if isinstance(tune, Mapping):
@@ -37,13 +37,13 @@ def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> di
 
 
 def half_decades(low: float, high: float) -> list[float]:
-    """10**low … 10**high in half-decades, two significant digits."""
+    """Learning rates from 10**low to 10**high in half-decades, with two significant digits."""
     return [float(f"{10**exponent:.2g}") for exponent in np.arange(low, high + 0.1, 0.5)]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What tuning chose for one arm, and its validation score there (geometric mean, capped)."""
+    """The values that tuning chose for an arm, and its validation score with them (geometric mean, capped at naive)."""
 
     values: dict[str, Any]
     score: float
@@ -55,10 +55,10 @@ def tune_arms(
 ) -> list[Pick]:  # fmt: skip
     """For every arm the values with the lowest validation score, geometric mean over tuning seeds.
 
-    A learning rate picked at the edge of a grid of half-decades widens it by two more, twice at most, if it may.
+    With `widen`, a grid of half-decades gets two more learning rates at an edge that was picked, twice at most.
 
     Args:
-        train: Instead of `train_arms`.
+        train: A function to call in place of `train_arms`.
     """
     if len(grids) != 1:
         raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
@@ -74,13 +74,13 @@ def tune_arms(
             scores[i][v] = (
                 capped,
                 float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
-            )  # ties: the uncapped one
+            )  # among equals the uncapped mean decides
         picks = [min(tried, key=tried.get) for tried in scores]
-        if not widen or name != "lr":  # other fields may hold names, None or 0
+        if not widen or name != "lr":  # values of other fields may be names, None or 0
             break
         edges = {edge for edge in (min(values), max(values)) if edge in picks}
         low, high = (round(2 * np.log10(edge)) / 2 for edge in (min(values), max(values)))
-        if not edges or values != half_decades(low, high):  # a grid of the caller's own stays
+        if not edges or values != half_decades(low, high):  # a grid given by the caller is not widened
             break
         values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
     return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
@@ -90,11 +90,11 @@ def train_arms(
     arms: Sequence[Recipe], task: Task, seeds: Sequence[int], how: Resources,
     record: Runs | Sequence[Runs] | None = None,
 ) -> list[Runs]:  # fmt: skip
-    """Every arm on every seed, one record an arm: all training for studies and evidence goes through here.
+    """Train every arm on every seed, one record an arm. All training of studies and evidence calls this function.
 
     Args:
         arms: As `rnntips.training.prepare` made them.
-        record: An empty `Runs()` to watch, or one for each shape among the arms.
+        record: An empty `Runs()` to fill while others look at it, or one for each shape among the arms.
     """
     groups = _grouped(arms, list(seeds), how.most)
     jobs = [Job([arms[i] for i, _ in group], [seed for _, seed in group], task, how.device) for group in groups]
@@ -106,7 +106,7 @@ def train_arms(
 
 
 def _grouped(arms: Sequence[Recipe], seeds: list[int], most: int) -> list[list[tuple[int, int]]]:
-    """(arm, seed) of all runs, those of one shape together, at most so many."""
+    """The (arm, seed) pairs of all runs, in groups of one shape and of at most so many runs."""
     shapes, groups = [arm.shape() for arm in arms], []
     for shape in dict.fromkeys(shapes):
         alike = [(i, seed) for i, other in enumerate(shapes) if other == shape for seed in seeds]
@@ -115,7 +115,7 @@ def _grouped(arms: Sequence[Recipe], seeds: list[int], most: int) -> list[list[t
 
 
 def _bound_failures(arms: Sequence[Runs]) -> None:
-    """Give runs whose task failed the bounds of another arm on the same seed; if there are none, no bounds matter."""
+    """Give runs without bounds (their task failed) those of another arm on the same seed; if none has any, 1, 0, 1."""
     for runs in arms:
         for row in np.flatnonzero(np.isnan(runs.naive)):
             known = next((other for other in arms if np.isfinite(other.naive[row])), None)

@@ -1,36 +1,43 @@
 """Numbers from scores: paired effects, their intervals, and findings by rule (`docs/rule.md` explains it).
 
-A score is an error: lower is better. An effect is the log of variant over baseline, seed by seed; of counts and shares,
-which may be nought, it is variant less baseline.
+A score is an error: lower is better. An effect is the log of variant over baseline, seed by seed; for counts and
+shares, which may be 0, it is variant minus baseline.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
 from math import comb
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from rnntips.errors import BadArgument
 
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Float, Int
+
+    PerRun = Float[np.ndarray, " n"] | Int[np.ndarray, " n"]  # one number for each of n runs
+
 __all__ = ["LEAST", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change", "decide",
            "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
            "trained"]  # fmt: skip
 
-LEAST = 1e-3  # of the naive error: below that a task is solved, and no ratio of errors means anything
+LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
-ROUNDING = 1e-4  # of the smallest that matters: records keep six digits, and counts often differ by exactly nothing
-FEWEST = 10  # seeds below which nothing is decided
-TRAINED = 0.2  # share of the way from naive to floor that half of a side's runs must get
-MANY = 0.1  # share of runs by which failures may not differ where two sides are called the same
-RATIOS = ("%", "times")  # units of changes that are ratios less one; in all other units they are differences
-SEEN = (1.96 + 0.84) / 1.96  # half-widths of an interval that an effect needs to be seen four times out of five
+ROUNDING = 1e-4  # share of the smallest that matters: less is rounding, since records keep six digits
+FEWEST = 10  # seeds that a verdict needs
+TRAINED = 0.2  # share of the way from naive to floor that half of an arm's runs must go
+MANY = 0.1  # arms whose shares of failed runs differ so much are not the same
+RATIOS = ("%", "times")  # in these units changes are ratios minus one; in all others they are differences
+SEEN = (1.96 + 0.84) / 1.96  # an effect of so many half-widths of the interval is detected in four cases out of five
 
 
 class Verdict(StrEnum):
-    """What one experiment says of the variant."""
+    """The result of one experiment, for the variant."""
 
     BETTER = "BETTER"
     WORSE = "WORSE"
@@ -41,18 +48,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a verdict looks at of n runs, one a seed."""
+    """The scores of n runs of one arm, one run per seed."""
 
-    score: np.ndarray  # (n,) test error, in the task's unit
-    naive: np.ndarray  # (n,) error of the obvious forecast
-    floor: np.ndarray  # (n,) error that nobody can get below
-    readings: Mapping[str, np.ndarray] = field(default_factory=dict)  # name → (n,): what else was measured
+    score: PerRun  # test error, in the task's unit
+    naive: PerRun  # error of the obvious forecast
+    floor: PerRun  # lowest possible error
+    readings: Mapping[str, np.ndarray] = field(default_factory=dict)  # name → (n,) of another measure
 
     def __len__(self) -> int:
         return len(self.score)
 
-    def only(self, rows: Sequence[int]) -> "Scores":
-        """Some of the runs."""
+    def only(self, rows: Sequence[int]) -> Scores:
+        """The scores of some of the runs."""
         readings = {name: values[rows] for name, values in self.readings.items()}
         return Scores(self.score[rows], self.naive[rows], self.floor[rows], readings)
 
@@ -66,24 +73,24 @@ class Scores:
 class Finding:
     """A verdict with its numbers. Changes are relative: −0.4 means 40 % less error than the baseline.
 
-    The verdict rests on `interval`, and that belongs to `typical`: the median over seeds of variant over baseline,
-    of several settings the geometric mean of their medians. `effect` is the average, the geometric mean over all
-    runs; a few failed runs can carry it far out of that interval, and then `sentence` says so.
-    `detectable` is the smallest change that this many seeds and this spread show four times out of five.
+    The verdict depends on `interval`, the interval of `typical`: the median over seeds of variant over baseline, for
+    several settings the geometric mean of their medians. `effect` is the average, the geometric mean over all runs; a
+    few failed runs can move it far out of that interval, and then `sentence` says so. `detectable` is the smallest
+    change that experiments with as many seeds and as much spread would detect in four cases out of five.
     """
 
     verdict: Verdict
     effect: float
     typical: float
     interval: tuple[float, float]  # 95 %, of `typical`
-    wins: int  # pairs of runs in which the variant errs less
-    losses: int  # in which it errs more; ties are neither
+    wins: int  # pairs of runs in which the variant has less error
+    losses: int  # in which it has more; ties are neither
     n: int  # seeds
     runs: int  # pairs of runs: n in each setting
-    smallest: float  # change that matters
+    smallest: float  # smallest change that matters
     detectable: float
-    failed: int = 0  # pairs in which one side alone did no better than naive
-    failing: float = 0.0  # share of runs that the variant fails more
+    failed: int = 0  # pairs in which only one arm did no better than naive
+    failing: float = 0.0  # share of failed runs, the variant's minus the baseline's
     what: str = "error"
     unit: str = "%"  # or "times"; else changes are differences: in "points" (of a hundred runs), or in this unit
     better: str = "lower"  # or "higher"; "" where neither is, and then BETTER means lower
@@ -94,12 +101,12 @@ class Finding:
 
     @property
     def strength(self) -> float:
-        """`typical` in multiples of the smallest change that matters: 1 is just so much worse, −1 so much better."""
+        """`typical` in multiples of the smallest change that matters: at 1 it is that much worse, at −1 better."""
         return self._multiples(self.typical)
 
     @property
     def worst(self) -> float:
-        """The interval's worse end, in the same multiples."""
+        """The worse end of `interval`, in multiples as for `strength`."""
         return self._multiples(self.interval[0 if self.better == "higher" else 1])
 
     @property
@@ -112,24 +119,24 @@ class Finding:
         return (-effect if self.better == "higher" else effect) / self.matters
 
 
-def cap(scores: np.ndarray, naive: np.ndarray) -> np.ndarray:
-    """Scores no worse than the naive predictor's; a run that diverged counts as naive, never as missing.
+def cap(scores: PerRun, naive: PerRun) -> PerRun:
+    """Scores, none above the naive error; a run that diverged counts as naive, never as missing.
 
-    Where the floor is 0 errors can become as small as rounding; a thousandth of naive is as good as none.
+    None is below a thousandth of naive either: where the floor is 0, errors can be as small as rounding.
     """
     return np.maximum(_below(scores, naive), LEAST * naive)
 
 
-def _below(scores: np.ndarray, naive: np.ndarray) -> np.ndarray:
+def _below(scores: PerRun, naive: PerRun) -> PerRun:
     return np.where(np.isfinite(scores), np.minimum(scores, naive), naive)
 
 
-def effects(variant: np.ndarray, baseline: np.ndarray, naive: np.ndarray) -> np.ndarray:
+def effects(variant: PerRun, baseline: PerRun, naive: PerRun) -> PerRun:
     """log(variant / baseline) of paired scores, both capped, shape (n,)."""
     return np.log(cap(variant, naive) / cap(baseline, naive))
 
 
-def progress(scores: np.ndarray, naive: np.ndarray, floor: np.ndarray) -> np.ndarray:
+def progress(scores: PerRun, naive: PerRun, floor: PerRun) -> PerRun:
     """Share of the way from the naive error to the floor, 0 for a run that failed; above 1 beyond the floor."""
     return (naive - _below(scores, naive)) / (naive - floor)
 
@@ -140,17 +147,17 @@ def trained(scores: np.ndarray, naive: np.ndarray, floor: np.ndarray) -> bool:
 
 
 def middle(d: np.ndarray) -> float:
-    """What is typical: the median over seeds, shape (n,); of several settings, (k, n), the mean of their medians."""
+    """The typical effect: the median over seeds, (n,); for several settings, (k, n), the mean of their medians."""
     return float(np.median(d, axis=-1).mean())
 
 
 def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Interval for `middle`: in each setting the values' range, less as many at each end as chance allows.
+    """Interval for `middle`: in each setting the range of the values without `left_out` of them at each end.
 
-    A value falls above the median as a coin falls, so how many do is binomial whatever the values' law: of 20
-    values the 6th smallest to the 6th largest hold the median in 96 experiments of 100, of 10 the 2nd to the 9th
-    in 98; ties only widen this. Fewer than six values cannot reach 95 %, and their whole range is given. Margins of
-    several settings add like the sides of a right angle, as independent errors do.
+    A value lies above the median with probability 1/2, so the number of values that do is binomial for any
+    distribution of the values: of 20 values the 6th smallest to the 6th largest hold the median in 96 experiments of
+    100, of 10 the 2nd to the 9th in 98; ties only widen this. Fewer than six values cannot reach 95 %, and their whole
+    range is given. For several settings the squares of the margins are added, as for independent errors.
 
     Sources: Thompson (1936), "On confidence ranges for the median", Annals of Mathematical Statistics 7;
     Zou and Donner (2008), "Construction of confidence intervals about effect measures", Statistics in Medicine 27.
@@ -164,7 +171,7 @@ def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 @cache
 def left_out(n: int, level: float = 0.95) -> int:
-    """The most values to leave out at each end: coin tosses give so few heads in (1 − level) / 2 of cases at most."""
+    """The most values of n to leave out at each end: the largest k with tail(k, n) ≤ (1 − level) / 2, else −1."""
     few = -1
     while tail(few + 1, n) <= (1 - level) / 2:
         few += 1
@@ -172,7 +179,7 @@ def left_out(n: int, level: float = 0.95) -> int:
 
 
 def tail(few: int, n: int) -> float:
-    """How often n tosses of a coin show at most so few heads."""
+    """The probability that n tosses of a coin show at most so few heads."""
     return sum(comb(n, heads) for heads in range(few + 1)) / 2**n
 
 
@@ -182,16 +189,16 @@ def find(
 ) -> Finding:  # fmt: skip
     """The finding of one experiment from its paired effects, shape (n,), or (k, n) for k settings.
 
-    Fewer than 10 seeds are UNCLEAR. NOT TRAINED if no side trained; SAME if the interval lies within ± the
-    smallest that matters; BETTER or WORSE if it excludes 0 and what is typical is at least half of that; otherwise
-    UNCLEAR. Failures can only take a verdict back: SAME, where one side fails in a tenth of the runs more, and the
-    lead of a side that fails significantly more often. Differences are often nought in most runs, and a median knows
-    nothing of the others: there the average takes back SAME if it matters, and a lead that it denies.
+    Fewer than 10 seeds are UNCLEAR. NOT TRAINED if no arm trained; SAME if the interval lies within ± `smallest`;
+    BETTER or WORSE if it excludes 0 and the typical effect is at least half of `smallest`; otherwise UNCLEAR.
+    Failed runs can turn a verdict into UNCLEAR: SAME, if the arms' shares of failed runs differ by a tenth; BETTER or
+    WORSE, if the arm that leads fails significantly more often. So can the mean, where effects are differences: most
+    are often 0, and the median ignores the rest. SAME needs a mean within ± `smallest`, a lead one of its sign.
 
     Args:
         failed: From `failures`, shaped like d; None if no run failed.
         unit: In one of RATIOS d are log ratios, in any other differences.
-        level: Of the interval that the verdict rests on.
+        level: Of the interval that the verdict depends on.
     """
     if not np.all(np.isfinite(d)) or not np.size(d):
         raise BadArgument("Paired effects must be finite numbers; cap the scores first.")
@@ -217,7 +224,7 @@ def find(
 
 
 def decide(center: float, low: float, high: float, matters: float, n: int, any_trained: bool) -> Verdict:
-    """The rule of `find`, for numbers on one scale. An interval's end as near to 0 as rounding can bring it is 0."""
+    """The rule of `find` without failed runs, for numbers on one scale; an interval's end within rounding of 0 is 0."""
     nothing = ROUNDING * matters
     if n < FEWEST:
         return Verdict.UNCLEAR
@@ -230,25 +237,25 @@ def decide(center: float, low: float, high: float, matters: float, n: int, any_t
     return Verdict.UNCLEAR
 
 
-def failures(variant: np.ndarray, baseline: np.ndarray, naive: np.ndarray) -> np.ndarray:
-    """Per seed 1 where the variant alone did no better than naive, −1 where the baseline alone, else 0; shape (n,)."""
+def failures(variant: PerRun, baseline: PerRun, naive: PerRun) -> PerRun:
+    """Per seed 1 if only the variant did no better than naive, −1 if only the baseline did, else 0; shape (n,)."""
     return (~(variant < naive)).astype(int) - ~(baseline < naive)
 
 
 def apart(failed: np.ndarray) -> bool:
-    """Whether one side fails more often, by a sign test over the runs in which one side alone failed."""
+    """Whether one arm fails significantly more often: a sign test over the seeds at which only one arm failed."""
     ones, minuses = int(np.sum(failed > 0)), int(np.sum(failed < 0))
     return min(ones, minuses) <= left_out(ones + minuses)
 
 
 class Measure(Protocol):
-    """What is compared between two sides, seed by seed."""
+    """What is compared between two arms, seed by seed."""
 
     def compare(self, baseline: Scores, variant: Scores) -> np.ndarray:
-        """Paired effects (n,), positive where the variant has more: log ratios, or differences."""
+        """Paired effects (n,), positive where the variant has the larger value: log ratios, or differences."""
 
     def alive(self, baseline: Scores, variant: Scores, smallest: float) -> bool:
-        """Whether a setting says anything at all."""
+        """Whether a setting counts, for example because an arm trained."""
 
     def judge(self, pairs: Sequence[tuple[Scores, Scores]], any_trained: bool, smallest: float) -> Finding:
         """The finding from (baseline, variant) of each setting."""
@@ -264,11 +271,11 @@ class TestError:
         return effects(variant.score, baseline.score, baseline.naive)
 
     def alive(self, baseline: Scores, variant: Scores, smallest: float) -> bool:
-        """Whether a side trained."""
+        """Whether an arm trained."""
         return baseline.trained or variant.trained
 
     def judge(self, pairs: Sequence[tuple[Scores, Scores]], any_trained: bool, smallest: float) -> Finding:
-        """By the rule of `find`."""
+        """The finding by the rule of `find`."""
         d = np.array([self.compare(*pair) for pair in pairs])
         failed = np.array([failures(variant.score, baseline.score, baseline.naive) for baseline, variant in pairs])
         return find(d, any_trained, smallest, failed)
@@ -276,7 +283,7 @@ class TestError:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two sides on some settings: their scores, what is measured, and what follows."""
+    """Two arms on some settings: their scores, the measure, and the findings."""
 
     pairs: Mapping[Any, tuple[Scores, Scores]]  # setting → (baseline's, variant's)
     measure: Measure = field(default_factory=TestError)
@@ -284,33 +291,33 @@ class Comparison:
 
     @cached_property
     def untrained(self) -> list:
-        """Settings in which neither side trained; they say nothing and are left out of the pooling."""
+        """Settings in which neither arm trained; they show nothing and are not pooled."""
         return [name for name, sides in self.pairs.items() if not self.measure.alive(*sides, self.smallest)]
 
     @cached_property
     def counted(self) -> list:
-        """Settings that are pooled: those in which a side trained, or all if there is none."""
+        """Settings that are pooled: those in which an arm trained, or all if there is none."""
         return [name for name in self.pairs if name not in self.untrained] or list(self.pairs)
 
     @cached_property
     def finding(self) -> Finding:
-        """Of all settings that count."""
+        """The finding of all settings that are pooled."""
         return self.finding_of(self.counted)
 
     def finding_of(self, settings: Iterable) -> Finding:
-        """Some settings pooled; a verdict needs a trained side in each."""
+        """The finding of some settings, pooled; a verdict needs a trained arm in each."""
         settings = list(settings)
         any_trained = not set(settings) & set(self.untrained)
         return self.measure.judge([self.pairs[name] for name in settings], any_trained, self.smallest)
 
     def effects(self, setting) -> np.ndarray:
-        """How much more the variant has of what is measured, seed by seed, (n,): log ratios, or differences."""
+        """Paired effects of one setting, (n,), positive where the variant has the larger value."""
         return self.measure.compare(*self.pairs[setting])
 
 
 def percent(value: float, unit: str = "%") -> str:
     """A change as people write it: −41 %."""
-    return f"{round(100 * value) + 0.0:+.0f} {unit}".replace("-", "−")  # no minus before nothing
+    return f"{round(100 * value) + 0.0:+.0f} {unit}".replace("-", "−")  # + 0.0 makes −0 to 0
 
 
 def change(value: float, unit: str = "%", bare: bool = False) -> str:
@@ -354,8 +361,8 @@ def _around(f: Finding) -> str:
 
 
 def average(f: Finding) -> str:
-    """Says what the average is where it is not typical, that is, where it lies outside the interval."""
-    if f.interval[0] - 1e-9 <= f.effect <= f.interval[1] + 1e-9:  # a sum's last bits are no news
+    """A sentence with the average if it lies outside the interval of the typical change, else nothing."""
+    if f.interval[0] - 1e-9 <= f.effect <= f.interval[1] + 1e-9:  # differences by rounding do not count
         return ""
     why = f", since {f.failed} runs failed" if f.failed else ", since a few runs differ far more"
     return f" On average {change(f.effect, f.unit)}{why}."

@@ -4,11 +4,17 @@ A window is identified by the time of its target, so different `past` have the s
 training part alone. This file knows neither recipes nor networks.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnntips.errors import BadArgument, BadData, need_whole, spelled, unknown_name
+
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Float
 
 __all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
@@ -49,7 +55,7 @@ SCALINGS = {
 }
 
 
-def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_scaler(kind: str, values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
     """What to subtract from each column and what to divide it by, each (C,), learned from `values`, (n, C).
 
     `none`, `centre` (mean), `scale` (standard deviation), `standard` (both), `minmax` (to [0, 1]),
@@ -72,7 +78,7 @@ def fit_scaler(kind: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shift, spread
 
 
-def lagged_differences(target: np.ndarray, lags: int) -> np.ndarray:
+def lagged_differences(target: Float[np.ndarray, " N"], lags: int) -> Float[np.ndarray, "N lags"]:
     """The last `lags` one-step differences at every time, newest first, (N, lags); NaN at the first times."""
     steps = np.diff(target, prepend=np.nan)
     out = np.full((len(target), lags), np.nan)
@@ -118,7 +124,7 @@ class Examples:
             return indices
         return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
 
-    def fewer(self, count: int, rng: np.random.Generator, name: str = "series") -> "Examples":
+    def fewer(self, count: int, rng: np.random.Generator, name: str = "series") -> Examples:
         """A copy with `count` training windows; the others belong to no part.
 
         The windows are the first of a permutation: with the same `rng` a smaller choice is part of every larger one,
@@ -141,12 +147,12 @@ class Examples:
 
     @property
     def channels(self) -> int:
-        """C."""
+        """C, the input channels."""
         return self.symbols or self.signal.shape[1]
 
     @property
     def outputs(self) -> int:
-        """K."""
+        """K, the outputs or classes."""
         return self.symbols or self.targets.shape[1]
 
     @property

@@ -104,8 +104,9 @@ def classbook(files: Sequence[str], html: str | None) -> None:
     from rnntips.notebook.labbook import classbook as pooling
 
     try:
-        click.echo("\n".join(pooling.lines(files)))
-        if html:
-            write_page(html, pooling.page(files), files)
+        book = pooling.gather(files)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
+    click.echo("\n".join(pooling.lines(book)))
+    if html:
+        write_page(html, pooling.page(book), files)

@@ -1,1 +1,1 @@
-"""What goes on inside networks: how far back gradients reach, how noisy they are."""
+"""Diagnosis of networks: how far back gradients reach, and how noisy they are."""

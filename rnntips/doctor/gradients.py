@@ -1,4 +1,4 @@
-"""Where the gradient of a loss reaches, in time and down the layers, and what an answer owes to each step."""
+"""How far the gradient of a loss reaches, in time and through the layers, and how an answer depends on each step."""
 
 from collections.abc import Sequence
 
@@ -30,25 +30,25 @@ LAYERS = {
 def gradient_by_lag(
     runs: Runs, on, lags: Sequence[int], *, of: str = "states", windows: int = 64, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Norm of the last step's loss gradient, lag by lag, as the runs' own training sees it.
+    """Norm of the gradient of the last step's loss, lag by lag, cut off as in the runs' own training.
 
-    Validation windows are read as the last chunk of a sequence is: the gradient goes back `chunk` steps, and with
-    `carry` the values before them come from all the steps before. Without `chunk` it goes back to the beginning.
+    Gradients go through validation windows: with `chunk` they go back `chunk` steps, and the state before these is
+    zero, or with `carry` that of all earlier steps; without `chunk` they go back to the beginning of the window.
 
     Args:
         runs: Trained networks, all with answers after a window's last step.
         on: The Task or Series they were trained on.
         lags: Steps before the last one, 0 for the last itself.
-        of: `"states"`: with respect to what all layers hand on to the next step (h, and c of the LSTM), or, after
-            the last step, to the readout; `"inputs"`: with respect to the step's inputs.
+        of: `"states"`: with respect to the states of all layers (h, and c of the LSTM) as the next step reads them, or
+            for lag 0 as the readout does; `"inputs"`: with respect to the step's inputs.
         windows: At most so many validation windows.
-        weights: Others than those at the end of training, (R, P); `initial_weights` for example.
+        weights: Weights in place of the trained ones, (R, P); `first_weights` for example.
 
     Returns:
         Norms averaged over windows, (R, lags), in loss units per unit of state or input. Zero from lag `chunk` on.
 
     Raises:
-        BadArgument: A lag outside the window, an unknown place, several settings.
+        BadArgument: A lag outside the window, an unknown `of`, several settings.
 
     Source: Bengio, Simard and Frasconi (1994), "Learning long-term dependencies with gradient descent is difficult";
     Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural networks".
@@ -66,10 +66,10 @@ def gradient_by_lag(
 def answer_by_lag(
     runs: Runs, on, lags: Sequence[int], *, windows: int = 64, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """How much the last answer changes with the input so many steps before: the gradient's counterpart in use.
+    """How much the last answer changes if the input so many steps before is replaced.
 
-    Validation windows are read whole, as they are when they are scored, once as they are and once for each lag with
-    one step's inputs taken from the next window. How the networks were trained plays no part.
+    Validation windows are read whole, as in an evaluation: once unchanged, and once for each lag with that step's
+    inputs taken from the next window. It does not matter how the networks were trained.
 
     Args:
         runs, on, lags, windows, weights: As for `gradient_by_lag`; at least two windows.
@@ -99,9 +99,9 @@ def answer_by_lag(
 
 
 def gradient_by_layer(runs: Runs, on, *, windows: int = 64, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """How hard the loss pulls at each layer: the norm of its gradient over the norm of the layer's weights, biases too.
+    """The norm of each layer's loss gradient divided by the norm of the layer's weights, biases included.
 
-    Of whole validation windows and all their answers, each window by itself; then the mean over windows.
+    It is computed for each whole validation window alone, with all its answers, and then averaged over windows.
 
     Args:
         runs, on, windows, weights: As for `gradient_by_lag`.
@@ -138,7 +138,7 @@ def _shown(runs: Runs, on, windows: int, weights: np.ndarray | None) -> Rebuilt:
 
 
 def _norm(tensors: Sequence[Tensor]) -> np.ndarray:
-    """Of several tensors (R, …) together, (R,)."""
+    """The norm of several tensors (R, …) taken together, (R,)."""
     return torch.cat([tensor.flatten(1) for tensor in tensors], 1).norm(dim=1).numpy()
 
 
@@ -157,14 +157,14 @@ def _norms(network: Network, recipe: Recipe, inputs: Tensor, targets: Tensor, he
         with torch.no_grad():
             state = network.sequence(inputs[:, :, :before])[1]
     steps, held = [step.requires_grad_() for step in inputs[:, :, before:].split(1, 2)], []
-    for step in steps:  # one by one, so that the states between are there to be asked
+    for step in steps:  # one by one, since a gradient is needed with respect to each state between
         outputs, after = network.sequence(step, state=state)
         state = [_handed_on(layer) for layer in after]
         held.append([part for layer in state for part in (layer if isinstance(layer, tuple) else (layer,))])
     loss = losses(head, outputs[:, :, 0], targets).sum()
     if of == "inputs":
         found = [[gradient] for gradient in torch.autograd.grad(loss, steps)]
-    else:  # the last states go nowhere but into the readout
+    else:  # only the readout reads the last states
         asked, parts = [part for parts in held[:-1] for part in parts], len(held[0])
         last, *earlier = torch.autograd.grad(loss, [outputs, *asked])
         found = [earlier[i : i + parts] for i in range(0, len(earlier), parts)]
@@ -174,7 +174,7 @@ def _norms(network: Network, recipe: Recipe, inputs: Tensor, targets: Tensor, he
 
 
 def _handed_on(state):
-    """A layer's state as only the next step sees it: the layer above may have been given the same tensor."""
+    """A copy of a layer's state for the next step alone: the layer above may have read the same tensor."""
     return tuple(part.clone() for part in state) if isinstance(state, tuple) else state.clone()
 
 

@@ -1,4 +1,4 @@
-"""How much the gradient of a batch is worth: its noise beside what all training windows together ask for."""
+"""Gradient noise: how much the gradient of a mini-batch differs from the gradient of all training windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from rnntips.tasks import one_task, stream
 
 __all__ = ["GradientNoise", "first_weights", "gradient_noise"]
 
-AT_ONCE = 256  # windows whose gradients are computed side by side: bounds memory
+AT_ONCE = 256  # windows whose gradients are computed together: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
 class GradientNoise:
-    """What batches of several sizes say of the gradient. R runs, S sizes.
+    """Gradient noise of mini-batches of several sizes. R runs, S sizes.
 
     With G the mean gradient of all N training windows, and g that of a batch of B: noise is the root mean square of
     |g − G|, relative to |G|. At 1 a batch's error is as long as the gradient itself. It falls as 1/√B.
@@ -29,7 +29,7 @@ class GradientNoise:
     batch_sizes: np.ndarray  # (S,)
     noise: np.ndarray  # (R, S), relative to the gradient's length
     norm: np.ndarray  # (R,) |G|
-    scale: np.ndarray  # (R,) windows: the batch size at which noise would be 1, were there windows without end
+    scale: np.ndarray  # (R,) the batch size at which noise would be 1 if there were infinitely many windows
 
 
 def gradient_noise(
@@ -38,11 +38,11 @@ def gradient_noise(
     """Draw batches of each size from the training windows, without training on them, and compare their gradients.
 
     Args:
-        runs: Networks with one answer a window, as `train` leaves them.
+        runs: Networks with one answer per window, as `train` leaves them.
         on: The Task or Series they were trained on.
-        batch_sizes: Up to the number of training windows; of all of them there is no noise.
+        batch_sizes: Up to the number of training windows; a batch of all of them has no noise.
         batches: How many are drawn of each size, each without repetition, as in an epoch.
-        weights: Others than those at the end of training, (R, P); `first_weights` for example.
+        weights: Weights in place of the trained ones, (R, P); `first_weights` for example.
 
     Raises:
         BadArgument: A batch larger than the training part, answers at every step, dropout or noise, several settings.
@@ -71,15 +71,15 @@ def gradient_noise(
 
 
 def first_weights(runs: Runs, on) -> np.ndarray:
-    """The weights that these runs began with, (R, P)."""
+    """The initial weights of these runs, (R, P)."""
     task = one_task(on, "first_weights looks at")
     return rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(0, 1)).network.flat.numpy()
 
 
 def window_gradients(recipe, example, flat: np.ndarray) -> np.ndarray:
-    """The loss gradient of every training window with respect to one run's weights, (N, P).
+    """The loss gradient of every training window with respect to one run's weights, (N, P), float64.
 
-    Every window has a copy of the network to itself, and the copies stand side by side like runs. In float64.
+    Every window has its own copy of the network; the copies are computed together as if they were runs.
     """
     train, found = example.of(0), []
     for first in range(0, len(train), AT_ONCE):

@@ -4,14 +4,20 @@ The functions here choose the implementation for the tensors that they get. `cel
 Triton, for other types than float32 and on other devices.
 """
 
+from __future__ import annotations
+
 import sys
 from functools import cache
+from typing import TYPE_CHECKING
 
 from torch import Tensor, float32
 
 from rnntips import cells
 from rnntips.cells import State
 from rnntips.engine.cuda_graph import Recorder
+
+if TYPE_CHECKING:  # shapes are for readers and type checkers
+    from jaxtyping import Bool, Float
 
 __all__ = ["Recorder", "compiled_update", "dense", "layer", "scan"]
 
@@ -53,9 +59,10 @@ def _fast(inputs: Tensor, *others: Tensor | None):
 
 
 def scan(
-    cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, state: State | None = None, *,
-    mask: Tensor | None = None, reset: Tensor | None = None,
-) -> tuple[Tensor, State]:  # fmt: skip
+    cell: str, inputs: Float[Tensor, "R B T GH"], weight: Float[Tensor, "R H GH"],
+    bias: Float[Tensor, "R GH"] | None = None, state: State | None = None, *,
+    mask: Float[Tensor, "R B *T H"] | None = None, reset: Bool[Tensor, "B T"] | None = None,
+) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """The recurrence over time, as `cells.scan` defines it, by the fastest implementation for these tensors.
 
     Float32 is compiled and differentiable once; float64 can be differentiated twice.
@@ -69,9 +76,9 @@ def scan(
 
 
 def layer(
-    cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor,
-    state: State | None = None,
-) -> tuple[Tensor, State]:  # fmt: skip
+    cell: str, x: Float[Tensor, "R B T C"], input_weight: Float[Tensor, "R C GH"], input_bias: Float[Tensor, "R GH"],
+    weight: Float[Tensor, "R H GH"], bias: Float[Tensor, "R GH"], state: State | None = None,
+) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """`scan` of the contributions of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
     parts = state if isinstance(state, tuple) else (state,)
     fast = _fast(x, input_weight, input_bias, weight, bias, *parts)
@@ -80,7 +87,9 @@ def layer(
     return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
 
 
-def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = True) -> Tensor:
+def dense(
+    x: Float[Tensor, "R B T C"], weight: Float[Tensor, "R C K"], bias: Float[Tensor, "R K"], relu: bool = True
+) -> Float[Tensor, "R B T K"]:
     """x (R, B, T, C) times weight (R, C, K) plus bias (R, K), with ReLU or without: (R, B, T, K)."""
     fast = _fast(x, weight, bias)
     if fast is not None and x.device.type == "cpu":

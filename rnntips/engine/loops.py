@@ -143,8 +143,7 @@ def forward(cell, H, B, x, given, width, h, c, mask, reset, weight, states, cs, 
         x: Inputs, (batch, T, C).
         given: Input contributions, (batch, T, G·width), of size 0 where they are computed from `x`.
         h, c: The state before the first step, as blocks.
-        mask: (batch, T or 1, width), of size 0 if there is none.
-        reset: (batch, T), of size 0 if there is none.
+        mask, reset: (batch, T or 1, width) and (batch, T), of size 0 if there is none.
         weight: As `pack` makes it.
         states, cs, gates: Filled, unless of size 0: one block a step, Q blocks in `gates`; `cs` is c of the LSTM.
         scratch: Scratch memory, see `room`.

@@ -106,7 +106,7 @@ def _norm(values):
 def _cut(values, limit):
     for i in range(values.size):
         v = values[i]
-        values[i] = limit if v > limit else -limit if v < -limit else v  # NaN stays
+        values[i] = limit if v > limit else -limit if v < -limit else v  # NaN stays NaN
 
 
 @njit(**FAST)

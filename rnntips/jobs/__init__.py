@@ -1,1 +1,1 @@
-"""Groups of runs on executors, and a store of finished runs."""
+"""Jobs, which are groups of runs, on executors, and a store of finished runs."""

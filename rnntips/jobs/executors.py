@@ -15,7 +15,7 @@ PATIENCE = 10  # seconds for a scheduler to answer
 
 @contextmanager
 def opened(name: str | None) -> Iterator[Executor | None]:
-    """`dask:ADDRESS` or `processes:N` as an executor that is closed in the end; None for None.
+    """`dask:ADDRESS` or `processes:N` as an executor that is closed at the end; None for None.
 
     Raises:
         BadArgument: Another name.
@@ -36,7 +36,7 @@ def opened(name: str | None) -> Iterator[Executor | None]:
 
 @contextmanager
 def _processes(count: int) -> Iterator[Executor]:
-    # Spawned, since threads do not survive a fork; deaf to Ctrl-C, so that what has begun is finished and kept.
+    # Spawned, since threads do not survive a fork. Workers ignore Ctrl-C, so begun jobs are finished and kept.
     pool = ProcessPoolExecutor(
         count, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
     )

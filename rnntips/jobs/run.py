@@ -1,7 +1,7 @@
-"""Jobs are runs of one shape: read from a store, trained here or by an executor's workers.
+"""Run jobs, groups of runs of one shape: read their runs from a store, or train them here or in an executor's workers.
 
-A run that ends in an exception is a failed run; it ends no other. A GPU that fails ends everything, since its failures
-say nothing of the runs.
+A run that ends in an exception is recorded as failed, and other runs go on. An error of a GPU ends everything, since it
+shows nothing about the runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +23,12 @@ from rnntips.training import Job, train_jobs
 
 __all__ = ["Resources", "run_jobs", "train_job"]
 
-# Runs in a job: what a kill or a lost worker can cost. On a CPU a run is no slower in a small job; a worker uses one
-# thread, so its jobs are smaller still, and the work is shared more evenly. A GPU is filled by runs alone, so its jobs
-# are as large as they come, and halved where its memory ends. Where nothing can be lost, memory is the bound.
+# The most runs in a job. If a process is killed, its current job is lost, so jobs are small where finished runs are
+# kept (KEPT) or workers train (AWAY); that makes no run slower on a CPU. Only many runs keep a GPU busy (ON_GPU); its
+# jobs are halved if they need too much memory. Without store and workers only memory is a limit (HERE).
 KEPT, AWAY, ON_GPU, HERE = 20, 10, 1024, 160
-ONE_AT_A_TIME = Lock()  # on a GPU: memory cannot be given back while another thread records a graph
-PATIENCE = 0.2  # seconds between looks at the stop
+ONE_AT_A_TIME = Lock()  # on a GPU: no memory can be freed while another thread captures a CUDA graph
+PATIENCE = 0.2  # seconds between looks at `stop`
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Resources:
 
     Args:
         device: `"cpu"` or `"cuda"`, as `resolve_device` gives it.
-        executor: Whose workers train; None: this process.
+        executor: Its workers train; None: this process.
         store: Where finished runs are kept and looked for; None: nowhere.
         stop: Set from another thread to end early.
         done: Called after each job with the number of its runs, and how many of them were not in the store.
@@ -54,13 +54,13 @@ class Resources:
         cls, device: str = "auto", executor: Executor | None = None, store: str | Path | Store | None = None,
         stop: Event | None = None, done: Callable[[int, int], None] | None = None,
     ) -> "Resources":  # fmt: skip
-        """From what a caller may give: a device's name, a store's folder; without a `stop` it makes one.
+        """Resources from a device's name and a store's folder; without `stop` a new Event is made.
 
         Raises:
-            BadArgument, NoDevice: An unknown device, or one that is not there; a store that is no folder.
+            BadArgument, NoDevice: An unknown device, or one that does not exist; a store that is no folder.
         """
         store = store if store is None or isinstance(store, Store) else Store(store)
-        # "auto" is one device, whatever workers have
+        # resolved here, so that all workers use the same device
         return cls(resolve_device(device, away=executor is not None), executor, store, stop or Event(), done)
 
     @property
@@ -74,7 +74,7 @@ def run_jobs(jobs: Sequence[Job], how: Resources, records: Sequence[Runs] | None
     """A record for each job.
 
     Args:
-        records: Empty ones to watch, one for each job; the jobs then train in turns, and an exception is raised.
+        records: Empty ones to fill, one for each job; the jobs then train in turns, and errors of runs are raised.
     """
     if records is not None:
         if how.executor is not None or how.store is not None or len(jobs) != len(records):
@@ -84,7 +84,7 @@ def run_jobs(jobs: Sequence[Job], how: Resources, records: Sequence[Runs] | None
             )
         return train_jobs(jobs, records, how.stop)
     futures = [_submitted(how.executor, job, how.store) for job in jobs] if how.executor is not None else []
-    # Processes that share a folder each begin somewhere else, so that they seldom train the same run.
+    # Processes that share a store each take another order, so that they seldom train the same run.
     order = np.random.default_rng().permutation(len(jobs)) if how.store and not futures else range(len(jobs))
     found: list[Runs] = [Runs()] * len(jobs)
     try:
@@ -119,9 +119,9 @@ def _some(job: Job, rows: Sequence[int]) -> Job:
 
 
 def _trained(job: Job, store: Store | None, stop: Event | None) -> Runs:
-    """Train and keep a job. If that fails its halves are tried, down to the single runs that cannot be trained.
+    """Train a job and store its runs. If that fails its halves are tried, down to the single runs that fail.
 
-    A run that finds no memory is not one of them: elsewhere it would train, so it must not count as naive.
+    A single run that is out of memory is no failed run: a larger machine would train it, so it must not count as naive.
     """
     n = len(job.seeds)
     try:
@@ -147,7 +147,7 @@ def _trained(job: Job, store: Store | None, stop: Event | None) -> Runs:
 
 @contextmanager
 def _turn(device: str) -> Iterator[None]:
-    """One training at a time on a GPU, whose memory is given back: other processes may wait for it."""
+    """Train one job at a time on a GPU, and free its cached memory: other processes may wait for it."""
     if device != "cuda":
         yield
         return
@@ -168,7 +168,7 @@ def _submitted(executor: Executor, job: Job, store: Store | None) -> Future:
 
 
 def _in_worker(job: Job, store: Store | None) -> tuple[Runs, int]:
-    resolve_device(job.device)  # a worker's machine may have none such
+    resolve_device(job.device)  # raises if the worker's machine has no such device
     token = ALONE.set(True)
     try:
         return train_job(job, store)
@@ -177,7 +177,7 @@ def _in_worker(job: Job, store: Store | None) -> tuple[Runs, int]:
 
 
 def _received(future: Future, job: Job, stop: Event | None) -> tuple[Runs, int]:
-    """What a worker found; runs that failed if it was lost, and runs that never began if training is stopped."""
+    """A worker's records; if the worker was lost, failed runs; if training is stopped, runs without updates."""
     while True:
         ended = stop is not None and stop.is_set()
         try:
@@ -201,5 +201,5 @@ def _received(future: Future, job: Job, stop: Event | None) -> tuple[Runs, int]:
 
 
 def _words(error: BaseException) -> str:
-    """One line: what kind of exception, and the beginning of its message."""
+    """One line: the kind of exception, and the beginning of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0].strip(": ")[:200]

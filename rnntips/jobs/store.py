@@ -1,8 +1,8 @@
-"""`Store`: finished runs on disk, one file each, named by all that determines the run.
+"""`Store`: finished runs on disk, one file each, named by a hash of all that determines the run.
 
-A run is a pure function of its recipe, task and seed, so a run that is found need not be trained, and several
-processes and machines share a folder without locks: what two of them write under one name is the same. A file is
-an npz with the SHA-256 of its bytes behind it.
+A run is a pure function of its recipe, task and seed, so a run that is found need not be trained. Several processes and
+machines share a folder without locks, since what two of them write under one name is the same. A file is an npz,
+followed by the SHA-256 of its bytes.
 """
 
 import json
@@ -27,12 +27,12 @@ __all__ = ["Store"]
 
 SCHEMA = 2  # raised by hand when the files are laid out differently
 CHECKSUM = 32  # bytes
-ABANDONED = 3600  # seconds after which a file half-written belongs to nobody
+ABANDONED = 3600  # seconds after which a half-written file is deleted
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of finished runs; made if it is not there.
+    """A folder of finished runs; made if it does not exist.
 
     Raises:
         BadArgument: There is a file of that name.
@@ -41,29 +41,29 @@ class Store:
     folder: Path
 
     def __post_init__(self):
-        object.__setattr__(self, "folder", Path(self.folder).expanduser().resolve())  # workers stand in other folders
+        object.__setattr__(self, "folder", Path(self.folder).expanduser().resolve())  # workers run in other folders
         if self.folder.exists() and not self.folder.is_dir():
             raise BadArgument(f"store={str(self.folder)!r} is a file. Name a folder.")
-        with suppress(OSError):  # writing will warn
+        with suppress(OSError):  # `write` warns of it
             self.folder.mkdir(parents=True, exist_ok=True)
             for part in self.folder.glob("*.part"):
                 if time.time() - part.stat().st_mtime > ABANDONED:
                     part.unlink()
 
     def read(self, recipe: Recipe, task, seed: int, device: str) -> Runs | None:
-        """A stored run, bit for bit as it was trained, or None. What cannot be read is moved aside."""
+        """A stored run, bit for bit as it was trained, or None. A file that cannot be read is moved aside."""
         name = key(recipe, task, seed, device)
         path = self.folder / f"{name}.npz"
         try:
             return _decoded(path.read_bytes(), name, recipe)
         except FileNotFoundError:
             return None
-        except Exception as error:  # whatever a damaged or foreign file makes NumPy and JSON say
+        except Exception as error:  # NumPy and JSON raise many kinds for a damaged file
             self._move_aside(path, str(error))
             return None
 
     def write(self, runs: Runs, task) -> None:
-        """Keep finished runs. Each is there wholly or not at all, whenever the process is killed."""
+        """Store finished runs. A file is written completely or not at all, even if the process is killed."""
         if runs.reached < runs.updates:
             return
         for row, (recipe, seed) in enumerate(zip(runs.recipes, runs.seeds.tolist(), strict=True)):
@@ -93,11 +93,11 @@ class Store:
 
 
 def key(recipe: Recipe, task, seed: int, device: str) -> str:
-    """The name of a run: a hash of its recipe, what its task means, its seed, and whose arithmetic it is."""
-    chosen = {name: worded(value) for name, value in recipe.chosen().items()}  # a new field renames no run
+    """The name of a run: a hash of its recipe, its task's `meaning`, its seed, the device, and `ENGINE`."""
+    chosen = {name: worded(value) for name, value in recipe.chosen().items()}  # so that a new field changes no name
     whole = [ENGINE, device, chosen, task.meaning(recipe, seed), seed]
     if recipe.budget is not None and recipe.budget.of == "seconds":
-        whole.append(speeds())  # another calibration, another number of updates
+        whole.append(speeds())  # these determine the number of updates
     return sha256(json.dumps(whole, sort_keys=True, default=lambda value: value.item()).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""A task is what a network is trained and judged on, drawn afresh for every seed.
+"""A task is what a network is trained and judged on, drawn anew for every seed.
 
-It owns the score, which stays the same whatever the training loss is, and the two errors between
-which every score is read: `naive` (100 %) and `floor` (0 %).
+It defines the score, which does not depend on the training loss, and the two errors between which a score lies:
+`naive` (100 %) and `floor` (0 %).
 """
 
 from collections.abc import Mapping
@@ -62,11 +62,11 @@ def as_settings(on) -> dict[str, Task]:
 
 
 def one_task(on, looks: str, advice: str = "") -> Task:
-    """The one task that `on` is.
+    """The single task in `on`.
 
     Args:
-        looks: Who asks for it, as a sentence begins: "sharpness looks at".
-        advice: What else could be called for several.
+        looks: How the error message begins: "sharpness looks at".
+        advice: How it ends: what to call for several settings.
 
     Raises:
         BadArgument: There are several.

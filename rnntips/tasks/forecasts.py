@@ -23,8 +23,8 @@ class Forecast:
     Args:
         series: What to forecast.
         spikes: Share of training steps at which the network's input, not the target, is hit by a spike of
-            8 standard deviations. Validation and test parts stay clean: the sensor was repaired.
-        history: First target time, if the default eighth of the record is too short for a window.
+            8 standard deviations. Validation and test parts have none, as if a broken sensor had been repaired.
+        history: First target time, if the default eighth of the series is too short for a window.
     """
 
     series: Series
@@ -42,11 +42,11 @@ class Forecast:
         return self.series.unit
 
     def values(self, seed: int) -> np.ndarray:
-        """The record one seed sees, shape (N, C)."""
+        """The series of one seed, (N, C)."""
         return self.series.draw(stream("data", self.series.name, seed))
 
     def meaning(self, recipe, seed: int) -> list:
-        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
+        """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         floor = self.series.floor and self.series.floor(recipe.horizon)
         data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
@@ -85,8 +85,8 @@ class Forecast:
     def bounds(self, recipe, seed: int, examples: Examples | None = None) -> tuple[float, float, float]:
         """See `Task.bounds`; errors on the windows that are scored.
 
-        Naive repeats the last value. The floor is the generator's own noise where that is known; elsewhere a
-        ridge regression on two seasons of lags stands in for it, or nine tenths of naive if that is lower.
+        Naive repeats the last value. The floor is the error of the simulator's own noise where that is known. Elsewhere
+        it is estimated by a ridge regression on two seasons of lags, or nine tenths of naive if that is lower.
         """
         values, examples = self.values(seed)[:, 0], examples or self.examples(recipe, seed)
 
@@ -116,7 +116,7 @@ def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = N
 
 
 def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int) -> float:
-    """Test RMSE of a ridge regression from the last `lags` values to the change ahead, fitted on the training part."""
+    """Test RMSE of a ridge regression, fitted on the training part, from the last `lags` values to the change ahead."""
     times = examples.times
     past = values[(times - horizon)[:, None] - np.arange(lags)]
     change = values[times] - past[:, 0]
@@ -126,7 +126,7 @@ def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int
     spread = design[train].std(0)
     spread[-1] = 1.0
     design /= np.where(spread > 0, spread, 1.0)
-    # Without BLAS: the last bits would depend on its threads, and those take a hundred times as long while runs train.
+    # Without BLAS: its last bits depend on its threads, and these are a hundred times slower while runs train.
     gram = np.einsum("ni,nj->ij", design[train], design[train]) + 1e-4 * len(train) * np.eye(lags)
     weights = _solved(gram, np.einsum("ni,n->i", design[train], change[train]))
     return float(np.sqrt(np.mean((np.einsum("ni,i->n", design[test], weights) - change[test]) ** 2)))

@@ -12,23 +12,23 @@ from rnntips.windows import TRAIN, VALID, Examples
 
 __all__ = ["Digits", "digits"]
 
-NEIGHBOUR = 0.988  # share of digits that the nearest of the others names rightly
+NEIGHBOUR = 0.988  # share of digits that the nearest neighbour classifies correctly
 
 
 @dataclass(frozen=True)
 class Digits(SequenceTask):
-    """Name a handwritten digit of 8 × 8 pixels: ten classes, 1,797 real images.
+    """Classify a handwritten digit of 8 × 8 pixels: ten classes, 1,797 real images.
 
     Every seed draws its own split, 60/20/20. Scored in nats. Naive are the classes' frequencies in the training
-    part, about ln 10. No floor is known: what a predictor would pay that names 98.8 % rightly, as the nearest
-    neighbour does, and spreads its doubt evenly, stands in for it:
+    part, about ln 10. No floor is known. It is estimated by a predictor that is right in 98.8 % of cases, as the
+    nearest neighbour is, gives its answer that probability, and divides the rest equally:
     −(0.988 ln 0.988 + 0.012 ln(0.012 / 9)) ≈ 0.091 nats.
 
     Args:
-        rows: 8 steps of one row instead of 64 steps of one pixel. `Recipe.past` says nothing here.
+        rows: 8 steps of one row instead of 64 steps of one pixel. `Recipe.past` has no effect.
 
     Source: Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository;
-    provenance, licence and checksum stand in `rnntips/data/README.md`.
+    for provenance, licence and checksum see `rnntips/data/README.md`.
     """
 
     rows: bool = False
@@ -38,7 +38,7 @@ class Digits(SequenceTask):
         return "digits by rows" if self.rows else "digits"
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
-        """All images in an order of the seed's own; pixels between 0 and 1."""
+        """All images in a random order; pixels between 0 and 1."""
         table = _table()
         chosen = rng.permutation(table)
         train, valid = int(TRAIN * len(table)), int(VALID * len(table))
@@ -51,7 +51,7 @@ class Digits(SequenceTask):
         return np.log(examples.targets[examples.of(0)].mean(0, dtype=float))
 
     def floor(self, examples: Examples) -> float:
-        """Of the predictor that the class describes."""
+        """Expected score of the predictor that the class's docstring describes."""
         wrong = 1 - NEIGHBOUR
         return float(-(NEIGHBOUR * np.log(NEIGHBOUR) + wrong * np.log(wrong / 9)))
 
@@ -65,4 +65,4 @@ def _table() -> np.ndarray:
     return table
 
 
-digits = Digits  # as tasks are written: rt.tasks.digits()
+digits = Digits  # the name that users write: rt.tasks.digits()

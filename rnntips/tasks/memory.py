@@ -1,4 +1,4 @@
-"""Tasks of memory with known answers, drawn afresh for every seed."""
+"""Memory tasks with known answers, drawn anew for every seed."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -12,8 +12,8 @@ from rnntips.windows import SCORED, Examples
 __all__ = ["Adding", "Leaky", "Opposing", "Recall", "RecallStream", "adding", "leaky", "opposing", "recall",
            "recall_stream"]  # fmt: skip
 
-WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; more than are scored would be drawn for nothing
-SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same, where each has many answers
+WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; validation and test have only those that are scored
+SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same for tasks with many answers per window
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Adding(SequenceTask):
     At every step the network reads a number between 0 and 1 and a mark, which is 1 at one step of the first half
     and at one of the second half, else 0. Its answer after the last step is scored by RMSE. Naive is always
     answering 1, about √(1/6) = 0.41; below 0.1 the task counts as solved; the floor is 0. Every seed draws 3,000
-    windows to train on. `Recipe.past` says nothing here: windows have T steps.
+    windows to train on. `Recipe.past` has no effect: windows have T steps.
 
     Raises:
         BadArgument: T is less than 2.
 
-    Source: Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; one mark a half as in
+    Source: Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; one mark per half as in
     Arjovsky, Shah and Bengio (2016), "Unitary evolution recurrent neural networks".
     """
 
@@ -57,12 +57,12 @@ class Adding(SequenceTask):
 
 @dataclass(frozen=True)
 class Recall(SequenceTask):
-    """Keep one symbol in mind for L steps.
+    """Remember one symbol for L steps.
 
     The first step shows one of so many symbols, then come L steps of two distractors in random order, then the
-    signal to answer: name the symbol. L + 2 steps, one channel for each symbol, distractor and the signal. Scored in
-    nats; naive is ln(symbols), the price of any guess; the floor is 0. Every seed draws 3,000 windows to train on.
-    `Recipe.past` says nothing here.
+    signal to answer with the symbol. L + 2 steps, one channel for each symbol, distractor and the signal. Scored in
+    nats; naive is ln(symbols), the score of equal probabilities; the floor is 0. Every seed draws 3,000 windows to
+    train on. `Recipe.past` has no effect.
 
     Raises:
         BadArgument: L below 1, or fewer than 2 symbols.
@@ -97,11 +97,11 @@ class Recall(SequenceTask):
 
 @dataclass(frozen=True)
 class RecallStream(SequenceTask):
-    """Say at every step which of two symbols came L steps ago.
+    """Answer at every step which of two symbols came L steps ago.
 
-    The symbols, −1 and 1, come in random order. Windows have `Recipe.past` steps; the first L of each, at which
-    nothing had come, do not count. Scored in nats; naive is ln 2, the price of any guess; the floor is 0. A network
-    must hold L symbols at once, so it needs about L units. Every seed draws 1,000 windows to train on.
+    The symbols, −1 and 1, come in random order. Windows have `Recipe.past` steps; the first L of each do not count,
+    since no symbol came L steps before. Scored in nats; naive is ln 2, the score of equal probabilities; the floor is
+    0. A network must hold L symbols at once, so it needs about L units. Every seed draws 1,000 windows to train on.
 
     Raises:
         BadArgument: L below 1; later, a recipe whose `past` is not longer than L.
@@ -125,31 +125,31 @@ class RecallStream(SequenceTask):
             raise BadArgument(f"{self.name}: windows of past={past} end before the first answer. "
                               f"Use past={self.L + 1} or more, {2 * self.L} for example.")  # fmt: skip
         symbols = rng.integers(0, 2, (sum(SEQUENCES), past))
-        before = np.roll(symbols, self.L, axis=1)  # what comes round to the first L steps does not count
+        before = np.roll(symbols, self.L, axis=1)  # the end wraps round to the first L steps, which do not count
         return separate(2.0 * symbols[:, :, None] - 1, np.eye(2)[before], SEQUENCES, skip=self.L,
                         head="softmax+nll", classes=True)  # fmt: skip
 
     def guess(self, examples: Examples) -> np.ndarray:
-        """No preference."""
+        """No preference: both symbols come equally often."""
         return np.zeros(2)
 
 
 def _need_steps(tau: float) -> None:
-    """Raise unless this is a number of steps after which an input counts 1/e."""
+    """Raise `BadArgument` unless tau is a positive number of steps."""
     if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
         raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
 
 
 @dataclass(frozen=True)
 class Leaky(SequenceTask):
-    """Say at every step the sum of all inputs so far, each fading by the factor a = exp(−1/τ) a step.
+    """Answer at every step the sum of all inputs so far, whose weights fall by the factor a = exp(−1/τ) per step.
 
     Inputs are standard normal; y[t] = a·y[t−1] + √(1 − a²)·x[t] from y = 0 at a window's beginning, so that late
     targets have variance 1. Windows have `Recipe.past` steps, and all count. Scored by RMSE; naive is always
     answering 0, the mean; one linear unit is exact, so the floor is 0. Every seed draws 1,000 windows to train on.
 
     Args:
-        tau: Steps after which an input counts 1/e of what it did.
+        tau: Steps after which the weight of an input has fallen to 1/e.
 
     Raises:
         BadArgument: tau is no positive number.
@@ -178,22 +178,22 @@ class Leaky(SequenceTask):
 
 @dataclass(frozen=True)
 class Opposing(SequenceTask):
-    """Say at every step a sum that near inputs push one way and far inputs the other way.
+    """Answer at every step a sum in which recent inputs have positive weights, and earlier inputs negative ones.
 
-    Inputs are standard normal. In the sum an input of k steps ago counts 2·exp(−4k/τ) − exp(−k/τ) times a constant:
-    positive before k = τ·ln(2)/3, about 0.23·τ, then negative, and all in all more negative than positive. So who
-    looks back fewer steps learns the wrong sign for an input that lasts. The constant gives late targets variance 1.
+    Inputs are standard normal. An input of k steps ago has the weight 2·exp(−4k/τ) − exp(−k/τ) times a constant:
+    positive before k = τ·ln(2)/3, about 0.23·τ, then negative. The negative weights have the larger sum, so a network
+    that looks back fewer steps learns the wrong sign for a constant input. The constant gives late targets variance 1.
     Windows have `Recipe.past` steps, and all count. Scored by RMSE; naive is always answering 0, the mean; two
     linear units are exact, so the floor is 0. Every seed draws 1,000 windows to train on.
 
     Args:
-        tau: Steps after which a far input counts 1/e of what it did.
+        tau: Steps after which the weight of an earlier input has fallen to 1/e.
 
     Raises:
-        BadArgument: tau is less than 2; then far inputs would not weigh more than near ones.
+        BadArgument: tau is less than 2; then the negative weights would not have the larger sum.
 
     Source: the balancing of influences in Tallec and Ollivier (2017), "Unbiasing truncated backpropagation through
-    time", section 5, with inputs of its own at every step.
+    time", section 5, with a new input at every step.
     """
 
     tau: float
@@ -230,5 +230,5 @@ def _faded(inputs: np.ndarray, keep: float, gain: float) -> np.ndarray:
     return sums[:, 1:]
 
 
-# As tasks are written: rt.tasks.adding(10).
+# The names that users write: rt.tasks.adding(10).
 adding, recall, recall_stream, leaky, opposing = Adding, Recall, RecallStream, Leaky, Opposing

@@ -1,4 +1,4 @@
-"""Settings that plans name: a name → the task, with the sizes that it has in every plan."""
+"""The settings of the plans: name → a function that makes the task with the sizes that all plans use."""
 
 from collections.abc import Callable
 

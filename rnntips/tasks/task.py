@@ -1,4 +1,4 @@
-"""What a task is, and what tasks share: random streams, scores, and the making of examples that are no forecasts."""
+"""What a task is, and what tasks share: random streams, scores, and examples for tasks other than forecasts."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,37 +17,37 @@ OWN_LENGTH = OF_FORECASTS | {"past"}
 
 
 class Task(Protocol):
-    """What a network is trained and judged on, drawn afresh for every seed."""
+    """What a network is trained and judged on, drawn anew for every seed."""
 
     name: str
     unit: str  # of its scores
     version: int  # raised by hand when the meaning of the task changes
-    ignores: frozenset[str]  # recipe fields that mean nothing here
+    ignores: frozenset[str]  # recipe fields that have no effect on it
 
     def examples(self, recipe, seed: int) -> Examples:
         """Windows and targets of one seed, as the recipe's data fields say."""
 
     def bounds(self, recipe, seed: int, examples: Examples | None = None) -> tuple[float, float, float]:
-        """(naive, floor, naive on the validation part): the errors that scores are read between, in `unit`.
+        """(naive, floor, naive on the validation part): the errors between which scores lie, in `unit`.
 
         Args:
-            examples: What `examples` gives for this recipe and seed, if it is at hand.
+            examples: What `examples` gives for this recipe and seed, if the caller has it.
         """
 
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Error per run, whatever the training loss is; both (R, n, K); returns (R,)."""
 
     def values(self, seed: int) -> np.ndarray:
-        """All numbers that a seed is given, for a plan's fingerprint."""
+        """All numbers that a seed gets, to be hashed for a plan's fingerprint."""
 
     def meaning(self, recipe, seed: int) -> list[Any]:
-        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
+        """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
 
 
 def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
     """The random stream of one purpose ("data", "order", "init", "noise") for one setting and seed.
 
-    Keyed by neither side of a comparison, so that both see the same data, order and start.
+    It does not depend on the recipe, so that both arms get the same data, order and initial weights.
     """
     return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode())])
 
@@ -67,7 +67,7 @@ def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def need_values(recipe, name: str, unit: str) -> None:
-    """Raise if the recipe's readout gives classes where values are asked for."""
+    """Raise `BadArgument` if the recipe's readout gives classes where values are asked for."""
     if recipe.head == "softmax+nll":
         raise BadArgument(
             f'head="softmax+nll" names classes, and {name} asks for values in {unit or "units"}. '
@@ -77,11 +77,11 @@ def need_values(recipe, name: str, unit: str) -> None:
 
 @dataclass(frozen=True)
 class SequenceTask:
-    """A task that is no forecast: it makes its own windows, and its numbers are fed as they are.
+    """A task that is not a forecast: it makes its own windows, and its numbers are not scaled.
 
     Classes are scored in nats, values by RMSE in the task's unit, whatever the training loss is. Recipe fields in
-    `ignores` mean nothing here: no scaling, no horizon, and no `past` where the task has a length of its own.
-    A kind of probe is its numbers, its name, `draw`, `guess` and `floor`.
+    `ignores` have no effect: no scaling, no horizon, and no `past` where the task has a length of its own.
+    A subclass defines its sizes, its name, `draw`, `guess` and `floor`.
     """
 
     version = 1  # raised by hand when the meaning of the task changes
@@ -89,7 +89,7 @@ class SequenceTask:
     ignores = OWN_LENGTH
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
-        """One seed's windows; of `past` steps, where the task has no length of its own."""
+        """One seed's windows; they have `past` steps, unless the task has a length of its own."""
         raise NotImplementedError
 
     def guess(self, examples: Examples) -> np.ndarray:
@@ -97,14 +97,14 @@ class SequenceTask:
         raise NotImplementedError
 
     def floor(self, examples: Examples) -> float:
-        """Score of the best predictor there is; 0 if the inputs say all."""
+        """Score of the best possible predictor; 0 if the inputs determine the targets."""
         return 0.0
 
     def examples(self, recipe, seed: int) -> Examples:
         """Windows and targets of one seed.
 
         Raises:
-            BadArgument: The recipe asks for what only forecasts have.
+            BadArgument: The recipe sets a field that only forecasts have.
         """
         for name in ("features", "target"):
             if (value := getattr(recipe, name)) is not None:
@@ -115,12 +115,12 @@ class SequenceTask:
         return replace(examples, head=recipe.head or examples.head)
 
     def values(self, seed: int) -> np.ndarray:
-        """All numbers that a seed is given, inputs and then targets, for a plan's fingerprint."""
+        """All numbers that a seed gets, inputs and then targets, to be hashed for a plan's fingerprint."""
         examples = self.draw(32, stream("data", self.name, seed))
         return np.concatenate([examples.signal.ravel(), examples.targets.ravel()])
 
     def meaning(self, recipe, seed: int) -> list:
-        """All that a run depends on beside recipe and seed, its data as a fingerprint; stored runs are named by it."""
+        """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         examples = self.draw(recipe.past, stream("data", self.name, seed))
         data = sha256(examples.signal.tobytes() + examples.targets.tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, examples.steps, data]
@@ -142,7 +142,7 @@ class SequenceTask:
 
 
 def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, int], **more) -> Examples:
-    """Examples of windows that share no step: inputs (N, T, C), targets (N, K), and how many are in each part.
+    """Examples of windows that do not overlap: inputs (N, T, C), targets (N, K), and how many are in each part.
 
     Targets of shape (N, T, K) ask for an answer at every step.
     """

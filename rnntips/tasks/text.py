@@ -1,4 +1,4 @@
-"""The next character of the documentation of the reader's own Python."""
+"""Predict the next character of the documentation that the installed Python brings along."""
 
 import re
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ __all__ = ["ALPHABET", "Characters", "characters"]
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,()"  # and one symbol for all others
 SYMBOLS = len(ALPHABET) + 1
-SHARE = 0.8  # of the text that one seed sees
-ORDER = 4  # characters that the floor's n-gram looks at, the next one included
+SHARE = 0.8  # of the text, for one seed
+ORDER = 4  # n of the floor's n-gram, which includes the next character
 
 
 @dataclass(frozen=True)
 class Characters(SequenceTask):
-    """Foretell, at every step, the next character of Python's own documentation.
+    """Predict, at every step, the next character of Python's own documentation.
 
     The text is `pydoc_data.topics` of the Python that runs this, some 430,000 characters in small letters, white
-    space as one blank, 32 symbols; it differs a little from one version of Python to the next. Every seed sees four
-    fifths of it, from a random place, split 60/20/20 in the order of reading. Windows have `Recipe.past` steps and
-    begin a quarter of that apart; the first quarter of a window does not count, since little has been read there.
-    Scored in nats per character. Naive are the characters' frequencies in the training part, about 2.9; no floor is
-    known, and counts of four characters in a row (add-one smoothing, training part) stand in for it, about 1.5.
+    space as one blank, 32 symbols; it differs a little from one version of Python to the next. Every seed gets four
+    fifths of it, from a random place, split 60/20/20 in text order. Windows have `Recipe.past` steps and begin a
+    quarter of that apart; the first quarter of a window does not count, since little has been read there. Scored in
+    nats per character. Naive are the characters' frequencies in the training part, about 2.9. No floor is known; it is
+    estimated by counts of four characters in a row (add-one smoothing, training part), about 1.5.
 
     Raises:
         BadData: This Python comes without the text; or, later, a recipe whose `past` is too long for it.
@@ -38,7 +38,7 @@ class Characters(SequenceTask):
     ignores = OF_FORECASTS
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
-        """Numbers of characters, and each's successor, (L, 1)."""
+        """The text as numbers of symbols, (L, 1), and as targets the number of every next symbol, (L, 1)."""
         text = _text()
         length = int(SHARE * len(text))
         first = int(rng.integers(0, len(text) - length + 1))
@@ -57,7 +57,7 @@ class Characters(SequenceTask):
         )  # fmt: skip
 
     def guess(self, examples: Examples) -> np.ndarray:
-        """Logarithms of the frequencies in the training part, each counted once more."""
+        """Logarithms of the frequencies in the training part, with add-one smoothing."""
         return np.log(np.bincount(_training_text(examples), minlength=SYMBOLS) + 1.0)
 
     def floor(self, examples: Examples) -> float:
@@ -70,7 +70,7 @@ class Characters(SequenceTask):
         return float(-np.log((counts[before, last] + 1) / (counts[before].sum(1) + SYMBOLS)).mean())
 
     def values(self, seed: int) -> np.ndarray:
-        """Nothing: the text depends on the version of Python, and a plan's fingerprint must not."""
+        """An empty array: the text depends on the version of Python, and a plan's fingerprint must not."""
         return np.empty(0)
 
 
@@ -91,7 +91,7 @@ def _text() -> np.ndarray:
         from pydoc_data.topics import topics
     except ImportError:
         raise BadData("characters: this Python comes without its documentation (pydoc_data.topics), which some "
-                      "systems pack apart. Install it, or use another Python.") from None  # fmt: skip
+                      "systems package separately. Install it, or use another Python.") from None  # fmt: skip
     words = re.sub(r"\s+", " ", " ".join(topics[name] for name in sorted(topics)).lower())
     number = {character: i for i, character in enumerate(ALPHABET)}
     text = np.array([number.get(character, SYMBOLS - 1) for character in words], dtype=np.uint8)
@@ -99,4 +99,4 @@ def _text() -> np.ndarray:
     return text
 
 
-characters = Characters  # as tasks are written: rt.tasks.characters()
+characters = Characters  # the name that users write: rt.tasks.characters()

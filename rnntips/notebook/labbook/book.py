@@ -61,11 +61,10 @@ class LabBook:
 
     def entries(self) -> list[Entry]:
         """All whole lines, the oldest first; `damaged` then counts the others. No file, no entries."""
-        self.damaged = 0
         try:
             found, self.damaged = read(self.path) if self.path else ([], 0)
         except BadData:
-            return []
+            found, self.damaged = [], 0
         return found
 
 
@@ -149,7 +148,7 @@ def note(text: str) -> None:
 
 
 def run_entry(
-    study: Study, *, tip: str | None, setting: str, experiment: str, guess: str | None = None, seat: str | int = ""
+    study: Study, tip: str | None, setting: str, *, experiment: str, guess: str | None = None, seat: str | int = ""
 ) -> Entry:
     """What the book keeps of one comparison, for `book.add("run", **run_entry(...))`.
 
@@ -167,41 +166,33 @@ def run_entry(
         raise BadArgument(f"guess={guess!r}: one of {', '.join(GUESSES)} is needed, or None.")
     ((name, sides),) = study.runs.items()
     baseline, variant = sides
+    found = ("field", "n", "verdict", "typical", "interval", "smallest", "sentence")
+    about = ("seeds", "reached", "updates", "device", "versions")
     return {
         "experiment": experiment,
         "state": "stopped" if study.stopped else "done",
         "seat": str(seat),
         "tip": tip,
         "setting": setting,
-        "field": study.field,
         "baseline": study.names[0],
         "variant": study.names[1],
         "recipes": [repr(side.recipes[0]) for side in sides],
         "rates": [side.recipes[0].lr for side in sides],
-        "seeds": baseline.seeds.tolist(),
-        "n": study.n,
         "guess": guess,
         "right": right(guess, study),
-        "verdict": str(study.verdict),
-        "typical": study.typical,
-        "interval": study.interval,
-        "smallest": study.smallest,
-        "sentence": study.sentence,
         "effects": study.effects(name),
         "failures": failures(variant.latest_score, baseline.latest_score, baseline.naive),
         "progress": [progress(side.latest_score, side.naive, side.floor) for side in sides],
-        "reached": baseline.reached,
-        "updates": baseline.updates,
         "seconds": round(sum({side.seconds for side in sides}), 3),  # sides that trained together share theirs
-        "device": baseline.device,
-        "versions": baseline.versions,
+        **{each: getattr(study, each) for each in found},
+        **{each: getattr(baseline, each) for each in about},
     }
 
 
 def current(entries: Iterable[Entry]) -> list[Entry]:
-    """Run entries, one an experiment: its last that is done, or its last if none is; in the order of these."""
+    """One run of each experiment, in the file's order: the last that was finished, or the last if none was."""
     runs = [entry for entry in entries if entry.get("kind") == "run"]
-    stands: dict[Any, int] = {}
+    stands: dict[Any, int] = {}  # experiment → where its run is
     for i, entry in enumerate(runs):
         name = entry.get("experiment")
         name = name if isinstance(name, str) and name else i  # without a name it supersedes nothing
@@ -213,7 +204,7 @@ def current(entries: Iterable[Entry]) -> list[Entry]:
 def counted(entries: Iterable[Entry]) -> list[Entry]:
     """The runs whose guesses count: of each question the first that was scored, or the first if none was.
 
-    Who asks the same again has seen the answer.
+    Whoever asks the same again has seen the answer.
     """
     first: dict[Any, Entry] = {}
     for i, entry in enumerate(current(entries)):

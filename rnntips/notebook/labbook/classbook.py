@@ -25,22 +25,26 @@ TEXTS = ("tip", "setting", "field", "baseline", "variant", "seat")
 LONGEST = 32  # letters of a reader's label in a figure
 FAR = 50.0  # logarithms; no effect is so large
 
-Seed = tuple[float, int, float, float]  # effect (log ratio), lone failure, the baseline's and the variant's progress
+# What a seed gave: the effect (log ratio), 1 if the variant alone failed and −1 if the baseline alone did, and how far
+# the baseline and the variant got, as shares of the way from the naive error to the floor.
+Seed = tuple[float, int, float, float]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One reader's runs of one experiment: seed → what it gave."""
+    """One reader's runs of one experiment, or those of all readers together: seed → what it gave."""
 
     label: str
     seeds: dict[int, Seed]
-    guess: str | None  # the first: who presses again knows the answer
+    guess: str | None  # the first, since whoever runs it again has seen the answer
     smallest: float
 
     @cached_property
     def finding(self) -> Finding:
         """By the rule of every study; fewer than ten seeds decide nothing."""
-        return judge(self.seeds, self.smallest)
+        d, failed, *progress = np.array([self.seeds[seed] for seed in sorted(self.seeds)]).T
+        any_trained = any(trained(-share, 0.0, -1.0) for share in progress)  # errors from naive at 0 to floor at −1
+        return find(d, any_trained, self.smallest, failed.astype(int))
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,15 @@ class Group:
     readers: tuple[Reader, ...]
 
     @cached_property
-    def seeds(self) -> dict[int, Seed]:
+    def pool(self) -> Reader:
         """All seeds, each once: the first reader's by label, so that the files' order changes nothing."""
-        return {seed: reader.seeds[seed] for reader in reversed(self.readers) for seed in reader.seeds}
-
-    @cached_property
-    def pool(self) -> Finding:
-        """The finding of all seeds together."""
-        return judge(self.seeds, self.readers[0].smallest)
+        seeds = {seed: reader.seeds[seed] for reader in reversed(self.readers) for seed in reader.seeds}
+        return Reader(f"all {len(seeds)} seeds", seeds, None, self.readers[0].smallest)
 
     @property
     def repeated(self) -> int:
         """Seeds that came again with another reader; they are no new evidence."""
-        return sum(len(reader.seeds) for reader in self.readers) - len(self.seeds)
+        return sum(len(reader.seeds) for reader in self.readers) - len(self.pool.seeds)
 
     @property
     def tally(self) -> str:
@@ -73,7 +73,7 @@ class Group:
         if not guesses:
             return "Nobody guessed."
         listed = ", ".join(f"{label}: {guesses.count(name)}" for name, label in GUESSES.items())
-        won = [right(guess, self.pool) for guess in guesses]
+        won = [right(guess, self.pool.finding) for guess in guesses]
         scored = "They are not scored" if None in won else f"{sum(won)} were right, by all seeds together"
         return f"Guesses: {listed}. {scored}."
 
@@ -81,7 +81,7 @@ class Group:
     def words(self) -> list[str]:
         """The pool in plain sentences."""
         readers = f"{len(self.readers)} reader{'s' if len(self.readers) > 1 else ''}"
-        said = [f"{readers}, {len(self.seeds)} seeds together. {sentence(self.pool)}", self.tally]
+        said = [f"{readers}, {len(self.pool.seeds)} seeds together. {sentence(self.pool.finding)}", self.tally]
         if self.repeated:
             times = Counter(seed for reader in self.readers for seed in reader.seeds)
             same = [reader.label for reader in self.readers if any(times[seed] > 1 for seed in reader.seeds)]
@@ -110,13 +110,6 @@ class ClassBook:
         if not self.groups:
             said.append("They hold no finished runs. Press a guess in a notebook and wait for its sentence.")
         return [line for line in said if line]
-
-
-def judge(seeds: dict[int, Seed], smallest: float) -> Finding:
-    """The finding of some seeds, as a study of them all would give it."""
-    d, failed, *progress = np.array([seeds[seed] for seed in sorted(seeds)]).T
-    any_trained = any(trained(-share, 0.0, -1.0) for share in progress)  # errors from naive at 0 to floor at −1
-    return find(d, any_trained, smallest, failed.astype(int))
 
 
 def gather(files: Iterable[str | Path]) -> ClassBook:
@@ -218,13 +211,11 @@ def forest(group: Group):
     """Matplotlib's axes: a dot a reader, and below them the pool, a diamond in black."""
     from rnntips.figures import findings
 
-    rows = [(_short(reader.label), reader.finding.typical, reader.finding.interval, False) for reader in group.readers]
-    pool = (f"all {len(group.seeds)} seeds", group.pool.typical, group.pool.interval, True)
-    return findings([*rows, pool], group.readers[0].smallest)
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+    rows = []
+    for one in (*group.readers, group.pool):
+        label = one.label if len(one.label) <= LONGEST else one.label[: LONGEST - 1] + "…"
+        rows.append((label, one.finding.typical, one.finding.interval, one is group.pool))
+    return findings(rows, group.pool.smallest)
 
 
 def png(group: Group) -> bytes:

@@ -10,7 +10,7 @@ from rnntips.verdict import Finding
 __all__ = ["GUESSES", "Score", "by_chance", "outcome", "right"]
 
 GUESSES = {"lower": "≥ 5 % lower error", "same": "about the same", "higher": "≥ 5 % higher error"}
-RARE = 0.025  # what chance gives more seldom, at either end, is more or less than guessing
+RARE = 0.025  # scores that blind guessing gives more seldom than this, at either end, are more or less than guessing
 
 
 def outcome(study: Study | Finding) -> str:
@@ -34,18 +34,16 @@ def by_chance(n: int) -> tuple[int, int]:
     """
     options = len(GUESSES)
     ways = [comb(n, k) * (options - 1) ** (n - k) for k in range(n + 1)]
-
-    def rare(ways) -> int:
-        return next(k for k, so_far in enumerate(accumulate(ways)) if so_far / options**n > RARE)
-
-    return rare(ways), n - rare(ways[::-1])
+    few = next(k for k, so_far in enumerate(accumulate(ways)) if so_far / options**n > RARE)
+    wrong = next(k for k, so_far in enumerate(accumulate(reversed(ways))) if so_far / options**n > RARE)
+    return few, n - wrong
 
 
 @dataclass(frozen=True)
 class Score:
     """How well a reader guesses.
 
-    A question counts once: who presses it again knows the answer. Only decided experiments are scored.
+    A question counts once, since whoever asks it again has seen the answer. Only decided experiments are scored.
     """
 
     guesses: int

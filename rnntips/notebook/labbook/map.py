@@ -10,48 +10,44 @@ __all__ = ["CLASS", "by_symptom", "by_time", "lesson_map", "outcome_of"]
 CLASS = 90  # minutes
 
 
-def _all() -> tuple[Lesson, ...]:
-    return (*lessons(), *planned())
-
-
 def outcome_of(lesson: Lesson, entries: Sequence[Entry]) -> str:
     """What became of a reader's guesses in a lesson; "?" if nothing was run there."""
     if lesson == lessons()[0]:
         return "you are here"
-    bets = [entry for entry in counted(entries) if entry.get("tip") == lesson.name]
-    decided = [entry for entry in bets if scored(entry)]
+    guesses = [entry for entry in counted(entries) if entry.get("tip") == lesson.name]
+    decided = [entry for entry in guesses if scored(entry)]
     if decided:
         return f"{sum(entry['right'] for entry in decided)} of {len(decided)} right"
-    if bets:
+    if guesses:
         return "not decided"
     return "run, no guess" if any(entry.get("tip") == lesson.name for entry in current(entries)) else "?"
 
 
 def by_symptom() -> str:
     """Where to look, as a table in Markdown."""
-    rows = [f"| **{key}** | {says} | {', '.join(each.link for each in _all() if key in each.symptoms)} |"
-            for key, says in symptoms().items()]  # fmt: skip
-    return "\n".join(["| symptom | what you see | lessons worth a look |", "|---|---|---|", *rows])
+    rows = ["| symptom | what you see | lessons worth a look |", "|---|---|---|"]
+    for key, says in symptoms().items():
+        links = [each.link for each in (*lessons(), *planned()) if key in each.symptoms]
+        rows.append(f"| **{key}** | {says} | {', '.join(links)} |")
+    return "\n".join(rows)
 
 
 def by_time(entries: Sequence[Entry]) -> str:
     """A class's path, and every lesson with its minutes and the reader's own guesses, in Markdown."""
-    way = " → ".join(f"{each.link} {minutes}" for each, minutes in class_path().items())
-    rows = [f"| {each.link} | {each.question} | {each.minutes} | {outcome_of(each, entries)} |" for each in _all()]
-    hours = sum(each.minutes for each in _all()) / 60
+    whole, way = (*lessons(), *planned()), class_path()
+    steps = " → ".join(f"{each.link} {minutes}" for each, minutes in way.items())
+    rows = [f"| {each.link} | {each.question} | {each.minutes} | {outcome_of(each, entries)} |" for each in whole]
     return "\n".join([
-        f"**{CLASS} minutes, alone or in a class:** {way} ({sum(class_path().values())} together)\n",
-        f"**All of it**, about {hours:.0f} hours:\n",
-        "| lesson | question | minutes | your guesses |", "|---|---|---|---|", *rows,
+        f"**{CLASS} minutes, alone or in a class:** {steps} ({sum(way.values())} together)\n",
+        f"**All of it**, about {sum(each.minutes for each in whole) / 60:.0f} hours:\n",
+        "| lesson | question | minutes | your guesses |",
+        "|---|---|---|---|",
+        *rows,
     ])  # fmt: skip
 
 
 def lesson_map(book: LabBook | None = None) -> None:
-    """The map of lessons in a notebook.
-
-    Args:
-        book: Your own if None.
-    """
+    """The map of lessons in a notebook, with the guesses of a lab book, your own if none is named."""
     from IPython.display import display
 
     parts = [by_symptom(), by_time((own_book() if book is None else book).entries())]

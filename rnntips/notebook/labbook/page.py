@@ -30,44 +30,14 @@ def skipped(damaged: int) -> str:
     return f"{damaged} damaged line{'s were' if damaged > 1 else ' was'} skipped." if damaged else ""
 
 
-def contents(book: LabBook) -> dict[str, Any]:
-    """All that is shown of a book: its score, and its runs, exercises and notes in the order of their time."""
-    entries = book.entries()
-    scoring = counted(entries)
-    exercises, notes = ([e for e in in_time(entries) if e.get("kind") == kind] for kind in ("exercise", "note"))
-    return {
-        "score": score(entries).sentence,
-        "runs": [run(entry, scoring) for entry in in_time(current(entries))],
-        "exercises": [{"time": when(e), "name": e.get("name"), "how": how_solved(e)} for e in exercises],
-        "notes": [{"time": when(e), "text": e.get("text")} for e in notes],
-        "skipped": skipped(book.damaged),
-    }
-
-
 def in_time(entries: Iterable[Entry]) -> list[Entry]:
     """By the time they were written; the file's order where that is the same."""
     return sorted(entries, key=lambda entry: str(entry.get("time")))
 
 
-def run(entry: Entry, scoring: Sequence[Entry]) -> dict[str, Any]:
-    """What is shown of one run; `scoring` are the runs whose guesses count."""
-    guess = entry.get("guess")
-    if not any(entry is one for one in scoring):
-        outcome = "asked before, so not counted"
-    elif scored(entry):
-        outcome = "right" if entry["right"] else "not this time"
-    else:
-        outcome = "not scored"
-    return {
-        "time": when(entry),
-        "tip": entry.get("tip"),
-        "heading": str(entry.get("tip") or "Studies of your own"),
-        "change": change(entry),
-        "sentence": entry.get("sentence"),
-        "guess": GUESSES.get(guess, "") if isinstance(guess, str) else "",
-        "outcome": outcome,
-        "provenance": provenance(entry),
-    }
+def of_kind(entries: Iterable[Entry], kind: str) -> list[Entry]:
+    """The entries of one kind, in time."""
+    return in_time(entry for entry in entries if entry.get("kind") == kind)
 
 
 def when(entry: Entry) -> str:
@@ -81,6 +51,18 @@ def change(entry: Entry) -> str:
     return "{}: {} → {} on {}".format(*sides)
 
 
+def guessed(run: Entry) -> str:
+    """A run's guess as its button said it; "" if none was made."""
+    return next((label for name, label in GUESSES.items() if name == run.get("guess")), "")
+
+
+def judged(run: Entry, counting: Sequence[Entry]) -> str:
+    """What became of a run's guess; `counting` are the runs whose guesses count."""
+    if not any(run is one for one in counting):
+        return "asked before, so not counted"
+    return ("right" if run["right"] else "not this time") if scored(run) else "not scored"
+
+
 def how_solved(entry: Entry) -> str:
     """How an exercise went, in words."""
     tries = f"after {entry.get('tries')} tr{'y' if entry.get('tries') == 1 else 'ies'}"
@@ -89,17 +71,17 @@ def how_solved(entry: Entry) -> str:
     return f"passed {tries}" + (", the solution had been opened" if entry.get("solution_opened") is True else "")
 
 
-def provenance(entry: Entry) -> str:
+def provenance(run: Entry) -> str:
     """Where a run's numbers come from."""
     parts = {
-        "seeds": listed(entry.get("seeds")),
-        "learning rates": listed(entry.get("rates")),
-        "updates": f"{entry.get('reached')} of {entry.get('updates')}",
-        "seconds": entry.get("seconds"),
-        "device": entry.get("device"),
-        "versions": f"rnntips {entry.get('version')}, {listed(entry.get('versions'))}",
-        "seat": entry.get("seat"),
-        "ended": entry.get("state"),
+        "seeds": listed(run.get("seeds")),
+        "learning rates": listed(run.get("rates")),
+        "updates": f"{run.get('reached')} of {run.get('updates')}",
+        "seconds": run.get("seconds"),
+        "device": run.get("device"),
+        "versions": f"rnntips {run.get('version')}, {listed(run.get('versions'))}",
+        "seat": run.get("seat"),
+        "ended": run.get("state"),
     }
     return " · ".join(f"{name} {value}" for name, value in parts.items() if value not in ("", None))
 
@@ -111,29 +93,42 @@ def listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+SHOWN = {each.__name__: each for each in (when, change, guessed, judged, how_solved, provenance)}  # in templates
+
+
 def page(book: LabBook) -> str:
     """The whole book as one page of HTML, without scripts and without anything to load."""
-    return render("labbook/lab-book.html", **contents(book))
+    entries = book.entries()
+    runs, tips = in_time(current(entries)), {}
+    for run in runs:
+        tips.setdefault(str(run.get("tip") or "Studies of your own"), []).append(run)
+    return render(
+        "labbook/lab-book.html",
+        score=score(entries).sentence,
+        guesses=[run for run in runs if guessed(run)],
+        counting=counted(entries),
+        tips=tips,
+        exercises=of_kind(entries, "exercise"),
+        notes=of_kind(entries, "note"),
+        skipped=skipped(book.damaged),
+        **SHOWN,
+    )
 
 
 def lines(book: LabBook) -> list[str]:
     """The book for a terminal."""
-    found = contents(book)
-    said = [found["score"]]
-    for one in found["runs"]:
-        guess = f" You guessed: {one['guess']}; {one['outcome']}." if one["guess"] else ""
-        said.append(f"{one['time']}  {one['tip']}: {one['change']}. {one['sentence']}{guess}")
-    said += [f"{one['time']}  {one['name']}: {one['how']}" for one in found["exercises"]]
-    said += [f"{one['time']}  note: {one['text']}" for one in found["notes"]]
-    return [plain(line) for line in [*said, found["skipped"]] if line]
+    entries = book.entries()
+    said, counting = [score(entries).sentence], counted(entries)
+    for run in in_time(current(entries)):
+        guess = f" You guessed: {guessed(run)}; {judged(run, counting)}." if guessed(run) else ""
+        said.append(f"{when(run)}  {run.get('tip')}: {change(run)}. {run.get('sentence')}{guess}")
+    said += [f"{when(entry)}  {entry.get('name')}: {how_solved(entry)}" for entry in of_kind(entries, "exercise")]
+    said += [f"{when(entry)}  note: {entry.get('text')}" for entry in of_kind(entries, "note")]
+    return [plain(line) for line in [*said, skipped(book.damaged)] if line]
 
 
 def show(book: LabBook | None = None) -> None:
-    """Your lab book in a notebook: your score, and links that save the page and the file.
-
-    Args:
-        book: Your own if None.
-    """
+    """A lab book, your own if none is named, in a notebook: the score, and links that save the page and the file."""
     from IPython.display import display
 
     book = own_book() if book is None else book

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from rnntips.notebook.panels.picture import draw
-from rnntips.notebook.panels.texts import QUARTERS, labelled, progress
+from rnntips.notebook.panels.texts import QUARTERS, progress
 from rnntips.notebook.panels.view import View
 from rnntips.runs import Runs, joined
 from rnntips.study import Study
@@ -21,12 +21,8 @@ class Screen:
     """Picture, time left and announcements of a comparison, in a panel's view.
 
     A picture is sent only when there is a new evaluation to see, so that a long run sends no more than a short one.
-
-    Args:
-        field: The one under test.
-        smallest: Relative difference that matters.
-        count: How many records the comparison fills: one of both sides, or one each if their shapes differ.
-        earlier: A study whose seeds are shown in front of these.
+    The comparison fills one record of both sides, or one each if their shapes differ. The seeds of an earlier study
+    are shown in front of these.
     """
 
     def __init__(self, view: View, field: str, smallest: float, count: int, earlier: Study | None):
@@ -58,7 +54,9 @@ class Screen:
     def show(self, sides: Sequence[Runs], sentence: str = "") -> None:
         """Draw both sides; the sentence, if there is one, is read out and becomes part of the picture's label."""
         names = [str(getattr(side.recipes[0], self.field)) for side in sides]
-        words = f"{labelled(sides, names)}. {sentence}".strip()
+        reached, updates = min((side.reached, side.updates) for side in sides)
+        done = f"{reached} of {updates} updates done, {len(sides[0])} runs a side"
+        words = f"{names[0]} against {names[1]}: {done}. {sentence}".strip()
         self.view.picture.value = draw(*sides, names, self.smallest, words)
         if sentence:
             self.view.said.value = escape(sentence)

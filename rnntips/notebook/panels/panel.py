@@ -1,9 +1,10 @@
 """The panel: a guess starts the training, and the training draws itself.
 
-A press starts one daemon thread that calls the same `compare` a cell would. Building or showing a
-panel trains nothing, starts no thread and reads no stored run.
+A press starts one daemon thread that calls the same `compare` a cell would. Building or showing a panel trains
+nothing and starts no thread.
 """
 
+import secrets
 import sys
 import threading
 import traceback
@@ -15,13 +16,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from rnntips.engine.devices import devices, resolve_device
+from rnntips.engine.devices import resolve_device
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
-from rnntips.notebook.labbook import new_experiment, own_book, run_entry
+from rnntips.notebook.labbook import own_book, run_entry
 from rnntips.notebook.panels.live import LOOK, Screen, after
-from rnntips.notebook.panels.texts import TUNED, Asked, announced, question, result
-from rnntips.notebook.panels.view import SEATS, View
-from rnntips.notebook.tips import UNTUNED, Tips
+from rnntips.notebook.panels.texts import QUARTERS, TUNED, Asked, question, result
+from rnntips.notebook.panels.view import SEATS, View, show
+from rnntips.notebook.tips import UNTUNED, tips
 from rnntips.recipe import Recipe, typed
 from rnntips.series import csv_columns, from_csv
 from rnntips.study import Study, compare
@@ -30,7 +31,7 @@ from rnntips.tuning import tuning_grids
 
 __all__ = ["Panel"]
 
-SEEDS = 10  # a side and press
+SEEDS = 10  # of each side, for every press
 SEAT = 100  # seeds of each seat: below those for tuning
 THREAD = "rnntips panel"
 WAIT = "Another panel is training. Stop it, or wait until it is done."
@@ -55,76 +56,92 @@ class Panel(View):
 
     _ipython_display_ = None  # ipywidgets 7, which Colab has, would show a widget and ask for nothing else
 
-    def __init__(self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
-                 seat: int = 0, device: str = "auto", **fields: Any):  # fmt: skip
-        self.tip = Tips()[tip]
-        self.baseline, variant, default = self.tip.live()
-        self.field: str = self.tip.plan["live"]["field"]
+    def __init__(
+        self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
+        seat: int = 0, device: str = "auto", **fields: Any,
+    ):  # fmt: skip
+        self.tip = tips[tip]
+        live = self.tip.plan["live"]
+        self.field: str = live["field"]
         if unknown := set(fields) - {self.field}:
             raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
+        self.baseline, variant, default = self.tip.live()
         self._usual = Asked(default, getattr(variant, self.field))
-        asked = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
-        live = self.tip.plan["live"]
+        self._first = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
+        self._changes = self._choices(variant)
         settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
-        stored = [arm.recipe for arm in self.tip.arms(default) if arm.tuned != self.field]
-        self._changes = self._choices([variant, *stored])
-        self._changes |= {value: {self.field: value} for value in live.get("values", ()) if value not in self._changes}
-        choices = list(self._changes)
-        self._check(asked, settings, choices)
-        self._code = asked.code(tip, self.field, self._usual)
-        self._fails = self.tip.lesson.toml.get("fails", {})
-        self.state = "idle"
-        self.guess: str | None = None
-        self._study: Study | None = None
-        self._shown: tuple | None = None  # what the study answers
+        self._check(self._first, settings)
+        fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
+        self._says = fails.pop("says", "")
+        self._failing = replace(self._usual, **fails)
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
         self._ended.set()
-        rates = tuning_grids("lr", self.baseline)["lr"]
+        self._forget()
         self._rates = "fixed by the plan" if self.tip.live_tuned == UNTUNED else "tuned for each side"
-        super().__init__(self.field, choices, settings, rates, self._rates, devices(), bool(self._fails), asked)
+        rates = sorted({*tuning_grids("lr", self.baseline)["lr"], lr} - {TUNED})
+        labelled = [(self._rates, TUNED), *((f"{rate:g}", rate) for rate in rates)]
+        super().__init__(self.field, list(self._changes), settings, labelled, self._first)
+        show(self.fails_button, bool(self._says))
         for control in self.controls.values():
             control.observe(lambda _: self._ask(), "value")
         self.upload.observe(lambda _: self._take_file(), "value")
         self.note.observe(lambda _: self._take_note(), "value")
-        self._first, self._why = asked, ""
         self._ask()
 
-    def _choices(self, sides: Sequence[Recipe]) -> dict[Any, dict[str, Any]]:
-        """Value of the field under test → all fields that change with it."""
+    def _choices(self, variant: Recipe) -> dict[Any, dict[str, Any]]:
+        """Value of the field under test → all fields that change with it; the record's values, and the plan's."""
+        stored = [arm.recipe for arm in self.tip.arms(self._usual.setting) if arm.tuned != self.field]
         choices: dict[Any, dict[str, Any]] = {}
-        for side in sides:
+        for side in (variant, *stored):
             same = {} if self.field == "lr" else {"lr": side.lr}
             changed = {name: theirs for name, (_, theirs) in self.baseline.but(**same).diff(side).items()}
             if self.field in changed:
                 choices.setdefault(changed[self.field], changed)
-        numbers = all(isinstance(value, int | float) for value in choices)
-        return {value: choices[value] for value in sorted(choices)} if numbers else choices
+        if all(isinstance(value, int | float) for value in choices):
+            choices = dict(sorted(choices.items()))
+        for value in self.tip.plan["live"].get("values", ()):
+            choices.setdefault(value, {self.field: value})
+        return choices
 
-    def _check(self, asked: Asked, settings: Sequence[str], choices: Sequence) -> None:
+    def _check(self, asked: Asked, settings: Sequence[str]) -> None:
         need_whole("seat", asked.seat, 0)
         if asked.seat > SEATS:
             raise BadArgument(f"seat={asked.seat}: there are seats 0 to {SEATS}, so that no seed is used twice.")
         resolve_device(asked.device)
         if asked.lr != TUNED:
             self.baseline.but(lr=asked.lr)
-        if asked.value not in choices:
-            raise unknown_name(self.field, asked.value, choices)
+        if asked.value not in list(self._changes):
+            raise unknown_name(self.field, asked.value, self._changes)
         if asked.own:
             from_csv(asked.setting, target=asked.column)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
 
+    def _forget(self) -> None:
+        """As before the first press."""
+        self.state = "idle"
+        self.guess: str | None = None
+        self._study: Study | None = None
+        self._shown: tuple | None = None  # the question that the study answers
+        self._why = ""  # a sentence that leads to the question
+
     def __repr__(self) -> str:
-        return self._code
+        return self._line(self._first)
+
+    def _line(self, asked: Asked) -> str:
+        """The call that builds a panel with these controls."""
+        return asked.code(self.tip.name, self.field, self._usual)
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
-        """The widget; the stored run as a picture, for where there is no kernel; words alone where nothing can move."""
+        """The widget, and the stored run as a picture for where there is no kernel; on Colab, words and code."""
         if "google.colab" in sys.modules:  # its widgets show what a thread did only when the next cell runs
             words = "Panels do not move on Colab. Guess first, then run this:"
-            code = f"study = rt.panels.{self._code}.study()\nstudy"
+            code = f"study = rt.panels.{self!r}.study()\nstudy"
             return {"text/plain": f"{words}\n{code}", "text/html": f"<p>{words}</p><pre>{escape(code)}</pre>"}
-        still = self.still and self.still.is_file() and {"image/png": b64encode(self.still.read_bytes()).decode()}
-        return super()._repr_mimebundle_() | (still or {})
+        shown = super()._repr_mimebundle_()
+        if self.still and self.still.is_file():
+            shown["image/png"] = b64encode(self.still.read_bytes()).decode()
+        return shown
 
     @property
     def still(self) -> Path | None:
@@ -132,19 +149,14 @@ class Panel(View):
         cases = {self._failing: "still-fails.png", self._usual: "still.png"}
         return self.tip.lesson.folder / cases[self.asked] if self.asked in cases else None
 
-    @property
-    def _failing(self) -> Asked:
-        """The case where the advice fails."""
-        return replace(self._usual, **{name: self._fails[name] for name in ("setting", "value") if name in self._fails})
-
     def _ask(self) -> None:
         asked = self.asked
         failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
-        self.question.value = question(self.tip, self.field, getattr(self.baseline, self.field), asked,
-                                       self._seeds(asked, 0), resolve_device(asked.device),
-                                       self._why if failing else "")  # fmt: skip
-        line = f"rt.panels.{asked.code(self.tip.name, self.field, self._usual)}"
-        self.code.value = f'This panel as code: <code class="rnntips-code">{escape(line)}</code>'
+        why = self._why if failing and self._why else self.tip.question
+        before, gpu = getattr(self.baseline, self.field), resolve_device(asked.device) == "cuda"
+        self.question.value = question(why, self.field, before, asked, self._seeds(asked, 0), gpu)
+        line = escape(f"rt.panels.{self._line(asked)}")
+        self.code.value = f'This panel as code: <code class="rnntips-code">{line}</code>'
         self._enable()
 
     def _enable(self) -> None:
@@ -153,9 +165,10 @@ class Panel(View):
 
     @staticmethod
     def _seeds(asked: Asked, done: int) -> range:
-        return range(SEAT * asked.seat + done, SEAT * asked.seat + done + SEEDS)
+        first = SEAT * asked.seat + done
+        return range(first, first + SEEDS)
 
-    def _sides(self, asked: Asked):
+    def _sides(self, asked: Asked) -> list[Recipe]:
         """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
         baseline = self.baseline
         if asked.setting != self._usual.setting:  # whose fields the baseline has
@@ -183,8 +196,8 @@ class Panel(View):
 
     def where_it_fails(self) -> None:
         """Set the controls to a case where the advice fails, and ask again; seat and device stay."""
-        if self._fails:
-            self._why = self._fails["says"]
+        if self._says:
+            self._why = self._says
             self.ask(replace(self._failing, seat=self.asked.seat, device=self.asked.device))
 
     def reset(self) -> None:
@@ -192,7 +205,7 @@ class Panel(View):
         with self._pressed:
             if self.state == "running":
                 return
-            self.state, self.guess, self._study, self._shown, self._why = "idle", None, None, None, ""
+            self._forget()
         self.picture.value = self.status.value = ""
         self.ask(self._first)
         self._ask()
@@ -230,32 +243,32 @@ class Panel(View):
                 self.status.value = WAIT
                 return
             self.state, self.guess, self._shown = "running", guess, (asked, self.baseline)
-            self._experiment = self._experiment if earlier else new_experiment()
+            self._experiment = self._experiment if earlier else secrets.token_hex(6)
             self._study = earlier
             self._stop.clear()
             self._ended.clear()
             self._enable()
-            self.status.value, self.said.value = "Training…", announced(0)
+            self.status.value, self.said.value = "Training…", QUARTERS[0]
             threading.Thread(target=self._run, name=THREAD, args=(asked, sides, seeds, earlier), daemon=True).start()
 
-    def _run(self, asked: Asked, sides, seeds, earlier: Study | None) -> None:
-        ended, stacks = "failed", len({side.shape() for side in sides})
-        screen = Screen(self, self.field, self.tip.plan["smallest"], stacks, earlier)
+    def _run(self, asked: Asked, sides: list[Recipe], seeds: range, earlier: Study | None) -> None:
+        ended, shapes = "failed", {side.shape() for side in sides}
+        screen = Screen(self, self.field, self.tip.plan["smallest"], len(shapes), earlier)
         self.records = screen.records
         try:
             study = self._watched(screen, asked, sides, seeds)
-            ended, words = ("stopped" if study.stopped else "done"), ""
-            if earlier and study.stopped:
-                study, words = earlier, "The ten more were stopped and do not count. "
-            elif earlier:
+            ended = "stopped" if study.stopped else "done"
+            lost = study.stopped and earlier is not None
+            if lost:
+                study = earlier
+            elif earlier is not None:
                 study = replace(study, runs={name: after(earlier, pair) for name, pair in study.runs.items()})
             self._study = study
             screen.show(*study.runs.values(), study.sentence)
-            kept = own_book().add("run", **run_entry(study, tip=self.tip.name, setting=asked.setting, guess=self.guess,
-                                                     seat=asked.seat, experiment=self._experiment))  # fmt: skip
-            rates = self._rates if asked.lr == TUNED else "chosen by hand"
-            words += result(study, self.guess, rates, study.n // SEEDS)
-            self.status.value = f"{words}<br>{escape(kept)}" if kept else words
+            who = {"guess": self.guess, "seat": asked.seat, "experiment": self._experiment}
+            not_kept = own_book().add("run", **run_entry(study, self.tip.name, asked.setting, **who))
+            chosen = self._rates if asked.lr == TUNED else "chosen by hand"
+            self.status.value = result(study, self.guess, chosen, study.n > SEEDS, lost, not_kept)
         except Exception as error:  # a thread's exception would be seen by nobody
             self.said.value = escape(f"Training failed: {error}")
             self.status.value = f"<b>{self.said.value}</b>"
@@ -268,7 +281,7 @@ class Panel(View):
             _training.release()
             self._ended.set()
 
-    def _watched(self, screen: Screen, asked: Asked, sides, seeds) -> Study:
+    def _watched(self, screen: Screen, asked: Asked, sides: list[Recipe], seeds: range) -> Study:
         """The comparison, trained in a thread of its own while this one draws it."""
         with ThreadPoolExecutor(1) as trainer:
             training = trainer.submit(self._compare, asked, sides, seeds, self._stop, screen.records)
@@ -280,7 +293,7 @@ class Panel(View):
                 raise
             return training.result()
 
-    def _compare(self, asked: Asked, sides, seeds, stop=None, record=None) -> Study:
+    def _compare(self, asked: Asked, sides: list[Recipe], seeds: range, stop=None, record=None) -> Study:
         task = forecast(from_csv(asked.setting, target=asked.column)) if asked.own else self.tip.task(asked.setting)
         allow = {"lr", *self._changes[asked.value]} - {self.field}
         return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)

@@ -1,25 +1,23 @@
 """The live picture: two sides as SVG text, in a few milliseconds. Stored pictures are matplotlib's (`rnntips.figures`).
 
-Here are the places of what is drawn, in pixels; `picture.html` draws it.
+Lines are named here and get their colours from `style.css`, which follows the notebook's theme.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from html import escape
 
 import numpy as np
 
 from rnntips.figures import log_ticks
-from rnntips.notebook.templates import render
 from rnntips.runs import Runs
 from rnntips.verdict import LEAST, effects, interval, middle
 
 __all__ = ["draw"]
 
-TOP, BOTTOM = 18, 250  # of both frames
-CURVES = (84, 522)  # left and right of the frame
-DIFFERENCES = (30, 300)
-REACH = 100  # per cent shown on either side of zero
-LETTER = 13.5  # pixels that a letter of a name takes at most, in any size
+HEIGHT, TOP, BOTTOM = 300, 18, 250  # of a drawing, and of its frame
+CURVES = (540, 84, 522)  # width of the drawing, left and right of the frame
+DIFFERENCES = (320, 30, 300)
+LETTER = 13.5  # width of a name's letter at most, in any size
 
 
 def draw(baseline: Runs, variant: Runs, names: Sequence[str], smallest: float, words: str) -> str:
@@ -32,88 +30,105 @@ def draw(baseline: Runs, variant: Runs, names: Sequence[str], smallest: float, w
         words: The picture's label, for those who cannot see it.
     """
     sides = (baseline, variant)
-    drawings = {"curves": _curves(sides, names), "differences": _differences(sides, smallest)}
-    return render("panels/picture.html", words=words, names=names, top=TOP, bottom=BOTTOM, **drawings)
+    curves = _drawing("curves", CURVES[0], _curves(sides, names))
+    differences = _drawing("differences", DIFFERENCES[0], _differences(sides, names, smallest))
+    return f'<div class="rnntips-plots" role="img" aria-label="{escape(words)}">{curves}{differences}</div>'
 
 
-def _pixels(place: np.ndarray | float) -> np.ndarray:
-    return np.rint(place).astype(int)
+def _drawing(kind: str, width: int, parts: Sequence[str]) -> str:
+    begin = f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" viewBox="0 0 {width} {HEIGHT}" aria-hidden="true">'
+    return f"{begin}{''.join(parts)}</svg>"
+
+
+def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" {more}>{escape(words)}</text>'
+
+
+def _line(kind: str, x0: float, y0: float, x1: float, y1: float) -> str:
+    return f'<path class="{kind}" d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}"/>'
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:
-    return "M" + "L".join(f"{a} {b}" for a, b in zip(x, y, strict=True))
+    return "M" + "L".join(f"{a:.0f} {b:.0f}" for a, b in zip(x, y, strict=True))
 
 
-def _curves(sides: Sequence[Runs], names: Sequence[str]) -> dict[str, Any]:
+def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
     """Validation error over updates: medians with the middle 80 %, every run faintly behind, both axes logarithmic."""
-    left, right = CURVES
-    naive, floor = float(sides[0].valid_naive.mean()), float(sides[0].floor.mean())
+    _, left, right = CURVES
+    center, naive, floor = (TOP + BOTTOM) / 2, float(sides[0].valid_naive.mean()), float(sides[0].floor.mean())
     began, seen = (np.concatenate([side.valid_score[:, part].ravel() for side in sides]) for part in (0, slice(None)))
     highest = 1.15 * max(naive, float(np.max(began[np.isfinite(began)], initial=naive)))
     least = max(LEAST * naive, float(np.min(seen[np.isfinite(seen)], initial=naive)))
     lowest, longest = 0.9 * (floor or least), max(side.updates for side in sides)  # the axis has no 0
 
     def across(updates):
-        return _pixels(left + (right - left) * np.log(updates) / np.log(max(2, longest)))
+        return left + (right - left) * np.log(updates) / np.log(max(2, longest))
 
     def down(errors):
         share = np.log(np.clip(errors, lowest, highest) / lowest) / np.log(highest / lowest)
-        return _pixels(BOTTOM - (BOTTOM - TOP) * share)
+        return BOTTOM - (BOTTOM - TOP) * share
 
-    legends = (left, left + 50 + LETTER * len(names[0]))
-    return {
-        "frame": CURVES,
-        "updates": [(across(tick), f"{tick:,.5g}") for tick in log_ticks(1, longest)],
-        "errors": [(down(tick), f"{tick:,.5g}") for tick in log_ticks(lowest, highest)],
-        "bounds": [
-            (down(naive), "naive = 100 %"),
-            (down(floor or lowest), "floor = 0 %" if floor else "↓ floor = 0 %"),
-        ],
-        "unit": sides[0].unit,
-        "sides": [
-            {"kind": kind, "name": name, "legend": _pixels(legend), "shapes": _shapes(side, across, down)}
-            for kind, name, legend, side in zip(("baseline", "variant"), names, legends, sides, strict=True)
-        ],
-    }
+    parts = [_line("axis", left, BOTTOM, right, BOTTOM), _line("axis", left, TOP, left, BOTTOM)]
+    parts += [_text(across(tick), BOTTOM + 18, f"{tick:,.5g}") for tick in log_ticks(1, longest)]
+    parts += [_text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(lowest, highest)]
+    for name, value in (("naive = 100 %", naive), ("floor = 0 %" if floor else "↓ floor = 0 %", floor or lowest)):
+        parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
+    turned = f'class="title" transform="rotate(-90 14 {center:.0f})"'
+    parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
+    parts.append(_text(14, center, f"validation error ({sides[0].unit})", more=turned))
+    legends = (left, left + LETTER * len(names[0]) + 50)
+    for kind, side, name, legend in zip(("baseline", "variant"), sides, names, legends, strict=True):
+        parts += _side(kind, side, across, down)
+        parts.append(_line(f"{kind} median", legend, TOP - 8, legend + 28, TOP - 8))
+        parts.append(_text(legend + 34, TOP - 4, name, "start", 'class="ink"'))
+    return parts
 
 
-def _shapes(runs: Runs, across: Callable, down: Callable) -> dict[str, str]:
-    """One side's paths, as far as it has come: the band of the middle 80 %, every run, and the median."""
+def _side(kind: str, runs: Runs, across: Callable, down: Callable) -> list[str]:
+    """One side: the middle eight of ten, every run, and the median, as far as it has come."""
     done = runs.evaluations <= runs.reached
     done[0] = False  # there is no place for update 0 on a logarithmic axis
     if not done.any():
-        return {}
-    x, scores = across(runs.evaluations[done]), runs.valid_score[:, done]
-    scores = np.where(np.isfinite(scores), scores, runs.valid_score[:, :1])  # a run that failed is where it began
-    low, center, high = down(np.percentile(scores, [10, 50, 90], axis=0))
-    return {
-        "band": _path(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])) + "Z",
-        "run": "".join(_path(x, down(row)) for row in scores),
-        "median": _path(x, center),
-    }
+        return []
+    x, scores, began = across(runs.evaluations[done]), runs.valid_score[:, done], runs.valid_score[:, :1]
+    began = np.where(np.isfinite(began), began, runs.valid_naive[:, None])
+    scores = np.where(np.isfinite(scores), scores, began)  # a run that failed is where it began, or at the naive error
+    low, median, high = down(np.percentile(scores, [10, 50, 90], axis=0))
+    band = _path(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])) + "Z"
+    shapes = {"band": band, "run": "".join(_path(x, down(row)) for row in scores), "median": _path(x, median)}
+    return [f'<path class="{kind} {name}" d="{shape}"/>' for name, shape in shapes.items()]
 
 
-def _differences(sides: Sequence[Runs], smallest: float) -> dict[str, Any]:
-    """Variant against baseline, one mark a seed, around zero; interval and median once training has ended."""
-    left, right = DIFFERENCES
+def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -> list[str]:
+    """Variant against baseline, one mark a seed, around zero; median and interval once training has ended."""
+    _, left, right = DIFFERENCES
 
-    def across(change):
-        percent = np.clip(100 * change, -REACH, REACH)
-        return _pixels((left + right) / 2 + (right - left) / 2 * percent / REACH)
+    def across(change):  # from no error at all, on the left, to twice the error
+        return (left + right) / 2 + (right - left) / 2 * np.clip(change, -1, 1)
 
-    drawn = {
-        "frame": DIFFERENCES,
-        "same": (across(1 / (1 + smallest) - 1), across(smallest)),
-        "percents": [(across(-1), "−100 %"), (across(-0.5), "−50 %"), (across(0), "0"), (across(0.5), "+50 %")],
-        "directions": [(across(-0.5), "← lower"), (across(0.5), "higher →")],
-        "seeds": [],
-        "interval": None,
-    }
+    low, high = across(1 / (1 + smallest) - 1), across(smallest)
+    parts = [
+        f'<rect class="same" x="{low:.0f}" y="{TOP}" width="{high - low:.0f}" height="{BOTTOM - TOP}"/>',
+        _line("axis", across(0), TOP, across(0), BOTTOM),
+        _line("axis", left, BOTTOM, right, BOTTOM),
+        _text(across(-1), BOTTOM + 18, "−100 %"),
+        _text(across(-0.5), BOTTOM + 18, "−50 %"),
+        _text(across(0), BOTTOM + 18, "0"),
+        _text(across(0.5), BOTTOM + 18, "+50 %"),
+        _text(across(0), BOTTOM + 38, f"error of “{names[1]}” against “{names[0]}”"),
+        _text(across(-0.5), TOP - 4, "← lower"),
+        _text(across(0.5), TOP - 4, "higher →"),
+    ]
     scores = [side.latest_score for side in sides]
-    if np.isfinite(scores).any():
-        d = effects(scores[1], scores[0], sides[0].naive)
-        heights = TOP + 12 + (BOTTOM - TOP - 50) * (np.arange(len(d)) + 0.5) / len(d)
-        drawn["seeds"] = zip(across(np.expm1(d)), _pixels(heights), d > 0, strict=True)
-        if all(side.reached == side.updates for side in sides):
-            drawn["interval"] = across(np.expm1([*interval(d), middle(d)])).tolist()
-    return drawn
+    if not np.isfinite(scores).any():
+        return parts
+    d = effects(scores[1], scores[0], sides[0].naive)
+    for i, change in enumerate(np.expm1(d)):
+        x, y = across(change), TOP + 12 + (BOTTOM - TOP - 50) * (i + 0.5) / len(d)
+        disc, triangle = f"M{x - 4:.0f} {y:.0f}a4 4 0 1 0 8 0a4 4 0 1 0-8 0", f"M{x - 5:.0f} {y + 4:.0f}h10l-5-9z"
+        parts.append(f'<path class="seed" d="{triangle if change > 0 else disc}"/>')
+    if all(side.reached == side.updates for side in sides):
+        low, high, median = across(np.expm1([*interval(d), middle(d)]))
+        parts.append(_line("interval", low, BOTTOM - 18, high, BOTTOM - 18))
+        parts.append(f'<path class="ink" d="M{median - 6:.0f} {BOTTOM - 18}l6-7 6 7-6 7z"/>')
+    return parts

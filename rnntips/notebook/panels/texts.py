@@ -1,16 +1,16 @@
 """What a panel says: its question, how far it is, what happened, and the line of code that rebuilds it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from rnntips import __version__
 from rnntips.notebook.labbook import GUESSES, right
 from rnntips.notebook.templates import render
-from rnntips.runs import Runs, length_in_words
+from rnntips.runs import length_in_words
 from rnntips.study import Study
 
-__all__ = ["QUARTERS", "TUNED", "Asked", "labelled", "progress", "result"]
+__all__ = ["QUARTERS", "TUNED", "Asked", "progress", "question", "result"]
 
 QUARTERS = ("Training has begun.", "A quarter is done.", "Half is done.", "Three quarters are done.", "Done.")
 TUNED = "tuned"
@@ -34,8 +34,7 @@ class Asked:
 
     def code(self, tip: str, field: str, usual: "Asked") -> str:
         """The call that builds such a panel; only what differs from the usual one is named."""
-        mine = {f.name: getattr(self, f.name) for f in fields(self)}
-        changed = {name: value for name, value in mine.items() if value != getattr(usual, name)}
+        changed = {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
         named = [f"{field if name == 'value' else name}={value!r}" for name, value in changed.items()]
         return f"Panel({', '.join([repr(tip), *named])})"
 
@@ -45,18 +44,18 @@ def progress(reached: int, updates: int, seconds: float) -> str:
     return f"Training: {reached} of {updates} updates, about {seconds * (updates / reached - 1):.0f} s left."
 
 
-def labelled(sides: Sequence[Runs], names: Sequence[str]) -> str:
-    """The picture in words."""
-    reached, updates = min((side.reached, side.updates) for side in sides)
-    return f"{names[0]} against {names[1]}: {reached} of {updates} updates done, {len(sides[0])} runs a side"
+def question(why: str, field: str, before: Any, asked: Asked, seeds: Sequence[int], gpu: bool) -> str:
+    """The question that the guess buttons answer; `why` leads to it, `before` is the baseline's value."""
+    values = {"field": field, "before": str(before), "after": str(asked.value), "setting": asked.setting}
+    return render("panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
 
 
-def result(study: Study, guess: str | None, chosen: str, looks: int, lost: bool, not_kept: str) -> str:
+def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:
     """The sentence, the guess and whether it was right, and where the numbers come from.
 
     Args:
         chosen: How the learning rates were chosen, in words.
-        looks: How often seeds were judged; more than once when some were added after a look.
+        added: Whether seeds were added after a look at the result.
         lost: Whether seeds that were to be added were stopped.
         not_kept: Why the lab book has no line of it; "" if it has.
     """
@@ -64,14 +63,14 @@ def result(study: Study, guess: str | None, chosen: str, looks: int, lost: bool,
     return render(
         "panels/result.html",
         study=study,
-        guess=GUESSES[guess] if guess else None,
-        right=right(guess, study),
         runs=sides[0],
-        rates=[f"{side.recipes[0].lr:g}" for side in sides],
+        rates=" and ".join(f"{side.recipes[0].lr:g}" for side in sides),
         length=length_in_words(*sides),
         versions={"rnntips": __version__, **sides[0].versions},
+        guess=GUESSES.get(guess),
+        right=right(guess, study),
         chosen=chosen,
-        looks=looks,
+        added=added,
         lost=lost,
         not_kept=not_kept,
     )
