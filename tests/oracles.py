@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 import rnntips as rt
+from rnntips.engine.tbptt import loader_for
 from rnntips.loader import examples_of
 from rnntips.models import initial_weights, network_for
+from rnntips.optimizers import initial_state
 from rnntips.windows import batches
 
-KINDS = {"gru": nn.GRU, "lstm": nn.LSTM, "tanh": nn.RNN}
+KINDS = {"gru": nn.GRU, "lstm": nn.LSTM, "tanh": nn.RNN, "relu": partial(nn.RNN, nonlinearity="relu")}
 OPTIMIZERS = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
 
 
@@ -28,6 +31,16 @@ def assert_same(one: rt.Runs, other: rt.Runs, *but: str) -> None:
             assert (mine.dtype, mine.shape, mine.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes()), name
         else:
             assert mine == theirs, name
+
+
+def begun(recipes: Sequence[rt.Recipe], task, seeds: Sequence[int]):
+    """What `train` would begin with: record, network, loader and the optimizer's averages."""
+    examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    record, first, recipe = rt.Runs(), examples[0], recipes[0]
+    updates = recipe.updates_for(len(first.of(0)), **first.sizes)
+    record.begin(recipes, task, seeds, [(1, 0, 1)] * len(recipes), updates, "cpu")
+    flat = torch.tensor(initial_weights(recipes, task.name, seeds, first.channels, first.outputs))
+    return record, network_for(recipe, first, flat), loader_for(record, examples), initial_state(recipe.rule, flat)
 
 
 def turned(value: Tensor) -> Tensor:
@@ -93,9 +106,7 @@ def trained(recipe, task, seed: int, factors: Sequence[float] = (), lengths: Seq
         factors: Of the learning rate, update by update; ones if empty.
         lengths: Steps of the windows, update by update; all if empty.
     """
-    example = examples_of(recipe, task, seed)
-    start = torch.tensor(initial_weights([recipe], task.name, [seed], example.channels, example.outputs))
-    twin = Twin(network_for(recipe, example, start))
+    example, twin = examples_of(recipe, task, seed), Twin(begun([recipe], task, [seed])[1])
     parameters, losses, norms = [*twin.named.values()], [], []
     more = {"momentum": recipe.momentum} if recipe.momentum else {}
     more |= {"nesterov": True} if recipe.nesterov else {}

@@ -19,9 +19,9 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
     "cli": {"notebook"},
 }
 OUTSIDE = {  # what may be imported beside the standard library
-    "top": {"numpy", "torch", "matplotlib", "PIL", "IPython"},
+    "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython"},
     "tasks": {"numpy"},
-    "engine": {"numpy", "torch", "numba", "llvmlite", "triton"},
+    "engine": {"jaxtyping", "numpy", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
     "doctor": {"numpy", "torch"},
     "notebook": {"numpy", "ipywidgets", "IPython", "jinja2"},

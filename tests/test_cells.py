@@ -1,4 +1,4 @@
-"""The recurrent step and its loop against `torch.nn`, in values and gradients."""
+"""The recurrent step and its loop: a formula, derivatives and laws; `test_models` holds them against `torch.nn`."""
 
 import numpy as np
 import pytest
@@ -9,52 +9,22 @@ from rnntips.cells import CELLS, GATES, initialiser, scan
 from rnntips.errors import BadArgument
 
 R, B, T, C, H = 3, 5, 7, 2, 4
-ORACLES = {"tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "relu": torch.nn.RNN}
 
 
-def random_problem(cell, dtype=torch.float64):
+def contributions(cell):
+    """Inputs x (R, B, T, C), weights and biases; and what the inputs contribute to the gates (R, B, T, G·H)."""
     g = torch.Generator().manual_seed(1)
-    gates = GATES[cell] * H
-    x = torch.randn(R, B, T, C, generator=g, dtype=dtype)
-    weights = [
-        torch.randn(R, *shape, generator=g, dtype=dtype) / 2 for shape in ((C, gates), (H, gates), (gates,), (gates,))
-    ]
-    return x, [w.requires_grad_() for w in weights]
-
-
-def states_of(cell, x, weights):
-    input_weight, weight, input_bias, bias = weights
-    return scan(cell, torch.einsum("rbtc,rcg->rbtg", x, input_weight) + input_bias[:, None, None], weight, bias)
-
-
-@pytest.mark.parametrize("cell", ORACLES)
-def test_every_run_equals_the_torch_module_with_the_same_weights(cell):
-    x, weights = random_problem(cell)
-    states, last = states_of(cell, x, weights)
-    gradients = torch.autograd.grad(states.square().sum(), weights)
-    for r in range(R):
-        kind = {"nonlinearity": "relu"} if cell == "relu" else {}
-        oracle = ORACLES[cell](C, H, batch_first=True, dtype=torch.float64, **kind)
-        names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
-        with torch.no_grad():
-            for name, w in zip(names, weights, strict=True):
-                getattr(oracle, name).copy_(w[r].T if w.dim() == 3 else w[r])
-        expected, expected_last = oracle(x[r])
-        torch.testing.assert_close(states[r], expected)
-        for mine, theirs in zip(*[s if isinstance(s, tuple) else (s,) for s in (last, expected_last)], strict=True):
-            torch.testing.assert_close(mine[r], theirs[0])
-        expected.square().sum().backward()
-        for name, gradient in zip(names, gradients, strict=True):
-            theirs = getattr(oracle, name).grad
-            torch.testing.assert_close(gradient[r], theirs.T if gradient.dim() == 3 else theirs)
+    shapes = (R, B, T, C), (R, C, GATES[cell] * H), (R, H, GATES[cell] * H), (R, GATES[cell] * H)
+    x, input_weight, weight, bias = (torch.randn(*shape, generator=g, dtype=torch.float64) / 2 for shape in shapes)
+    return (x, input_weight, weight, bias), torch.einsum("rbtc,rcg->rbtg", x, input_weight)
 
 
 def test_the_sigmoid_cell_follows_its_formula():
-    x, weights = random_problem("sigmoid")
-    states, _ = states_of("sigmoid", x, weights)
+    (x, input_weight, weight, bias), inputs = contributions("sigmoid")
+    states, _ = scan("sigmoid", inputs, weight, bias)
     h = torch.zeros(R, B, H, dtype=torch.float64)
     for t in range(T):
-        h = torch.sigmoid(x[:, :, t] @ weights[0] + weights[2][:, None] + h @ weights[1] + weights[3][:, None])
+        h = torch.sigmoid(x[:, :, t] @ input_weight + h @ weight + bias[:, None])
         torch.testing.assert_close(states[:, :, t], h)
 
 
@@ -70,11 +40,10 @@ def test_first_and_second_derivatives_agree_with_differences(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_scan_cut_in_two_equals_the_whole(cell):
-    x, (input_weight, *weights) = random_problem(cell)
-    inputs = torch.einsum("rbtc,rcg->rbtg", x, input_weight)
-    whole, _ = scan(cell, inputs, weights[0])
-    first, state = scan(cell, inputs[:, :, :3], weights[0])
-    second, _ = scan(cell, inputs[:, :, 3:], weights[0], state=state)
+    (_, _, weight, _), inputs = contributions(cell)
+    whole, _ = scan(cell, inputs, weight)
+    first, state = scan(cell, inputs[:, :, :3], weight)
+    second, _ = scan(cell, inputs[:, :, 3:], weight, state=state)
     torch.testing.assert_close(whole, torch.cat([first, second], 2))
 
 

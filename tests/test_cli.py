@@ -2,14 +2,15 @@
 
 import json
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
 import urllib.error
 import urllib.request
-from importlib import import_module, resources
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from click.testing import CliRunner
 import rnntips
 from rnntips.cli import NOTEBOOKS, main
 
-PLAN = tomllib.loads(resources.files("rnntips").joinpath("data/plans/scaling.toml").read_text(encoding="utf-8"))
+LAB = import_module("rnntips.cli.lab")  # the module; the package has a command of that name
 
 
 def run(*arguments: str):
@@ -32,35 +33,25 @@ def run(*arguments: str):
     return found
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    """Training anything fails the test."""
-    for name in ("training.train_stack", "groups.train_stack", "records.train_sides", "records.tune_sides"):
-        monkeypatch.setattr(f"rnntips.{name}", lambda *_, **__: pytest.fail("something was trained"))
-
-
 # --- tips
 
 
 def test_tips_lists_every_tip_with_its_claims_and_words():
     """One paragraph a tip: its question, and under it each claim with what the record says."""
-    found = run("tips")
+    found, tip = run("tips"), rnntips.tips["scaling"]
     assert 0 == found.exit_code
-    assert set(rnntips.notebook.tips) == {line.split(":")[0] for line in found.output.splitlines() if line[0] != " "}
-    assert PLAN["question"] in found.output
-    words = {claim["id"]: claim["word"] for claim in rnntips.notebook.tips["scaling"].record["claims"]}
-    for name, claim in PLAN["claims"].items():
-        (line,) = [line for line in found.output.splitlines() if claim["says"] in line]
-        assert [name, words[name]] == [line.split()[0], line.split(maxsplit=1)[1][: len(words[name])]]
+    assert set(rnntips.tips) == {line.split(":")[0] for line in found.output.splitlines() if line[0] != " "}
+    assert tip.question in found.output
+    for name, claim in tip.plans.items():
+        (line,) = [line for line in found.output.splitlines() if claim.says in line]
+        assert [name, tip.words[name]] == [line.split()[0], line.split(maxsplit=1)[1][: len(tip.words[name])]]
 
 
 def test_tips_as_json_says_the_same():
     """A list with name, question, and each claim's word."""
-    (scaling,) = [row for row in json.loads(run("tips", "--json").output) if row["tip"] == "scaling"]
-    assert PLAN["question"] == scaling["question"]
-    assert {claim["id"]: claim["word"] for claim in rnntips.notebook.tips["scaling"].record["claims"]} == scaling[
-        "claims"
-    ]
+    tip, rows = rnntips.tips["scaling"], json.loads(run("tips", "--json").output)
+    (scaling,) = [row for row in rows if row["tip"] == "scaling"]
+    assert (tip.question, tip.words) == (scaling["question"], scaling["claims"])
 
 
 # --- check
@@ -104,23 +95,26 @@ def test_check_sees_that_training_does_not_learn(monkeypatch):
 
 def test_lab_outside_a_clone_says_where_it_looked(monkeypatch, tmp_path):
     """No server is started without notebooks."""
-    monkeypatch.setattr("rnntips.cli.NOTEBOOKS", tmp_path / "nowhere")
-    monkeypatch.setattr("rnntips.cli.subprocess.Popen", lambda *_, **__: pytest.fail("a server was started"))
+    monkeypatch.setattr(LAB, "NOTEBOOKS", tmp_path / "nowhere")
+    monkeypatch.setattr(LAB.subprocess, "Popen", lambda *_, **__: pytest.fail("a server was started"))
     found = run("lab", "--no-browser")
     assert 0 != found.exit_code and "nowhere" in found.output and "clone" in found.output
 
 
 # a shell may have told its children to ignore Ctrl-C, which a user's terminal does not
-LAB = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from rnntips.cli import main; main()"
+START = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from rnntips.cli import main; main()"
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """`rnntips lab --no-browser` as a process of its own, and the address it printed."""
+    """`rnntips lab --no-browser` as a process of its own, its first port in use, and the address it printed."""
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    with (tmp_path / "messages").open("w") as messages:
+    with (tmp_path / "messages").open("w") as messages, socket.socket() as busy:
+        with suppress(OSError):  # or somebody else uses it
+            busy.bind(("127.0.0.1", LAB.FIRST_PORT))
+            busy.listen()
         process = subprocess.Popen(
-            [sys.executable, "-c", LAB, "lab", "--no-browser"],
+            [sys.executable, "-c", START, "lab", "--no-browser"],
             stdout=subprocess.PIPE, stderr=messages, text=True, start_new_session=True, env=os.environ | folders,
         )  # fmt: skip
         address = next((line.strip() for line in process.stdout if "http://" in line), None)
@@ -150,13 +144,17 @@ def status(address: str) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the way Unix does")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "end",
+    [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow)],
+)
 def test_lab_answers_to_its_token_alone_and_leaves_nothing_behind(lab, end):
     """The printed address opens; without its token nothing does; a signal ends the server and all its children."""
     process, address, family = lab
     page, token = address.split("?token=")
     host = page.split("/lab/")[0]
     assert host.startswith("http://127.0.0.1:") and len(token) >= 32
+    assert LAB.FIRST_PORT < int(host.rpartition(":")[2]) <= LAB.FIRST_PORT + LAB.PORTS
     assert NOTEBOOKS.joinpath(page.rsplit("/", 1)[1]).is_file()
 
     assert (200, address) == status(address)
@@ -174,25 +172,22 @@ def test_lab_answers_to_its_token_alone_and_leaves_nothing_behind(lab, end):
         assert 0 == code
 
 
-def test_lab_passes_over_ports_in_use():
-    """The first free port is taken; where none is, the message has the range."""
-    import socket
-
-    from rnntips import cli
-
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        taken = busy.getsockname()[1]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cli, "FIRST_PORT", taken)
-            patch.setattr(cli, "PORTS", 1)
-            patch.setattr("rnntips.cli.subprocess.Popen", lambda *_, **__: pytest.fail("a server was started"))
-            found = run("lab", "--no-browser")
-    assert 0 != found.exit_code and f"No free port from {taken} to {taken}" in found.output
+def test_a_server_that_does_not_start_is_no_workbook(monkeypatch):
+    """It ended at once, or does not answer in time; either way nothing is left of it."""
+    ended = []
+    server = SimpleNamespace(pid=-1, returncode=3, poll=lambda: 3, terminate=lambda: ended.append(True), wait=int)
+    monkeypatch.setattr(LAB.subprocess, "Popen", lambda *_, **__: server)
+    monkeypatch.setattr(LAB.signal, "signal", lambda *_: None)
+    found = run("lab", "--no-browser")
+    assert 1 == found.exit_code and "ended at once (exit status 3)" in found.output
+    server.poll = lambda: None
+    monkeypatch.setattr(LAB, "PATIENCE", 0.1)
+    found = run("lab", "--no-browser")
+    assert 1 == found.exit_code and "did not answer" in found.output and len(ended) == 2
 
 
 def test_the_command_is_there_for_every_way_of_installing():
     """The script that pip makes is this module's `main`."""
     project = tomllib.loads((Path(rnntips.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     assert {"rnntips": "rnntips.cli:main"} == project["project"]["scripts"]
-    assert {"lab", "check", "tips", "run", "freeze", "findings", "simulate"} <= set(main.commands)
+    assert {"lab", "check", "tips", "labbook", "classbook"} == set(main.commands)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from oracles import assert_same, trained
+from oracles import assert_same, begun, trained
 
 import rnntips as rt
 from evidence.plans import work
@@ -137,14 +137,8 @@ def test_windows_of_all_lengths_have_the_same_targets_in_every_part(horizon):
 # --- fewer windows, dropout, noise
 
 
-def begun(recipe, seeds, series) -> rt.Runs:
-    record = rt.Runs()
-    record.begin([recipe] * len(seeds), rt.tasks.forecast(series), seeds, [(1, 0, 1)] * len(seeds), 12, "cpu")
-    return record
-
-
 def test_dropout_silences_its_share_and_keeps_the_mean(sines):
-    masks = Masks(begun(SHORT.but(dropout=0.3, width=32, layers=2), [0, 1], sines)).draw(64)
+    masks = Masks(begun([SHORT.but(dropout=0.3, width=32, layers=2)] * 2, forecast(sines), [0, 1])[0]).draw(64)
     assert masks.shape == (2, 2, 64, 1, 32)
     assert masks.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert masks.mean().item() == pytest.approx(1.0, abs=0.03)
@@ -154,7 +148,7 @@ def test_dropout_silences_its_share_and_keeps_the_mean(sines):
 @pytest.mark.parametrize("order", ["shuffled", "time"])
 def test_so_many_windows_are_trained_on_and_fewer_are_among_more(sines, order):
     """Every update's windows lie in the choice; a run of another batch size has the same one, another seed has not."""
-    task = rt.tasks.forecast(sines)
+    task = forecast(sines)
 
     def read(size, seed=3, **changes):
         recipe = SHORT.but(train_size=size, order=order, budget=rt.epochs(3), **changes)
@@ -188,7 +182,8 @@ def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
     fields = {"noise": 0.5, "noise_between": 0.2, "width": 16, "layers": 2, "dense": (8,), "batch_size": 200}
 
     def drawn(seeds=(0, 1), **changes):
-        noise, updates = Noise(begun(SHORT.but(**fields | changes), seeds, sines)), []
+        recipe = SHORT.but(**fields | changes)
+        noise, updates = Noise(begun([recipe] * len(seeds), forecast(sines), seeds)[0]), []
         for _ in range(2):
             inputs, between = noise.draw(203, 9, 1)
             layers = [] if between is None else between.split(noise.widths, 3)

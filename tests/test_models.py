@@ -25,14 +25,17 @@ def test_predictions_and_gradients_equal_torch_modules(cell, layers, dense, afte
     network = made(Recipe(cell=cell, layers=layers, width=5, dense=dense, dense_after=after), torch.float64)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
     noise = [torch.randn(*x.shape[:3], wide, dtype=torch.float64) for wide in (*dense, *[5] * layers, *after)]
-    predictions, everywhere = network(x), network.sequence(x)[0]
+    predictions, (everywhere, last) = network(x), network.sequence(x)
     noisy, noisy_everywhere = network(x, noise=noise), network.sequence(x, noise=noise)[0]
     gradient = network.gradient(predictions.square().sum())
     for r in range(len(SEEDS)):
         twin = Twin(network, r)
-        expected, disturbed = twin(x[r])[0], twin(x[r], noise=[added[r] for added in noise])[0]
+        (expected, ends), disturbed = twin(x[r]), twin(x[r], noise=[added[r] for added in noise])[0]
         torch.testing.assert_close(everywhere[r], expected)
         torch.testing.assert_close(predictions[r], expected[:, -1])
+        for mine, theirs in zip(last, ends, strict=True):
+            pairs = zip(mine, theirs, strict=True) if cell == "lstm" else [(mine, theirs)]
+            assert all(torch.allclose(part[r], other[0]) for part, other in pairs)
         torch.testing.assert_close(noisy_everywhere[r], disturbed)
         torch.testing.assert_close(noisy[r], disturbed[:, -1])
         expected[:, -1].square().sum().backward()

@@ -281,7 +281,7 @@ def in_torch(cell, layers, width, channels, outputs, dense, after):
 SIZES = [((1, 1), (), ()), ((11, 8), (16, 8), ()), ((1, 1), (), (12,)), ((11, 8), (16, 8), (12,))]
 
 
-@pytest.mark.parametrize(("cell", "layers", "more"), [*product(KINDS, (1, 3), SIZES)])
+@pytest.mark.parametrize(("cell", "layers", "more"), [*product(("gru", "lstm", "tanh"), (1, 3), SIZES)])
 def test_the_nearest_width_by_torchs_count(cell, layers, more):
     sizes, dense, after = more
     found = rt.parameters(3000).width(cell, layers, *sizes, dense, after)

@@ -40,10 +40,10 @@ def test_a_control_changed_in_mid_run_changes_nothing_in_that_run(reader, name):
     panel.part("stop").focus()
     for key in ("ArrowDown", "ArrowUp", "Shift+Tab", "ArrowDown", "PageDown", "s"):
         reader.page.keyboard.press(key)
-    was = reader.ask("print(panel.state, panel.variant_choice.value, panel.setting_choice.value)")
+    was = reader.ask("print(panel.state, panel.asked.value, panel.asked.setting)")
     assert was == "running none demand"
     asked = panel.label().split(":")[0]
-    reader.ask("panel.variant_choice.value = 'robust'\npanel.setting_choice.value = 'CO2'")
+    reader.ask("panel.controls['value'].value = 'robust'\npanel.controls['setting'].value = 'CO2'")
     panel.wait_for_progress()
     panel.wait_for_end()
     assert panel.label().startswith(f"{asked}: 1000 of 1000")

@@ -4,7 +4,7 @@ At the end the same on a GPU, where there is one.
 """
 
 import gc
-from threading import Event, Thread
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -21,33 +21,25 @@ from rnntips.runs import last_points
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
 EVERY = rt.tasks.leaky(5)
 SHORT = rt.Recipe(updates=4, past=4, width=5, batch_size=4)
-WINDOWS = {
-    "tanh": dict(cell="tanh", optimizer="sgd", momentum=0.9),
+CASES = {name: (TASK, SHORT.but(**changes)) for name, changes in {
+    "tanh": dict(cell="tanh", optimizer="sgd", momentum=0.9), "gru": dict(layers=2, clip_norm=0.01),
     "relu": dict(cell="relu", optimizer="rmsprop", momentum=0.5, weight_decay=0.1),
     "sigmoid": dict(cell="sigmoid", optimizer="sgd", momentum=0.9, nesterov=True, layers=2),
-    "gru": dict(layers=2, clip_norm=0.01),
     "lstm": dict(cell="lstm", optimizer="rmsprop", layers=2, clip_norm=0.1),
-    "clip tensors": dict(clip="tensor", clip_norm=0.01),
-    "clip values": dict(clip="value", clip_norm=0.01),
-    "clip weights": dict(clip="weights", clip_norm=0.1),
+    "clip tensors": dict(clip="tensor", clip_norm=0.01), "clip values": dict(clip="value", clip_norm=0.01),
+    "clip weights": dict(clip="weights", clip_norm=0.1), "schedule": dict(schedule="warmup:3+cosine"),
     "dense": dict(dense=(3,), dense_after=(4,), features="differences:2"),
-    "schedule": dict(schedule="warmup:3+cosine"),
-    "dropout": dict(dropout=0.3, layers=2),
-    "noise": dict(noise=0.2),
+    "dropout": dict(dropout=0.3, layers=2), "noise": dict(noise=0.2),
     "noise between": dict(noise_between=0.2, dense=(3,), layers=2, dense_after=(4,)),
     "growing": dict(grow="2:0.8", cell="lstm"),
     "growing noise": dict(grow="2:0.8", noise=0.2, dropout=0.1, schedule="drop:0.1:0.5"),
-}  # fmt: skip
-SEQUENCES = {
-    "every": dict(),
-    "test past": dict(test_past=3),
-    "chunks": dict(chunk=3),
+}.items()} | {name: (EVERY, SHORT.but(past=6, **changes)) for name, changes in {
+    "every": dict(), "test past": dict(test_past=3), "chunks": dict(chunk=3),
     "carried": dict(chunk=3, carry=True, layers=2),
     "carried lstm": dict(chunk=3, stride=2, carry=True, cell="lstm"),
     "carried noise": dict(chunk=3, carry=True, noise=0.2, dropout=0.2),
     "scrambled": dict(chunk=3, carry=True, order="scrambled"),
-}  # fmt: skip
-CLASSES = {"likelihood": rt.tasks.recall(2, 3), "symbols": rt.tasks.characters()}
+}.items()} | {"likelihood": (rt.tasks.recall(2, 3), SHORT), "symbols": (rt.tasks.characters(), SHORT)}  # fmt: skip
 
 
 @pytest.fixture
@@ -83,12 +75,10 @@ def near(theirs, mine):
 # --- every kind of training
 
 
-@pytest.mark.parametrize("name", [*WINDOWS, *SEQUENCES, *CLASSES])
+@pytest.mark.parametrize("name", CASES)
 def test_a_training_whose_updates_are_recorded_equals_one_in_plain_torch(name, gpu):
     """Nothing may wait for the device or read the host's memory while recording: that raises, and is not repeated."""
-    task, recipe = TASK, SHORT.but(**WINDOWS.get(name, {}))
-    if name not in WINDOWS:
-        task, recipe = CLASSES.get(name, EVERY), SHORT.but(past=6, **SEQUENCES.get(name, {}))
+    task, recipe = CASES[name]
     alike(*both(recipe, task))
     assert gpu.replays == recipe.updates
 
@@ -255,11 +245,9 @@ def on_chip(recipe, task=TASK, seeds=range(2), **more):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", [*WINDOWS, *SEQUENCES, *CLASSES])
+@pytest.mark.parametrize("name", CASES)
 def test_on_a_gpu_what_is_recorded_equals_what_is_not_and_the_cpu(name, monkeypatch, capsys):
-    task, recipe = TASK, SHORT.but(updates=20, **WINDOWS.get(name, {}))
-    if name not in WINDOWS:
-        task, recipe = CLASSES.get(name, EVERY), SHORT.but(updates=20, past=6, **SEQUENCES.get(name, {}))
+    task, recipe = CASES[name][0], CASES[name][1].but(updates=20)
     mine = on_chip(recipe, task)
     assert not capsys.readouterr().err
     near(rt.train(recipe, task, range(2), device="cpu"), mine)
@@ -312,21 +300,6 @@ def test_on_a_gpu_trainings_one_after_another_free_their_memory():
     finally:
         gc.enable()
     assert len(set(held[1:])) == 1  # the first brings what libraries keep
-
-
-@pytest.mark.gpu
-def test_on_a_gpu_a_training_is_stopped_between_repeats_and_another_follows(monkeypatch):
-    stop, real = Event(), CUDAGraphUpdate.__call__
-
-    def stopping(self, number):
-        real(self, number)
-        if number == 29:
-            stop.set()
-
-    monkeypatch.setattr(CUDAGraphUpdate, "__call__", stopping)
-    stopped = on_chip(SHORT.but(updates=200), stop=stop)
-    assert np.isfinite(stopped.train_loss[:, :30]).all() and np.isnan(stopped.train_loss[:, 30:]).all()
-    assert np.isfinite(on_chip(SHORT).train_loss).all()
 
 
 @pytest.mark.gpu

@@ -12,7 +12,6 @@ from rnntips import training
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.update import CUDAGraphUpdate, TorchUpdate
 from rnntips.errors import OutOfMemory
-from rnntips.jobs import run
 from rnntips.loader import Loader
 
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
@@ -153,36 +152,7 @@ def test_other_errors_pass_as_they_are(monkeypatch):
         rt.train(RECIPE, TASK, range(3))
 
 
-# ── several groups ──────────────────────────────────────────────────────────
-
-
-def crowded(monkeypatch, too_many) -> list[int]:
-    """Let jobs find no memory by their seeds; gives how many runs each had."""
-    sizes, real = [], run.train_jobs
-
-    def small(jobs, *given):
-        sizes.append(len(jobs[0].seeds))
-        if too_many(jobs[0].seeds):
-            raise OutOfMemory("no room")
-        return real(jobs, *given)
-
-    monkeypatch.setattr(run, "train_jobs", small)
-    return sizes
-
-
-def test_a_comparison_that_finds_no_memory_trains_fewer_runs_at_once(monkeypatch):
-    expected = rt.compare(RECIPE, RECIPE.but(lr=1e-4), TASK, range(4))
-    sizes = crowded(monkeypatch, lambda seeds: len(seeds) > 3)
-    study = rt.compare(RECIPE, RECIPE.but(lr=1e-4), TASK, range(4))
-    assert sizes == [8, 4, 2, 2, 4, 2, 2] and study.sentence == expected.sentence
-
-
-def test_a_run_that_finds_no_memory_alone_is_no_naive_run(monkeypatch, tmp_path):
-    """What was finished before it lies in the store."""
-    crowded(monkeypatch, lambda seeds: 5 in seeds)
-    with pytest.raises(OutOfMemory, match="no room"):
-        rt.compare(RECIPE, RECIPE.but(batch_size=4), TASK, range(8), store=tmp_path)
-    assert len(list(tmp_path.glob("*.npz"))) >= 5
+# ── on a GPU ────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.gpu

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from oracles import Twin, assert_same, trained
+from oracles import Twin, assert_same, begun, trained
 
 import rnntips as rt
-from rnntips.engine.tbptt import Chunk, TBPTTLoader, chunks, loader_for
+from rnntips.engine.tbptt import Chunk, TBPTTLoader, chunks
 from rnntips.errors import BadArgument
 from rnntips.loader import Loader
-from rnntips.models import Network, initial_weights, network_for
+from rnntips.models import network_for
 from rnntips.training import Job, begin, train_jobs
 from rnntips.windows import batches
 
@@ -18,18 +18,6 @@ TASKS = {task.name: task for task in
          (rt.tasks.leaky(5), rt.tasks.recall_stream(3), rt.tasks.characters(), rt.tasks.recall_stream(4))}  # fmt: skip
 CELLS = ("gru", "lstm", "tanh")
 every_task = pytest.mark.parametrize("name", [*TASKS][:3])
-
-
-def begun(recipe, task, seed=0) -> tuple[Network, Loader]:
-    """What `train` would begin with, for one run."""
-    example, record = task.examples(recipe, seed), rt.Runs()
-    updates = recipe.updates_for(len(example.of(0)), example.steps, example.skip)
-    record.begin([recipe], task, [seed], [(1, 0, 1)], updates, "cpu")
-    flat = torch.tensor(initial_weights([recipe], task.name, [seed], example.channels, example.outputs))
-    return network_for(recipe, example, flat), loader_for(record, [example])
-
-
-# --- against torch.nn
 
 
 @pytest.mark.parametrize(
@@ -78,7 +66,7 @@ DIVIDED = ("leaky 5", "recall stream 4")  # 3 chunks; 2 that count
 def test_every_chunk_of_an_epoch_is_read_exactly_once_in_the_lane_of_its_sequence(name):
     """Where training windows do not overlap, inputs are told apart by their place in the signal."""
     recipe = MIXED.but(batch_size=10, carry=True, budget=rt.epochs(1))
-    _, loader = begun(recipe, TASKS[name])
+    _, _, loader, _ = begun([recipe], TASKS[name], [0])
     each, read, orders = len(loader.chunks), [], set()
     loader.signal = torch.arange(len(loader.signal))[:, None]  # a step's input is now its place
     for turn in range(100):
@@ -145,7 +133,7 @@ def test_the_chunks_of_ten_steps(fields, skip, expected):
 def test_every_answer_counts_once_and_lanes_take_whole_sequences_in_order(name, order, change):
     """Targets and the inputs that led to them, put together, are the sequences that the run's stream names."""
     recipe = SHORT.but(order=order, updates=30, carry=True, **change)
-    example, (network, loader) = TASKS[name].examples(recipe, 0), begun(recipe, TASKS[name])
+    example, (_, network, loader, _) = TASKS[name].examples(recipe, 0), begun([recipe], TASKS[name], [0])
     each, stream = len(loader.chunks), rt.tasks.stream("order", name, 0)
     expected = example.of(0)[batches(order, len(example.of(0)), 5 * 3, stream)].reshape(3, 5)
     for turn, sequences in enumerate(expected):
@@ -163,7 +151,7 @@ def test_every_answer_counts_once_and_lanes_take_whole_sequences_in_order(name, 
 
 
 def test_sides_read_the_same_sequences_in_the_same_order_whatever_their_chunks():
-    loaders = [begun(SHORT.but(updates=20, **change), TASKS["leaky 5"])[1]
+    loaders = [begun([SHORT.but(updates=20, **change)], TASKS["leaky 5"], [0])[2]
                for change in ({}, {"chunk": 4}, {"chunk": 4, "stride": 1, "carry": True})]  # fmt: skip
     assert [Loader, TBPTTLoader, TBPTTLoader] == [type(loader) for loader in loaders]
     for loader in loaders[1:]:
@@ -177,7 +165,7 @@ def test_sides_read_the_same_sequences_in_the_same_order_whatever_their_chunks()
 def test_no_gradient_goes_further_back_than_the_chunk_but_values_come_from_there(cell):
     """Of eight steps that lead to a first chunk of four: exactly no gradient, but other answers."""
     recipe = SHORT.but(past=16, chunk=4, carry=True, cell=cell)
-    network, loader = begun(recipe, rt.tasks.recall_stream(8))
+    _, network, loader, _ = begun([recipe], rt.tasks.recall_stream(8), [0])
     first = loader.spec(0)
     inputs = loader.batch(0, first)[0].requires_grad_()
     answers = loader.trained(first, network, inputs)
@@ -185,7 +173,8 @@ def test_no_gradient_goes_further_back_than_the_chunk_but_values_come_from_there
     assert inputs.shape[2] == 12 and (gradient[:, :, :8] == 0).all() and (gradient[:, :, 8:] != 0).all()
     other = inputs.detach().clone()
     other[:, :, 7] *= -1
-    assert (begun(recipe, rt.tasks.recall_stream(8))[1].trained(first, network, other) != answers).any(2).all()
+    again = begun([recipe], rt.tasks.recall_stream(8), [0])[2]
+    assert (again.trained(first, network, other) != answers).any(2).all()
 
 
 @pytest.mark.parametrize(("change", "updates"), [({"chunk": 4}, 2), ({"chunk": 6, "stride": 2}, 4)], ids=str)
@@ -193,7 +182,7 @@ def test_what_is_carried_is_a_value_that_depends_on_all_steps_before(change, upd
     """The first update that no longer reads a sequence's first input still answers otherwise if that was another."""
     recipe, found = SHORT.but(past=20, carry=True, **change), []
     for factor in (1, -1):
-        network, loader = begun(recipe, TASKS["leaky 5"])
+        _, network, loader, _ = begun([recipe], TASKS["leaky 5"], [0])
         for update in range(updates):
             spec = loader.spec(update)
             inputs = loader.batch(update, spec)[0].clone()
@@ -228,10 +217,10 @@ def test_what_came_within_the_chunk_is_learned(stride):
 
 def test_a_rule_seen_at_short_lags_holds_at_long_ones_if_the_state_is_handed_on():
     """A sum that fades over twenty steps, gradients over four: the carried state takes most of the error away."""
-    recipe = rt.Recipe(past=60, width=8, lr=0.01, updates=600, chunk=4)
-    zeros, carried = (rt.train(recipe.but(carry=carry), rt.tasks.leaky(20), range(6)) for carry in (False, True))
-    assert np.median(carried.test_score / zeros.test_score) < 0.8
-    study = rt.compare(recipe.but(updates=300), recipe.but(updates=300, carry=True), rt.tasks.leaky(20), range(10))
+    recipe = rt.Recipe(past=60, width=8, lr=0.01, updates=300, chunk=4)
+    study = rt.compare(recipe, recipe.but(carry=True), rt.tasks.leaky(20), range(10))
+    zeros, carried = study.runs["leaky 20"]
+    assert np.median(carried.test_score / zeros.test_score) < 0.7
     assert study.verdict == "BETTER" and study.label == "carry: False → True"
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_numba_ops import ALL, error, outcome, problem
+from test_numba_ops import ALL, agree, error, outcome, problem
 
 pytest.importorskip("triton")
 GPU = torch.cuda.is_available()
@@ -19,7 +19,6 @@ from rnntips.errors import BadArgument  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 pytestmark = [pytest.mark.gpu] if GPU else []
-GIVEN, MADE = "contributions given", "contributions made of channels"
 
 
 def plain_layer(cell, x, input_weight, input_bias, weight, bias, state):
@@ -55,11 +54,6 @@ def cast(state, dtype):
     return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)
 
 
-def agree(mine, exact, most=1e-5):
-    for one, other in zip(mine, exact, strict=True):
-        assert one.shape == other.shape and error(one, other) <= most
-
-
 CELL, SEED = st.sampled_from(ALL), st.integers(0, 9)
 RUNS, WINDOWS, STEPS, UNITS = (st.integers(1, most) for most in ((40, 70, 200, 130) if GPU else (3, 20, 5, 34)))
 
@@ -82,14 +76,12 @@ def test_a_layer_whose_inputs_need_a_gradient_agrees(cell, R, B, T, H, seed, las
     x, others = a_layer(cell, R, B, T, H, 3, seed)
     found = []
     for layer, dtype in ((triton_ops.layer, torch.float32), (plain_layer, torch.float64)):
-        inputs = x.to(dtype).requires_grad_()
-        values = [value.detach().to(dtype).requires_grad_() for value in others]
+        inputs, *values = (value.to(dtype).requires_grad_() for value in (x, *others))
         *weights, h, c = values
         states, last = layer(cell, inputs, *weights, (h, c) if cell == "lstm" else h)
         loss = (last[0] if cell == "lstm" else last).square().sum() + (0 if last_alone else states.square().sum())
-        found.append(
-            [states.detach(), *torch.autograd.grad(loss, [inputs, *(values if cell == "lstm" else values[:-1])])]
-        )
+        used = [inputs, *(values if cell == "lstm" else values[:-1])]
+        found.append([states.detach(), *torch.autograd.grad(loss, used)])
     agree(*found)
 
 
@@ -131,11 +123,8 @@ def test_views_are_taken_as_they_are(cell):
 def test_masks_and_resets_go_through_plain_operations():
     tensors, reset = problem("lstm", 2, 3, 4, 5)
     tensors, reset = [tensor.to(DEVICE) for tensor in tensors], reset.to(DEVICE)
-
-    def scan(cell, inputs, weight, bias, state, mask, reset):
-        return triton_ops.scan(cell, inputs, weight, bias, state, mask, reset)
-
-    agree(outcome(scan, "lstm", tensors, reset), outcome(cells.scan, "lstm", tensors, reset, torch.float64))
+    exact = outcome(cells.scan, "lstm", tensors, reset, torch.float64)
+    agree(outcome(lambda *given, mask, reset: triton_ops.scan(*given, mask, reset), "lstm", tensors, reset), exact)
 
 
 @pytest.mark.parametrize("cell", ["tanh", "lstm"])

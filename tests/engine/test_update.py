@@ -8,13 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import begun
 
 import rnntips as rt
 from rnntips import training
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
-from rnntips.loader import Loader
-from rnntips.models import KEPT, initial_weights, network_for
-from rnntips.optimizers import initial_state
+from rnntips.models import KEPT
 from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
@@ -35,15 +34,9 @@ class Levels:
                        head=recipe.head or "softmax+nll")  # fmt: skip
 
 
-def begun(recipes, classes=None):
+def made(recipes, classes=None):
     """What `train` would begin with: record, network, loader and the optimizer's averages."""
-    seeds, task = list(range(len(recipes))), Levels(classes) if classes else TASK
-    examples = [task.examples(recipe, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
-    record, first = rt.Runs(), examples[0]
-    record.begin(recipes, task, seeds, [(1, 0, 1)] * len(seeds), recipes[0].updates, "cpu")
-    flat = torch.tensor(initial_weights(recipes, TASK.name, seeds, first.channels, first.outputs))
-    network = network_for(recipes[0], first, flat)
-    return record, network, Loader(record, examples), initial_state(recipes[0].rule, flat)
+    return begun(recipes, Levels(classes) if classes else TASK, range(len(recipes)))
 
 
 def did(step, update):
@@ -55,7 +48,7 @@ def did(step, update):
 
 def trained(make, recipes, classes=None):
     """The statistics of each update (U, 3, R), the weights and the optimizer's averages."""
-    record, network, loader, state = begun(recipes, classes)
+    record, network, loader, state = made(recipes, classes)
     step = make(record, network, loader, state)
     stats = np.array([did(step, update) for update in range(record.updates)])
     return stats, network.flat[:, : network.count].numpy(), [s[:, : network.count].numpy() for s in state.values()]
@@ -100,7 +93,7 @@ def test_three_updates_equal_those_in_torch(shape, rule, clipping, runs, classes
 @pytest.mark.parametrize("make", [updater, TorchUpdate])
 def test_likelihood_bears_logits_that_no_exponential_does(make):
     """A readout bias of 300 against −300: the loss is their distance, and its gradient is a whole class's."""
-    record, network, loader, state = begun([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], 2)
+    record, network, loader, state = made([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], 2)
     loader.targets[:] = torch.tensor([0.0, 1.0])
     network.flat[0, network.slices["readout_weight"]] = 0
     network.flat[0, network.slices["readout_bias"]] = torch.tensor([300.0, -300.0])
@@ -128,7 +121,7 @@ def test_weights_are_cut_back_to_their_runs_own_limit(make):
     assert np.array_equal(weights[0], trained(make, [plain])[1][0])
     for row, limit in zip(weights[1:], (0.1, 0.3), strict=True):
         assert np.abs(row).max() == np.float32(limit) and (np.abs(row) < np.float32(limit)).any()
-    record, network, loader, state = begun(recipes)
+    record, network, loader, state = made(recipes)
     network.flat[1, 0] = float("nan")
     make(record, network, loader, state)(0)
     assert torch.isnan(network.flat[1]).any() and not torch.isnan(network.flat[2]).any()
@@ -139,7 +132,7 @@ def test_a_run_that_breaks_leaves_nothing_in_the_thread_that_ran_it(where, monke
     monkeypatch.setenv("RNNTIPS_THREADS", "1")
     recipe = rt.Recipe(updates=4, width=6, past=9, cell="relu", optimizer="sgd", clip_norm=1.0)
     alone = trained(updater, [recipe] * 3)
-    record, network, loader, state = begun([recipe] * 3)
+    record, network, loader, state = made([recipe] * 3)
     (loader.targets if where == "loss" else network.flat)[1] = float("nan" if where == "loss" else "inf")
     step = updater(record, network, loader, state)
     stats = np.array([did(step, update) for update in range(4)])
@@ -152,7 +145,7 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
     monkeypatch.setenv("RNNTIPS_THREADS", "1")
     recipe = rt.Recipe(updates=3, width=6, past=9)
     alone = trained(updater, [recipe] * 8)
-    step = updater(*begun([recipe] * 8))
+    step = updater(*made([recipe] * 8))
     monkeypatch.setenv("RNNTIPS_THREADS", "2")
     monkeypatch.setattr("rnntips.engine.pool._machine", lambda: 2)
     assert step.updates[step.lengths[0]].after[3].shape[0] == 1
@@ -161,10 +154,10 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
 
 def test_what_the_compiled_update_cannot_do_goes_through_torch():
     def kind(**changes):
-        return type(updater(*begun([rt.Recipe(updates=1, past=9, **changes)])))
+        return type(updater(*made([rt.Recipe(updates=1, past=9, **changes)])))
 
     assert kind() is NumbaUpdate and kind(layers=2, cell="lstm") is NumbaUpdate
-    assert type(updater(*begun([rt.Recipe(updates=1, past=9)], 3))) is NumbaUpdate
+    assert type(updater(*made([rt.Recipe(updates=1, past=9)], 3))) is NumbaUpdate
     assert kind(noise=0.1) is TorchUpdate and kind(noise_between=0.1) is TorchUpdate
     assert kind(dropout=0.1) is TorchUpdate and kind(dense=(4,)) is TorchUpdate
     assert kind(dense_after=(4,)) is TorchUpdate
@@ -172,7 +165,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
     assert 4 * 400 * 20 * 700 * 7 > KEPT / 10  # near enough to the bound to build, once it is lowered
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rnntips.engine.update.KEPT", KEPT // 10)
-        assert type(updater(*begun([long]))) is TorchUpdate
+        assert type(updater(*made([long]))) is TorchUpdate
 
 
 MORE = st.fixed_dictionaries({}, optional={
@@ -194,7 +187,7 @@ def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, cli
 
 
 def test_statistics_on_the_device_arrive_together_and_once():
-    step = CUDAGraphUpdate(*begun([rt.Recipe(updates=7, past=9)] * 2))
+    step = CUDAGraphUpdate(*made([rt.Recipe(updates=7, past=9)] * 2))
     for update in range(3):
         step(update)
     assert [update for update, _ in step.arrived()] == [0, 1, 2] and step.arrived() == []

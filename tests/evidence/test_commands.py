@@ -235,6 +235,8 @@ def test_stills_are_written_beside_the_lesson(monkeypatch, made, tmp_path):
             return type("Study", (), {"sentence": "said"})()
 
     monkeypatch.setattr("rnntips.notebook.panels.Panel", Pictured)
-    monkeypatch.setattr("rnntips.figures.both", lambda study, title: type("Axes", (), {"_repr_png_": lambda _: b"png"})())
+    monkeypatch.setattr(
+        "rnntips.figures.both", lambda study, title: type("Axes", (), {"_repr_png_": lambda _: b"png"})()
+    )
     assert run("stills", "made").exit_code == 0
     assert {path.name for path in tmp_path.glob("*.png")} == {"still.png", "still-fails.png"} == set(written)

@@ -60,7 +60,9 @@ def test_q_values_are_the_rates_of_benjamini_and_hochberg():
 
 
 def test_readers_are_led_to_the_page_without_its_answers():
-    readme, notebook = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/01_scaling.ipynb"))
+    readme, notebook = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/01_scaling.ipynb")
+    )
     assert "docs/findings.md" in readme and "docs/findings.md" in notebook
     for tip in rt.tips.values():
         assert not [claim["word"] for claim in tip.record["claims"] if claim["word"].lower() in readme.lower()]

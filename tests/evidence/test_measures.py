@@ -25,10 +25,8 @@ def trinomial(n, ones, minuses):
     return table
 
 
-@pytest.mark.parametrize(
-    ("n", "ones", "minuses"),
-    [(40, 0.0, 0.02), (100, 0.02, 0.02), (40, 0.05, 0.15), (100, 0.05, 0.15), (40, 0.1, 0.1), (40, 0.3, 0.05)],
-)
+@pytest.mark.parametrize(("n", "ones", "minuses"), [(40, 0.0, 0.02), (100, 0.02, 0.02), (40, 0.05, 0.15),
+                                                    (100, 0.05, 0.15), (40, 0.1, 0.1), (40, 0.3, 0.05)])  # fmt: skip
 def test_the_interval_of_a_share_covers_counted_over_every_outcome(n, ones, minuses):
     chances, covered = trinomial(n, ones, minuses), 0.0
     for i, j in zip(*np.nonzero(chances > 1e-6), strict=True):
@@ -50,10 +48,13 @@ def test_a_hundred_pairs_tell_ten_points_of_failures(expected, ones, minuses):
     assert find_share(np.zeros(100), False).verdict == "NOT TRAINED"
 
 
-def test_shares_of_settings_weigh_equally():
-    one, other = np.repeat([1, 0], [20, 20]), np.repeat([1, 0], [4, 36])
-    found = find_share(np.array([one, other]), True)
+def test_shares_of_settings_weigh_equally_and_any_level_can_be_asked_for():
+    """Half of one setting's runs and a tenth of the other's: a median would not see the second."""
+    found = find_share(np.array([np.repeat([1, 0], [20, 20]), np.repeat([1, 0], [4, 36])]), True)
     assert found.effect == pytest.approx(0.3) and (found.n, found.runs) == (40, 80)
+    d = np.repeat([1, 0], [30, 70])
+    ends = [MEASURES["failure share"].find(d, True, 0.1, level=level).interval for level in (0.95, 0.999)]
+    assert 0.1 < ends[1][0] < ends[0][0] < 0.3 < ends[0][1] < ends[1][1]
 
 
 # ── what a pair of runs counts with ─────────────────────────────────────────
@@ -163,14 +164,6 @@ def test_differences_of_counts_are_called_different_by_chance_in_at_most_one_of_
     assert np.mean([verdict in ("BETTER", "WORSE") for verdict in seen]) < 0.05
 
 
-@pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda measure: measure.name)
-def test_every_measure_says_what_it_is(measure):
-    assert MEASURES[measure.name] is measure and measure.what and measure.smallest > 0
-    assert measure.better in ("lower", "higher", "")
-    assert measure.unit in ("%", "points", "times", "per 1,000 updates")
-    assert measure.share == (measure.unit == "points")
-
-
 # ── measure by measure ──────────────────────────────────────────────────────
 
 
@@ -188,35 +181,24 @@ def test_a_plans_measures_compare_and_judge_pairs_of_scores():
     assert (found.verdict, found.typical) == ("WORSE", pytest.approx(0.6))
     assert sentence(found).startswith("Higher share of failed runs in 12 of 20 runs: +60 points (")
     assert judged("score", slow, scores([0.05] * n)) == find(np.full((1, n), np.log(0.5)), True)
-
-
-def test_the_score_measure_takes_lone_failures_into_account():
-    level, wild = scores([0.1] * 20), scores([0.1] * 18 + [np.nan] * 2)
-    assert judged("score", level, wild).verdict == "UNCLEAR"
-    assert judged("score", level, level).verdict == "SAME"
+    assert judged("score", slow, slow).verdict == "SAME"
+    assert judged("score", slow, scores([0.1] * 18 + [np.nan] * 2)).verdict == "UNCLEAR", "lone failures count"
 
 
 def test_spikes_are_compared_as_rates_since_most_runs_have_none():
-    calm, wild = scores([0.1] * 20, spikes=[0] * 20), scores([0.1] * 20, spikes=[3, 4, 5, 6] * 5)
+    """Where a few runs jump all the time, the median of the differences is 0 and so is its interval; the average not."""
+    calm, wild, few = (scores([0.1] * 20, spikes=row) for row in ([0] * 20, [3, 4, 5, 6] * 5, [0] * 15 + [100] * 5))
     found = judged("spikes", calm, wild)
     assert (found.verdict, found.typical, found.effect) == ("WORSE", pytest.approx(4.5), pytest.approx(4.5))
     assert sentence(found).startswith("Higher rate of loss spikes in 20 of 20 runs: +4.5 per 1,000 updates (+4 to +5).")
     nothing = judged("spikes", calm, calm)
     assert (nothing.verdict, nothing.typical) == ("SAME", 0)
     assert sentence(nothing).startswith("About the same: +0 per 1,000 updates (+0 to +0), within ± 1 per 1,000")
-
-
-def test_two_sides_are_not_the_same_where_a_few_runs_jump_all_the_time():
-    """The median of the differences is 0 and so is its interval; the average is not."""
-    found = judged("spikes", scores([0.1] * 20, spikes=[0] * 20), scores([0.1] * 20, spikes=[0] * 15 + [100] * 5))
+    found = judged("spikes", calm, few)
     assert (found.verdict, found.typical, found.effect) == ("UNCLEAR", 0, pytest.approx(25))
     assert sentence(found) == ("Undecided: +0 per 1,000 updates (+0 to +0). On average +25 per 1,000 updates, since a "
                                "few runs differ far more.")  # fmt: skip
-
-
-def test_a_lead_that_the_average_denies_is_none():
-    """In sixteen of twenty runs two spikes less, in four a hundred more."""
-    d = np.array([-2.0] * 16 + [100.0] * 4)
+    d = np.array([-2.0] * 16 + [100.0] * 4)  # a lead that the average denies is none
     assert find(d, True, 1.0, unit="per 1,000 updates").verdict == "UNCLEAR"
     assert find(d[:16], True, 1.0, unit="per 1,000 updates").verdict == "BETTER"
 
@@ -228,6 +210,10 @@ def test_more_solved_runs_are_better_are_shown_as_more_and_get_their_word():
     assert 0.3 < more.interval[0] < 0.5 < more.interval[1] < 0.7 and more.strength == pytest.approx(-5)
     assert more.worst == pytest.approx(-more.interval[0] / 0.1)
     assert sentence(more).startswith("Higher share of solved runs in 50 of 100 runs: +50 points (+")
+    lost = judged("solved share", few, scores([0.4] * 30 + [np.nan] * 70))
+    assert (lost.typical, lost.failed, lost.failing) == (0, 70, pytest.approx(0.7)), (
+        "failing is not the same as unsolved"
+    )
     for found, claimed, said in [(more, "BETTER", "SUPPORTED"), (more, "NO WORSE", "SUPPORTED"),
                                  (less, "BETTER", "CONTRADICTED"), (less, "NO WORSE", "CONTRADICTED"),
                                  (less, "WORSE", "SUPPORTED"), (alike, "NO WORSE", "SUPPORTED"),

@@ -44,7 +44,7 @@ def claims(**changes):
 def test_fields_that_move_together_are_one_value_called_by_the_field_under_test(made):
     claim = made.claims["together"]
     baseline, variant = claim.sides
-    assert baseline.diff(variant) == {"batch_size": (8, 16), "updates": (30, 15)}
+    assert baseline.diff(variant) == {"batch_size": (8, 16), "updates": (32, 16)}
     assert [claim.shown(value) for value in claim.values] == [8, 16]
     one, other = made.claims["epochs"].sides
     assert (one.budget, other.budget, one.updates) == (rt.epochs(1), rt.epochs(1), None)
@@ -328,7 +328,7 @@ def test_liveness_covers_every_arm_of_every_setting_and_an_interrupt_ends_it(mad
 def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
     text = "\n".join(plan_lines(made))
     for said in (
-        "batch_size: 8 (updates 30) → 16 (updates 15); score",
+        "batch_size: 8 (updates 32) → 16 (updates 16); score",
         "updates to target (30 % of the way), claimed WORSE, smallest 25 %",
         "best rate, claimed LOWER, smallest a factor of 1.8; on sines, tanh; sines, GRU",
         "every side at every learning rate of 0.001, 0.01, 0.1",

@@ -32,6 +32,9 @@ def test_a_jump_is_a_loss_above_twice_the_median_of_the_fifty_before_it():
     rows = [flat(), flat(spikes=[20]), flat(spikes=[50, 119]), flat(spikes=[50], height=2.0), flat(spikes=[0, 5, 19])]
     np.testing.assert_allclose(readings.spikes(losses(rows)), np.array([0, 1, 2, 0, 0]) * 1000 / 100)
     np.testing.assert_array_equal(readings.spiky(losses(rows)), [0, 1, 1, 0, 0])
+    with pytest.raises(BadArgument, match="after update 20, and these runs did 20"):
+        readings.spikes(losses([flat(20)]))
+    assert readings.spikes(losses([flat(21)])) == [0]
 
 
 def test_the_median_looks_back_fifty_updates_and_no_further():
@@ -44,10 +47,11 @@ def test_the_median_looks_back_fifty_updates_and_no_further():
 
 def test_from_divergence_on_every_update_is_a_jump():
     for bad in (NAN, INF):
-        row = flat(120)
-        row[70:] = bad
-        np.testing.assert_allclose(readings.spikes(losses([row])), [500])
-    np.testing.assert_allclose(readings.spikes(losses([np.full(120, NAN)])), [1000])  # an exception ended it
+        rows = [flat(), np.full(120, NAN)]  # an exception ended the second
+        rows[0][70:] = bad
+        np.testing.assert_allclose(readings.spikes(losses(rows)), [500, 1000])
+        np.testing.assert_allclose(readings.gradient_jumps(losses(np.ones((2, 120)), gradient_norm=np.array(rows))),
+                                   [500, 1000])  # fmt: skip
 
 
 def test_jumps_of_a_run_know_neither_the_unit_of_the_loss_nor_the_other_runs():
@@ -58,25 +62,11 @@ def test_jumps_of_a_run_know_neither_the_unit_of_the_loss_nor_the_other_runs():
     np.testing.assert_array_equal(readings.spikes(losses(rows).only([4, 1])), found[[4, 1]])
 
 
-def test_jumps_need_more_than_twenty_updates():
-    with pytest.raises(BadArgument, match="after update 20, and these runs did 20"):
-        readings.spikes(losses([flat(20)]))
-    assert readings.spikes(losses([flat(21)])) == [0]
-
-
 def test_a_gradient_explodes_above_ten_times_the_median_before_it():
-    """By the gradient's length alone; without a number from some update on, all that come after count."""
-    lost = flat()
-    lost[70:] = NAN
-    rows = [
-        flat(),
-        flat(spikes=[50], height=10.0),
-        flat(spikes=[30, 70], height=10.1),
-        flat(spikes=[5], height=99),
-        lost,
-    ]
-    some = losses(np.ones((5, 120)), gradient_norm=np.array(rows))
-    np.testing.assert_allclose(readings.gradient_jumps(some), [0, 0, 20, 0, 500])
+    """By the gradient's length alone."""
+    rows = [flat(), flat(spikes=[50], height=10.0), flat(spikes=[30, 70], height=10.1), flat(spikes=[5], height=99)]
+    some = losses(np.ones((4, 120)), gradient_norm=np.array(rows))
+    np.testing.assert_allclose(readings.gradient_jumps(some), [0, 0, 20, 0])
 
 
 def test_training_loss_is_the_mean_of_the_last_tenth_and_untrained_for_what_diverged():

@@ -84,13 +84,6 @@ def test_stored_runs_are_not_trained_again_and_missing_ones_are(kept, monkeypatc
     assert trained_again(store, monkeypatch) == [0]
 
 
-def test_a_study_from_the_store_says_what_the_first_one_said(tmp_path):
-    arguments = BASE, BASE.but(width=3), {"a": TASK, "b": rt.series.sines(steps=500)}, range(3)
-    studies = [rt.compare(*arguments, tune={"lr": [0.01, 0.03]}, store=tmp_path) for _ in range(2)]
-    plain = rt.compare(*arguments, tune={"lr": [0.01, 0.03]})
-    assert all(study.finding == plain.finding and study.tuned == plain.tuned for study in studies)
-
-
 def test_a_run_that_did_not_end_is_not_stored(tmp_path):
     store = Store(tmp_path)
     runs = rt.train(BASE, TASK, range(2))
@@ -163,26 +156,17 @@ FOREIGN = {
 }
 
 
-def assert_moved_aside(store, path, before: bytes, monkeypatch) -> None:
+@pytest.mark.parametrize("kind", [*FOREIGN, "another run"])
+def test_a_foreign_file_is_moved_aside_and_its_run_trained_again(kept, monkeypatch, kind):
+    store, path = kept
+    other = store.folder / f"{key(BASE, TASK, 1, 'cpu')}.npz"
+    before = FOREIGN[kind] if kind in FOREIGN else other.read_bytes()
+    path.write_bytes(before)
     with pytest.warns(RuntimeWarning, match="moved to"):
         assert trained_again(store, monkeypatch) == [0]
     aside = sorted((store.folder / "aside").iterdir())
     assert aside[-2].read_bytes() == before and aside[-1].read_text().strip()
     assert trained_again(store, monkeypatch) == []
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_a_foreign_file_is_moved_aside_and_its_run_trained_again(kept, monkeypatch, kind):
-    store, path = kept
-    path.write_bytes(FOREIGN[kind])
-    assert_moved_aside(store, path, FOREIGN[kind], monkeypatch)
-
-
-def test_the_file_of_another_run_is_moved_aside(kept, monkeypatch):
-    store, path = kept
-    other = store.folder / f"{key(BASE, TASK, 1, 'cpu')}.npz"
-    path.write_bytes(other.read_bytes())
-    assert_moved_aside(store, path, other.read_bytes(), monkeypatch)
 
 
 def test_any_flipped_bit_and_any_truncation_is_found_out(kept):
@@ -302,7 +286,7 @@ import signal, tomllib
 from evidence.__main__ import main
 from rnntips.notebook import lessons
 def short(path):
-    return tomllib.loads(path.read_text(encoding="utf-8").replace("updates = 300", "updates = 40"))
+    return tomllib.loads(path.read_text(encoding="utf-8").replace("updates = 300", "updates = 20"))
 """
 HEARS = "signal.signal(signal.SIGINT, signal.default_int_handler); lessons._toml = short; main()"
 

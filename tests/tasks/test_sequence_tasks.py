@@ -13,9 +13,9 @@ import torch
 import rnntips as rt
 from rnntips.errors import BadArgument, BadData
 from rnntips.jobs.store import key
+from rnntips.runs import Runs
 from rnntips.tasks import Digits, as_settings, text
 from rnntips.tasks.text import ALPHABET
-from rnntips.runs import Runs
 from rnntips.training import Job, train_jobs
 
 SHORT = rt.Recipe(updates=6, width=6, batch_size=5, past=9)
