@@ -39,6 +39,9 @@ class InWords(click.Group):
 @click.group(cls=InWords)
 def main() -> None:
     """Compute, compare and show what the lessons' records say."""
+    for stream in (sys.stdout, sys.stderr):  # Windows pipes know no arrows and no minus sign
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _plan(name: str) -> Plan:
