@@ -9,7 +9,13 @@ G gates of a cell, K outputs. Arrays of inputs are (R, B, T, C); for a single ru
 
 Words: a *seed* is a random seed; a *run* is one network trained once (one recipe, one task, one seed); a *setting* is
 a task with a name; *baseline* and *variant* are the two arms of a comparison; a *step* is a time step, an *update* one
-change of the weights; *naive* is the error of the obvious forecast, *floor* that of the best possible one.
+change of the weights; *naive* is the error of the obvious forecast, *floor* that of the best possible one. A *recipe*
+has every choice of a run; a *study* is one comparison, with its verdict.
+
+Rooms: `tasks` is what is to be learned; `engine` the computation of `cells` and `models` once more, fast; `jobs` trains
+runs on executors and keeps them. These and the files beside this one know nothing of the others: `doctor` looks inside
+networks; `notebook` is panels, the lab book, exercises and stored records; `lessons` has a folder for each lesson,
+whose prose is the notebook of its name; `cli` is the command `rnntips`.
 """
 
 from importlib import import_module

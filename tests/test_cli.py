@@ -33,9 +33,6 @@ def run(*arguments: str):
     return found
 
 
-# --- tips
-
-
 def test_tips_lists_every_tip_with_its_claims_and_words():
     """One paragraph a tip: its question, and under it each claim with what the record says."""
     found, tip = run("tips"), rnntips.tips["scaling"]
@@ -52,9 +49,6 @@ def test_tips_as_json_says_the_same():
     tip, rows = rnntips.tips["scaling"], json.loads(run("tips", "--json").output)
     (scaling,) = [row for row in rows if row["tip"] == "scaling"]
     assert (tip.question, tip.words) == (scaling["question"], scaling["claims"])
-
-
-# --- check
 
 
 def test_check_finds_everything_here():
@@ -88,9 +82,6 @@ def test_check_sees_that_training_does_not_learn(monkeypatch):
     monkeypatch.setattr(rnntips, "train", lambda *_, **__: flat)
     found = run("check")
     assert 1 == found.exit_code and "did not lower the error" in found.output and "make env" in found.output
-
-
-# --- lab
 
 
 def test_lab_outside_a_clone_says_where_it_looked(monkeypatch, tmp_path):

@@ -41,9 +41,9 @@ RULES = {"sgd": {"optimizer": "sgd", "momentum": 0.9}, "rmsprop": {"optimizer": 
 def equals_torch(recipe, task, seed=3, **by_hand):
     losses, norms, weights = trained(recipe, task, seed, **by_hand)
     runs = rt.train(recipe, task, [seed])
-    np.testing.assert_allclose(runs.train_loss[0], losses, rtol=1e-5)
-    np.testing.assert_allclose(runs.gradient_norm[0], norms, rtol=1e-4)
-    np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, atol=2e-5)
+    np.testing.assert_allclose(runs.train_loss[0], losses, rtol=1e-4)
+    np.testing.assert_allclose(runs.gradient_norm[0], norms, rtol=1e-3)
+    np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, atol=2e-4)
 
 
 @pytest.mark.parametrize("clip", ["global", "tensor", "value", "weights"])

@@ -79,9 +79,6 @@ def test_the_interval_covers_as_often_as_it_says_where_runs_fail(n, k, p, sides)
     assert held > 0.95 - 3 * np.sqrt(0.05 * 0.95 / rounds)
 
 
-# ── findings and their sentences ────────────────────────────────────────────
-
-
 def around(mean, deviation, n=20):
     """So many effects of exactly this mean and deviation."""
     d = np.random.default_rng(0).normal(size=n)
@@ -178,9 +175,6 @@ def test_an_interval_that_ends_at_0_decides_nothing_however_it_was_rounded(end):
         verdict.decide(4.0, 0.01, 5.0, 1.0, 40, True) == "WORSE"
         and verdict.decide(-4.0, -5.0, -0.01, 1.0, 40, True) == "BETTER"
     )
-
-
-# ── comparisons of scores ───────────────────────────────────────────────────
 
 
 def scores(middle, n=12, seed=0):

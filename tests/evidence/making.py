@@ -1,12 +1,29 @@
 """What several tests of the laboratory make up."""
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import rnntips as rt
 from evidence.__main__ import main
+from rnntips.notebook.lessons import Lesson
 from rnntips.verdict import Scores
+
+FILE = Path(__file__).with_name("made_up.toml")
+
+
+class MadeUp(Lesson):
+    """A lesson of the made-up plan, in which a claim's short title is its name."""
+
+    folder: Path
+
+    @property
+    def toml(self):
+        plan = tomllib.loads(FILE.read_text(encoding="utf-8"))["plan"]
+        return {"plan": plan, "texts": {name: {"short": name} for name in plan["claims"]}}
 
 
 def scores(score, naive=1.0, floor=0.0, **readings):

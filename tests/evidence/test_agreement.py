@@ -184,9 +184,6 @@ def test_a_claim_on_the_edge_differs_though_its_effect_does_not(made, monkeypatc
     assert [line for line in lines([found]) if line.startswith("fitted DIFFERS") and "there UNDECIDED" in line]
 
 
-# ── the command ─────────────────────────────────────────────────────────────
-
-
 @pytest.fixture
 def kept(made, tmp_path):
     """A folder that holds the made-up record."""

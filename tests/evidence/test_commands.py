@@ -1,4 +1,4 @@
-"""`python -m evidence`: what it shows, what it refuses, and where it writes. `agree` has its own tests."""
+"""`python -m evidence`: what it shows, what it refuses, and where it writes. `agree` has tests of its own."""
 
 import json
 import shutil
@@ -6,13 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FILE
-from making import run
+from making import MadeUp, run
 
 import rnntips
 from evidence import __main__ as commands
 from evidence import simulation
-from evidence.__main__ import main
 from evidence.plans import Plan
 from rnntips.notebook.tips import Tip
 
@@ -24,66 +22,58 @@ def plan():
     return Plan(Tip("scaling"))
 
 
-def test_every_command_is_there_and_says_what_it_does():
-    assert set(main.commands) == {"run", "agree", "freeze", "findings", "seconds", "simulate", "stills"}
-    assert all(command.help for command in main.commands.values())
+@pytest.fixture
+def no_training(monkeypatch):
+    """Training anything fails the test."""
+    for name in ("rnntips.training.begin", "evidence.records.train_arms", "evidence.records.tune_arms"):
+        monkeypatch.setattr(name, lambda *_, **__: pytest.fail("something was trained"))
+
+
+@pytest.fixture
+def no_writing(monkeypatch):
+    monkeypatch.setattr(commands, "_write", lambda *_: pytest.fail("something was written"))
 
 
 def planned_runs(given) -> int:
     """Counted from the lesson's file: different arms × (in each part seven rates × tuning seeds, and its seeds)."""
-    arms = set()
-    for claim in given["claims"].values():
-        for setting in claim["settings"]:
-            for value in claim.get("among") or (claim["baseline"], claim["variant"]):
-                arms.add((setting, claim["field"], value, json.dumps(claim.get("recipe"))))
+    arms = {(setting, claim["field"], value, json.dumps(claim.get("recipe")))
+            for claim in given["claims"].values() for setting in claim["settings"]
+            for value in claim.get("among") or (claim["baseline"], claim["variant"])}  # fmt: skip
     seeds = given["seeds"]
     return len(arms) * (2 * 7 * seeds["tuning"] + seeds["first"] + seeds["fresh"])
 
 
 def test_a_plan_is_shown_with_its_cost_and_nothing_is_trained(no_training, plan):
-    """Every claim with its source, field and settings, the fresh seeds, and how many runs all of them take."""
-    found, given = run("run", "scaling", "--plan"), plan.given
-    assert 0 == found.exit_code and given["question"] in found.output
+    """Every claim with its source, field and settings, the fresh seeds, and how many runs all of them take.
+
+    As JSON nothing of the lesson's file is lost.
+    """
+    said, given = run("run", "scaling", "--plan").output, plan.given
     for name, claim in given["claims"].items():
-        assert f"{name} ({claim['source']}) {claim['says']}" in found.output
-        assert "; ".join(claim["settings"]) in found.output
-    assert f"{planned_runs(given):,} runs" in found.output and "TFLOP" in found.output
-    assert ", ".join(map(str, plan.parts()["fresh"][1])) in found.output
-
-
-def test_a_plan_as_json_is_the_plan_in_the_file_with_its_cost(no_training, plan):
-    """Nothing of the file is lost."""
+        assert f"{name} ({claim['source']}) {claim['says']}" in said and "; ".join(claim["settings"]) in said
+    assert f"{planned_runs(given):,} runs" in said and "TFLOP" in said and given["question"] in said
+    assert ", ".join(map(str, plan.parts()["fresh"][1])) in said
     shown = json.loads(run("run", "scaling", "--plan", "--json").output)
-    assert plan.given == {name: shown[name] for name in plan.given}
-    assert ("scaling", planned_runs(plan.given)) == (shown["tip"], shown["runs"]) and 0 < shown["tflop"] < 25
+    assert given == {name: shown[name] for name in given}
+    assert ("scaling", planned_runs(given)) == (shown["tip"], shown["runs"]) and 0 < shown["tflop"] < 25
 
 
-def test_a_stored_record_as_json_has_what_other_programs_rely_on(no_training, plan):
-    """A list under `claims`, one for each claim of the plan, with id, verdict, effect, interval and n."""
+def test_a_stored_record_is_shown_with_what_other_programs_rely_on(no_training, plan):
+    """A list under `claims`, one for each claim of the plan, with id, verdict, effect, interval and n.
+
+    Readable: a line for each claim, and the settings under it.
+    """
     record = json.loads(run("run", "scaling", "--stored", "--json").output)
+    lines, counts = run("run", "scaling", "--stored").output.splitlines(), plan.given["seeds"]
     assert list(plan.claims) == [claim["id"] for claim in record["claims"]]
     for claim in record["claims"]:
         assert claim["verdict"] in {"BETTER", "WORSE", "SAME", "UNCLEAR", "NOT TRAINED"}
         low, high = claim["interval"]
         assert -1 < low <= claim["typical"] <= high and -1 < claim["effect"]
-        assert len(set(record["seeds"])) == claim["n"] == plan.given["seeds"]["first"] + plan.given["seeds"]["fresh"]
-
-
-def test_a_stored_record_in_words_has_every_claim_and_its_seeds(no_training, plan):
-    """The same record, readable: a line for each claim, and the settings under it."""
-    lines = run("run", "scaling", "--stored").output.splitlines()
-    for claim in plan.tip.record["claims"]:
+        assert len(set(record["seeds"])) == claim["n"] == counts["first"] + counts["fresh"]
         (line,) = [line for line in lines if line.startswith(claim["id"] + " ")]
         assert claim["word"] in line and line.endswith(f"n = {claim['n']}")
         assert all(any(setting in line for line in lines) for setting in claim["settings"])
-
-
-def test_a_tip_without_a_record_says_so(monkeypatch, no_training):
-    """Asking for a record that was never computed ends in words, with the command that computes it."""
-    monkeypatch.setattr("rnntips.notebook.lessons.Lesson.stored", lambda lesson, name: None)
-    found = run("run", "scaling", "--stored")
-    assert 0 != found.exit_code
-    assert "No record of scaling" in found.output and "python -m evidence run scaling" in found.output
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0:20", range(20)), (":3", range(3)), ("5:7", [5, 6]), ("3,5", [3, 5])])
@@ -113,22 +103,6 @@ def test_an_unknown_tip_gets_the_nearest(no_training, command):
     assert 0 != found.exit_code and "'scalling'" in found.output and "Did you mean 'scaling'?" in found.output
 
 
-@pytest.fixture
-def no_writing(monkeypatch):
-    monkeypatch.setattr(commands, "_write", lambda *_: pytest.fail("something was written"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "version", "words"),
-    [(["--seeds", "0:20"], 2, "leave out --seeds"), ([], None, "python -m evidence freeze scaling")],
-)
-def test_nothing_is_stored_that_was_not_frozen_before(monkeypatch, no_training, no_writing, arguments, version, words):
-    """Other seeds than the plan's, or a plan that is not in the ledger, are refused before anything is trained."""
-    monkeypatch.setattr(Plan, "version", version)
-    found = run("run", "scaling", "--write", *arguments)
-    assert 0 != found.exit_code and words in found.output
-
-
 @pytest.mark.parametrize("what", [[], ["--liveness"]])
 @pytest.mark.parametrize("device", ["cuda", "auto"])
 def test_a_gpus_record_never_becomes_the_stored_one(monkeypatch, no_training, no_writing, device, what):
@@ -141,43 +115,37 @@ def test_a_gpus_record_never_becomes_the_stored_one(monkeypatch, no_training, no
 
 def test_a_record_beside_the_stored_one_is_the_one_that_was_computed(monkeypatch, no_training, tmp_path, plan):
     """`--records` makes the folder, and leaves the lesson's own alone."""
-    stored = plan.tip.record
-    gpus = stored | {"device": "cuda", "seconds": 1}
-    before = (plan.tip.lesson.folder / "record.json").read_bytes()
+    gpus, stored = plan.tip.record | {"device": "cuda", "seconds": 1}, plan.tip.lesson.folder / "record.json"
+    before = stored.read_bytes()
     monkeypatch.setattr(commands, "compute", lambda *_, **__: gpus)
     assert 0 == run("run", "scaling", "--device", "cpu", "--records", str(tmp_path / "gpu")).exit_code
     assert gpus == json.loads((tmp_path / "gpu" / "scaling.json").read_text(encoding="utf-8"))
-    assert before == (plan.tip.lesson.folder / "record.json").read_bytes()
-    assert 0 == run("agree", str(tmp_path / "gpu")).exit_code
+    assert before == stored.read_bytes() and 0 == run("agree", str(tmp_path / "gpu")).exit_code
 
 
-def test_what_is_computed_with_write_is_stored_beside_its_lesson_line_by_line(monkeypatch, made, tmp_path):
-    """On the made-up lesson, of which a copy is written to."""
-    where = tmp_path / "made"
-    where.mkdir()
-    shutil.copy(FILE, where / "lesson.toml")
-    monkeypatch.setattr(type(made.tip.lesson), "folder", where)
-    monkeypatch.setattr("evidence.ledger._path", lambda tip: where / "ledger.jsonl")
+def test_what_is_computed_is_stored_beside_its_lesson_once_its_plan_is_frozen(monkeypatch, made, tmp_path):
+    """Not before, and from the plan's own seeds alone; what is frozen keeps its version, and its budgets."""
     record, rows = {"claims": [], "provisional": None, "version": 1, "plan": "x", "seconds": 2}, [{"a": [1, 2]}]
+    monkeypatch.setattr(MadeUp, "folder", tmp_path)
     monkeypatch.setattr(commands, "compute", lambda *_, **__: record)
     monkeypatch.setattr(commands, "liveness", lambda *_, **__: rows)
-    assert "Freeze it first" in run("run", "made", "--write").output and not (where / "record.json").exists()
-    assert "plan version 1" in run("freeze", "made").output
+    monkeypatch.setattr(commands, "speeds_of", lambda *_: pytest.fail("something was timed"))
+    assert "python -m evidence run made" in run("run", "made", "--stored").output, "no record is stored"
+    assert "python -m evidence freeze made" in run("run", "made", "--write").output
+    assert "plan version 1" in run("freeze", "made").output == run("freeze", "made").output
+    assert "leave out --seeds" in run("run", "made", "--write", "--seeds", "0:20").output
+    assert "frozen, and its budgets with it" in run("seconds", "made", "--write").output
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.jsonl"]
     assert 0 == run("run", "made", "--write").exit_code == run("run", "made", "--liveness", "--write").exit_code
-    assert record == json.loads((where / "record.json").read_text(encoding="utf-8"))
-    text = (where / "liveness.json").read_text(encoding="utf-8")
-    assert json.loads(text) == rows and '"a": [1, 2]\n' in text
+    assert record == json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "liveness.json").read_text(encoding="utf-8") == '[\n {\n  "a": [1, 2]\n }\n]\n'
 
 
-@pytest.mark.parametrize("kept", [[], ["--store", "runs"]])
-def test_an_interrupt_says_what_is_kept(monkeypatch, kept):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(commands, "compute", interrupted)
-    found = run("run", "scaling", *kept)
-    assert found.exit_code == 130
-    assert ("Finished runs are in runs" in found.output) == bool(kept) != ("Nothing was kept" in found.output)
+@pytest.mark.parametrize(("store", "words"), [([], "Nothing was kept"), (["--store", "x"], "Finished runs are in x")])
+def test_an_interrupt_says_what_is_kept(monkeypatch, store, words):
+    monkeypatch.setattr(commands, "compute", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    found = run("run", "scaling", *store)
+    assert found.exit_code == 130 and words in found.output
 
 
 def test_the_evidence_of_a_gpu_is_made_beside_the_stored_one_and_compared():
@@ -190,16 +158,6 @@ def test_the_evidence_of_a_gpu_is_made_beside_the_stored_one_and_compared():
     assert "--write" not in said["cuda"] and "--device cuda" in said["cuda"] and "agree records-cuda" in said["cuda"]
 
 
-def test_freezing_a_frozen_plan_says_its_version_and_its_budgets_stay(monkeypatch, plan):
-    """The ledger is left as it is, and so are the seconds."""
-    monkeypatch.setattr(commands, "speeds_of", lambda *_: pytest.fail("something was timed"))
-    file = plan.tip.lesson.folder / "ledger.jsonl"
-    before = file.read_bytes()
-    assert f"plan version {plan.version} ({plan.plan_hash})" in run("freeze", "scaling").output
-    assert before == file.read_bytes()
-    assert "is frozen, and its budgets with it" in run("seconds", "scaling", "--write").output
-
-
 def test_findings_and_simulation_are_shown_and_stored(monkeypatch, tmp_path, no_training, made):
     """Without --write nothing is touched; with it the pages are made, and of rule.md only the table."""
     page = "before\n<!-- evidence simulate -->\nmade before\n<!-- end of evidence simulate -->\nafter\n"
@@ -210,33 +168,9 @@ def test_findings_and_simulation_are_shown_and_stored(monkeypatch, tmp_path, no_
     assert "# Findings" in run("findings").output and not findings.exists()
     assert simulation.TRUTHS[0].says in run("simulate", "--rounds", "2").output
     assert page == rule.read_text(encoding="utf-8")
-    run("findings", "--write")
+    run("findings", "--write"), run("simulate", "--rounds", "2", "--write")
     assert findings.read_text(encoding="utf-8").startswith("# Findings")
-    run("simulate", "--rounds", "2", "--write")
     text = rule.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- evidence simulate -->\nIn % of 2 records")
     assert text.endswith("<!-- end of evidence simulate -->\nafter\n")
     assert "made before" not in text and simulation.TRUTHS[0].says in text
-
-
-def test_stills_are_written_beside_the_lesson(monkeypatch, made, tmp_path):
-    """Two pictures: what the panel shows, and the case that fails."""
-    written = []
-
-    class Pictured:
-        def __init__(self, tip):
-            self.tip, self.still = tip, tmp_path / "still.png"
-
-        def where_it_fails(self):
-            self.still = tmp_path / "still-fails.png"
-
-        def study(self):
-            written.append(self.still.name)
-            return type("Study", (), {"sentence": "said"})()
-
-    monkeypatch.setattr("rnntips.notebook.panels.Panel", Pictured)
-    monkeypatch.setattr(
-        "rnntips.figures.both", lambda study, title: type("Axes", (), {"_repr_png_": lambda _: b"png"})()
-    )
-    assert run("stills", "made").exit_code == 0
-    assert {path.name for path in tmp_path.glob("*.png")} == {"still.png", "still-fails.png"} == set(written)

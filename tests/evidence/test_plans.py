@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FILE
-from making import runs_of, scores
+from making import FILE, runs_of, scores
 
 import evidence
 import rnntips as rt
@@ -62,15 +61,6 @@ def test_a_setting_brings_its_own_fields_and_the_data_are_those_it_names(made):
     assert made.tip.fields("sines, ten ahead") == {"horizon": 10} and made.tip.fields("sines") == {}
 
 
-def test_one_condition_can_ask_whether_a_claim_holds_for_both_cells(made):
-    """The same data and change with two cells, as two settings."""
-    claim = made.claims["deep"]
-    levels = {claim.condition[setting]: claim.needs(setting)[0][0.01].recipe.cell for setting in claim.settings}
-    assert levels == {"tanh": "tanh", "GRU": "gru"}
-    found = records.judge(claim, records.parts_of(made))
-    assert set(found["settings"]) == set(claim.settings) and len(found["gap"]) == 2
-
-
 def test_a_choice_of_one_value_is_that_value_and_tuning_scores_it(made):
     """So the learning rate itself can be among several, and tuning seeds name its best and its worst value."""
     claim, (stored,) = made.claims["crucial"], [one for one in made.tip.record["claims"] if one["id"] == "crucial"]
@@ -85,14 +75,14 @@ def test_a_choice_of_one_value_is_that_value_and_tuning_scores_it(made):
 
 def rates_part(claim, best):
     """A part of a record in which these rates come out best: setting → (baseline's, variant's)."""
-    results = {}
-    for setting in claim.settings:
-        results[setting] = {}
-        for tried, favoured in zip(claim.needs(setting), best[setting], strict=True):
-            for rate, arm in tried.items():
-                errors = (0.3 + 0.1 * abs(np.log10(rate / favoured))) * (1 + 0.001 * np.arange(20))
-                results[setting][arm] = scores(errors, validation_error=errors)
-    return results, {}
+
+    def found(rate, favoured):
+        errors = (0.3 + 0.1 * abs(np.log10(rate / favoured))) * (1 + 0.001 * np.arange(20))
+        return scores(errors, validation_error=errors)
+
+    return {setting: {arm: found(rate, favoured)
+                      for tried, favoured in zip(claim.needs(setting), best[setting], strict=True)
+                      for rate, arm in tried.items()} for setting in claim.settings}, {}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -102,25 +92,17 @@ def rates_part(claim, best):
      ((0.1, 0.01), (0.01, 0.1), "DEPENDS ON the cell")],
 )  # fmt: skip
 def test_a_claim_about_the_best_rate_gets_its_word_cell_by_cell(made, tanh, gru, word):
+    """The same data and change with two cells, as two settings, which are the levels of a condition."""
     claim = made.claims["deep"]
+    levels = {claim.condition[setting]: claim.needs(setting)[0][0.01].recipe.cell for setting in claim.settings}
+    assert levels == {"tanh": "tanh", "GRU": "gru"}
     part = rates_part(claim, {"sines, tanh": tanh, "sines, GRU": gru})
     found = records.judge(claim, [part, part])
     assert found["word"] == word and found["unit"] == "times" and found["what"] == "best learning rate"
+    assert set(found["settings"]) == set(claim.settings) and len(found["gap"]) == 2
 
 
 # ── tuning and cost ─────────────────────────────────────────────────────────
-
-
-def test_what_is_tuned_is_the_claims_or_the_plans(made):
-    tuned = {name: {(arm.tuned, arm.choices) for tried in claim.needs(claim.settings[0]) for arm in tried.values()}
-             for name, claim in made.claims.items()}  # fmt: skip
-    assert tuned["together"] == tuned["solved"] == {("lr", ())}
-    assert tuned["rate"] == tuned["deep"] == tuned["usable"] == {(UNTUNED, ())}
-    assert tuned["clipped"] == {("clip_norm", (None, 1.0))}
-    assert [side.clip_norm for side in made.claims["usable"].sides] == [None, 1.0]
-    assert tuned["momentum"] == {("momentum", (0.0, 0.5, 0.9))}
-    assert tuned["coarse"] == {("lr", (0.1, 0.01, 0.001, 0.0001)), ("lr", (0.1, 0.001, 1e-6))}
-    assert tuned["regret"] == {(UNTUNED, ()), ("lr", (0.1, 0.001, 1e-6))}
 
 
 def test_work_counts_every_product_and_no_window_that_is_left_out():
@@ -192,25 +174,19 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"measure": "spiks"}, "Did you mean 'spikes'"),
-        ({"settings": ["sine"]}, "Did you mean 'sines'"),
-        ({"field": "lrr"}, "Did you mean 'lr'"),
-        ({"claimed": "BETER"}, "Choose one of: BETTER, HIGHER"),
-        ({"tuned": "momentun"}, "Did you mean 'momentum'"),
-        ({"smalest": 0.1}, "Did you mean 'smallest'"),
+        ({"measure": "spiks"}, "Did you mean 'spikes'"), ({"settings": ["sine"]}, "Did you mean 'sines'"),
+        ({"field": "lrr"}, "Did you mean 'lr'"), ({"claimed": "BETER"}, "Choose one of: BETTER, HIGHER"),
+        ({"tuned": "momentun"}, "Did you mean 'momentum'"), ({"smalest": 0.1}, "Did you mean 'smallest'"),
         ({"baseline": {"lr": 0.1, "witdh": 3}, "variant": {"lr": 0.01, "witdh": 4}}, "Did you mean 'width'"),
         ({"tuned": "lr"}, "lr is tuned, so it cannot be under test"),
-        ({"tuned": "dropout"}, r"dropout is tuned.*\[grids\]"),
-        ({"claimed": "LOWER"}, "BETTER, WORSE or NO WORSE"),
+        ({"tuned": "dropout"}, r"dropout is tuned.*\[grids\]"), ({"claimed": "LOWER"}, "BETTER, WORSE or NO WORSE"),
         ({"measure": "best rate", "tuned": None}, "LOWER or HIGHER"),
         ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
         ({"measure": "best rate", "tuned": "lr", "claimed": "LOWER"}, "leave tuned out"),
-        ({"measure": "regret"}, "needs baseline = { one_of"),
-        ({"variant": 0.01}, "its sides are equal"),
+        ({"measure": "regret"}, "needs baseline = { one_of"), ({"variant": 0.01}, "its sides are equal"),
         ({"baseline": {"lr": 0.1, "width": 4}}, "the same fields as the others"),
-        ({"among": [0.1, 0.01]}, "here nothing is tuned"),
+        ({"among": [0.1, 0.01]}, "here nothing is tuned"), ({"times": 2}, "here it chooses none"),
         ({"condition": {"name": "x"}}, "a level for each of its settings"),
-        ({"times": 2}, "here it chooses none"),
         ({"recipe": {"lr": 0.5}}, "lr is given twice"),
         ({"settings": ["sines, tanh"], "recipe": {"cell": "gru"}}, "cell is given twice"),
         ({"settings": ["sines, tanh"], "field": "cell", "baseline": "gru", "variant": "lstm"}, "cell is given twice"),
@@ -230,15 +206,11 @@ def test_what_a_plan_cannot_mean_is_said_before_anything_is_trained(changes, wor
 def test_what_a_measure_leaves_open_is_its_own_and_the_plans_hash_knows_it(made, monkeypatch):
     assert claims(measure="spikes")["rate"].smallest == MEASURES["spikes"].smallest == 1
     assert claims()["rate"].smallest == 0.05 and claims(smallest=0.2)["rate"].smallest == 0.2
-    before = made.plan_hash
+    changed, before = Plan(Tip("made")), made.plan_hash
+    changed.given["settings"]["sines, ten ahead"]["horizon"] = 12
+    assert changed.plan_hash != before, "fields that a setting brings along are part of the meaning"
     monkeypatch.setitem(MEASURES, "spikes", replace(MEASURES["spikes"], smallest=2))
     assert Plan(Tip("made")).plan_hash != before
-
-
-def test_a_settings_fields_are_part_of_the_plans_meaning(made):
-    changed = Plan(Tip("made"))
-    changed.given["settings"]["sines, ten ahead"]["horizon"] = 12
-    assert changed.plan_hash != made.plan_hash
 
 
 def test_the_read_me_names_every_measure_and_every_entry():
@@ -289,7 +261,7 @@ def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made)
     record = made.tip.record
     kept = Counter(name for entry in record["parts"][0]["settings"]["sines"] for name in entry.get("readings", {}))
     assert kept == {"updates to target (30 % of the way)": 2, "spikes": 4, "training loss": 2, "seconds per update": 2,
-                    "seconds to target (20 % of the way)": 2, "gradient jumps": 2}  # fmt: skip
+                    "seconds to target (20 % of the way)": 2}  # fmt: skip
     tanh = record["parts"][0]["settings"]["sines, tanh"]
     best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
     assert best_rate and all((("readings" in entry) == (entry in best_rate)) for entry in tanh)
@@ -305,8 +277,8 @@ def test_what_is_live_is_found_in_the_record_and_keeps_its_own_rates(made):
 
 def test_liveness_covers_every_arm_of_every_setting_and_an_interrupt_ends_it(made, monkeypatch):
     monkeypatch.setattr(records, "TUNING_SEEDS", range(2))
-    picked = lambda arm: Pick({} if arm.tuned == UNTUNED else {arm.tuned: (arm.choices or (0.01,))[0]}, 1.0)  # noqa: E731
-    monkeypatch.setattr(records, "_tuned", lambda arms, *_: {arm: picked(arm) for arm in arms})
+    monkeypatch.setattr(records, "tune_arms", lambda arms, _task, grids, *_, **__: [
+        Pick({name: values[0] for name, values in grids.items()}, 1.0)] * len(arms))  # fmt: skip
     said = []
     rows = records.liveness(made, say=said.append)
     assert len(rows) == len(said) == sum(map(len, made.arms().values()))
@@ -328,25 +300,16 @@ def test_liveness_covers_every_arm_of_every_setting_and_an_interrupt_ends_it(mad
 def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
     text = "\n".join(plan_lines(made))
     for said in (
-        "batch_size: 8 (updates 32) → 16 (updates 16); score",
-        "updates to target (30 % of the way), claimed WORSE, smallest 25 %",
-        "best rate, claimed LOWER, smallest a factor of 1.8; on sines, tanh; sines, GRU",
-        "every side at every learning rate of 0.001, 0.01, 0.1",
-        "condition: the cell (tanh: sines, tanh | GRU: sines, GRU)",
-        "nothing is tuned",
-        "lr: one of 0.1, 0.01, 0.001, 0.0001 → one of 0.1, 0.001, 1e-06",
-        "tuning chooses each side's lr, and nothing else is tuned",
-        "the baseline is the value that proves best on the seeds themselves",
-        "with optimizer sgd, lr 0.1",
-        "tuned: momentum out of 0.0, 0.5, 0.9",
-        "clip_norm: none → 1.0; range of rates",
-        "tuned: clip_norm out of none, 1.0",
-        "smallest 10 points",
-        "smallest 1 per 1,000 updates",
-        "only ratios mean something",
-        "sines, ten ahead: sines with horizon 10",
+        "batch_size: 8 (updates 32) → 16 (updates 16); score", "smallest 10 points", "smallest 1 per 1,000 updates",
+        "updates to target (30 % of the way), claimed WORSE, smallest 25 %", "only ratios mean something",
+        "best rate, claimed LOWER, smallest a factor of 1.8; on sines, tanh; sines, GRU", "nothing is tuned",
+        "every side at every learning rate of 0.001, 0.01, 0.1", "tuned: momentum out of 0.0, 0.5, 0.9",
+        "condition: the cell (tanh: sines, tanh | GRU: sines, GRU)", "tuned: clip_norm out of none, 1.0",
+        "lr: one of 0.1, 0.01, 0.001, 0.0001 → one of 0.1, 0.001, 1e-06", "with optimizer sgd, lr 0.1",
+        "tuning chooses each side's lr, and nothing else is tuned", "clip_norm: none → 1.0; range of rates",
+        "the baseline is the value that proves best on the seeds themselves", "sines, ten ahead: sines with horizon 10",
         "trained at 30 times the learning rate that tuning picks",
-    ):
+    ):  # fmt: skip
         assert said in text, said
 
 
@@ -371,18 +334,19 @@ def test_page_and_table_name_what_was_measured_where_it_is_no_error(made):
 
 
 def test_a_forest_gives_what_is_measured_alike_axes_of_its_own(made):
-    record = made.tip.record
-    ax = figures.forest(made.tip)
-    axes = ax.figure.axes
+    record, ax = made.tip.record, figures.forest(made.tip)
+    axes = {" ".join(one.get_xlabel().split()): one for one in ax.figure.axes}
     assert len(axes) == len({tuple(claim[name] for name in ("smallest", "unit", "what")) for claim in record["claims"]})
-    rows = [label.get_text() for one in axes for label in one.get_yticklabels()]
+    rows = [label.get_text() for one in axes.values() for label in one.get_yticklabels()]
     assert len(rows) == sum(1 + len(claim["settings"]) for claim in record["claims"])
-    shown = {" ".join(one.get_xlabel().split()).split(" of the variant against the baseline")[0]:
-             (" ".join(one.get_xlabel().split()), one) for one in axes}  # fmt: skip
-    for what, unit in {"best learning rate": "(times the baseline's)", "rate of loss spikes": "(per 1,000 updates)",
-                       "share of solved runs": "(points of a hundred runs)"}.items():  # fmt: skip
-        assert unit in shown[what][0]
-    _, rates = shown["best learning rate"]
+
+    def shown(what, unit):
+        return next(axes[label] for label in axes if label.startswith(f"{what} of the variant") and unit in label)
+
+    assert shown("rate of loss spikes", "(per 1,000 updates)") and shown(
+        "share of solved runs", "(points of a hundred runs)"
+    )
+    rates = shown("best learning rate", "(times the baseline's)")
     (diamond,) = [line.get_xdata()[0] for line in rates.get_lines() if line.get_marker() == "D"]
     assert rates.get_xscale() == "log" and diamond == pytest.approx(1 + record["claims"][2]["typical"])
     assert len(figures.forest(made.tip, ["rate"]).figure.axes) == 1

@@ -25,9 +25,6 @@ def flat(updates=120, spikes=(), height=2.01):
     return row
 
 
-# ── what a record must keep ─────────────────────────────────────────────────
-
-
 def test_a_jump_is_a_loss_above_twice_the_median_of_the_fifty_before_it():
     rows = [flat(), flat(spikes=[20]), flat(spikes=[50, 119]), flat(spikes=[50], height=2.0), flat(spikes=[0, 5, 19])]
     np.testing.assert_allclose(readings.spikes(losses(rows)), np.array([0, 1, 2, 0, 0]) * 1000 / 100)
@@ -107,9 +104,6 @@ def test_the_validation_error_is_the_mean_of_the_last_evaluations_and_infinite_w
     np.testing.assert_array_equal(readings.validation_error(some), [2, 2, INF])
 
 
-# ── what follows from scores ────────────────────────────────────────────────
-
-
 def test_a_failed_run_scores_like_the_naive_guess_and_is_counted():
     some = scores([0.5, 1.0, 3.0, NAN, INF])
     np.testing.assert_array_equal(readings.score(some), [0.5, 1, 1, 1, 1])
@@ -132,15 +126,11 @@ def test_the_usable_range_is_a_factor_that_every_rate_within_a_tenth_of_the_best
     np.testing.assert_allclose(readings.usable_range(mine, better), [1, 1])  # the best is that of both sides
     halves = {rate: scores([0.5]) for rate in rt.tuning.half_decades(-3, -1)}
     np.testing.assert_allclose(readings.usable_range(halves, halves), [10**2.5], rtol=1e-6)
+    naive = {rate: scores([1.0, NAN, 7.0]) for rate in (0.01, 0.1, 1.0)}  # all within a tenth of the best
+    np.testing.assert_array_equal(readings.usable_range(naive, naive), [1, 1, 1])
     for uneven in ([0.1], [0.1, 0.01, 0.0001]):
         with pytest.raises(BadArgument, match="evenly spaced"):
             readings.usable_range({rate: scores([0.5]) for rate in uneven}, halves)
-
-
-def test_a_side_that_is_naive_everywhere_has_no_usable_rate():
-    """All its errors are equal, so all would be within a tenth of the best."""
-    naive = {rate: scores([1.0, NAN, 7.0]) for rate in (0.01, 0.1, 1.0)}
-    np.testing.assert_array_equal(readings.usable_range(naive, naive), [1, 1, 1])
 
 
 def test_the_best_rate_is_read_off_the_validation_part_seed_by_seed():

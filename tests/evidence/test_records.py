@@ -61,24 +61,15 @@ def test_without_tuning_each_part_takes_the_rates_that_it_was_stored_with(plan, 
     ]  # fmt: skip
 
 
-def test_other_seeds_than_the_plans_make_a_provisional_record_of_one_part(plan, trained):
-    record = compute(plan, seeds=[3, 5], say=lambda line: None)
-    assert record["seeds"] == [3, 5] and "no fresh seeds were tried" in record["provisional"]
-    assert [seeds for seeds, _ in trained] == [[3, 5]] * len(plan.work())
-    assert {claim["repeated"] for claim in record["claims"]} == {None}
-    assert {claim["verdict"] for claim in record["claims"]} == {"UNCLEAR"}
-    assert [claim["id"] for claim in record["claims"]] == list(plan.claims)
-
-
-def test_a_gpus_record_says_which_gpu_it_was(plan, trained, monkeypatch):
+def test_other_seeds_make_a_provisional_record_which_says_where_it_was_computed(plan, trained, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a chip")
-    records = {device: compute(plan, [3, 5], device=device, say=lambda line: None) for device in ("cuda", "auto")}
-    assert [records[device]["device"] for device in records] == ["cuda", "cpu"]
-    assert [records[device].get("machine") for device in records] == ["a chip", None]
-
-
-# ── judging ─────────────────────────────────────────────────────────────────
+    there, here = (compute(plan, [3, 5], device=device, say=lambda line: None) for device in ("cuda", "auto"))
+    assert (there["device"], there["machine"], here["device"], "machine" in here) == ("cuda", "a chip", "cpu", False)
+    assert here["seeds"] == [3, 5] and "no fresh seeds were tried" in here["provisional"]
+    assert [seeds for seeds, _ in trained] == [[3, 5]] * len(plan.work()) * 2
+    assert {(claim["repeated"], claim["verdict"]) for claim in here["claims"]} == {(None, "UNCLEAR")}
+    assert [claim["id"] for claim in here["claims"]] == list(plan.claims)
 
 
 def test_a_stored_record_is_judged_again_as_it_was(made):

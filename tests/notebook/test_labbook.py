@@ -375,8 +375,8 @@ def test_the_page_holds_the_book_and_nobodys_code(book, entry):
         assert words in said, words
 
 
-HOSTILE = [None, True, -1, 1e308, EVIL, [], [EVIL], [[EVIL]], {}, {EVIL: EVIL}, [1] * 10, [True] * 10, [1e99] * 10,
-           [10**400] * 10]  # fmt: skip
+HOSTILE = [[10**400] * 10, [1e99] * 10, [True] * 10, [1] * 10, None, True, -1, 1e308, EVIL, [], [EVIL], [[EVIL]], {},
+           {EVIL: EVIL}]  # fmt: skip
 
 
 def test_no_value_of_any_field_breaks_a_page(book, entry):
@@ -443,9 +443,10 @@ def test_a_pool_in_which_nobody_trained_says_so_and_failures_count(entry, tmp_pa
 
 
 def test_the_order_of_files_changes_nothing(books, entry, tmp_path):
-    """Also where two readers have other values of the same seeds: the first by name counts."""
-    again = [written(tmp_path / f"{name}.jsonl", entry | {"effects": [effect] * 10, "tip": "other"})
-             for name, effect in (("x", 0.1), ("y", 0.2))]  # fmt: skip
+    """Also where seeds come again with other values: a reader's first run counts, and the first reader by name."""
+    runs = {effect: entry | {"experiment": str(effect), "effects": [effect] * 10, "tip": "other"}
+            for effect in (0.1, 0.2, 0.3)}  # fmt: skip
+    again = [written(tmp_path / "x.jsonl", runs[0.1], runs[0.3]), written(tmp_path / "y.jsonl", runs[0.2])]
     orders = [[*some, *others] for some in itertools.permutations(books) for others in (again, again[::-1])]
     found = [classbook.gather(files) for files in [*orders, [*orders[0], books[0]]]]
     assert found == found[:1] * 13

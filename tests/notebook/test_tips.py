@@ -22,9 +22,6 @@ def test_the_registry_is_a_mapping_that_knows_its_names():
         rt.tips["scalling"]
 
 
-# ── texts ───────────────────────────────────────────────────────────────────
-
-
 def test_every_word_the_record_may_say_has_its_sentence(tip):
     for claim in tip.plans:
         assert {"short", "SUPPORTED", "CONTRADICTED", "NO DIFFERENCE", "UNDECIDED"} <= set(tip.texts[claim])
@@ -52,9 +49,6 @@ def test_a_tip_without_a_record_says_how_to_make_one(monkeypatch):
     monkeypatch.setattr("rnntips.notebook.lessons.Lesson.stored", lambda lesson, name: None)
     with pytest.raises(rt.errors.RnntipsError, match="python -m evidence run scaling --retune --write"):
         _ = Tip("scaling").record
-
-
-# ── arms ────────────────────────────────────────────────────────────────────
 
 
 def test_scores_are_those_of_all_parts_one_after_the_other():
