@@ -133,9 +133,10 @@ class Runs:
 
     def only(self, rows: Sequence[int]) -> "Runs":
         """A record of some of the runs."""
+        # first, since another thread may be filling this record: what is read later is at least as new
+        rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         picked = {name: getattr(self, name)[rows] for name in ROWS if len(getattr(self, name))}
         state = {name: value[rows] for name, value in self.optimizer_state.items()}
-        rest = {f.name: getattr(self, f.name) for f in fields(Runs)}
         recipes = tuple(self.recipes[r] for r in rows)
         failures = tuple(self.failures[r] for r in rows)
         taken = {"recipes": recipes, "failures": failures, "optimizer_state": state}
