@@ -12,7 +12,7 @@ from benchmarks import gpu, peers
 from benchmarks import rows as cpu
 from benchmarks.flashrnn import why_no_flashrnn
 from rnntips.engine.devices import resolve_device
-from rnntips.engine.pool import threads
+from rnntips.engine.threads import threads
 from rnntips.errors import need_whole, unknown_name
 
 __all__ = ["ROUNDS", "measure"]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnntips.engine.pool import threads
+from rnntips.engine.threads import threads
 
 __all__ = ["CELLS", "CLIP", "LR", "Net", "Size", "jax_loss", "jax_update", "jax_wait", "jax_weights", "loop", "pool",
            "problem", "why_no_jax"]  # fmt: skip

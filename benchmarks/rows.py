@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks import peers, rounds
-from benchmarks.memory import memory
+from benchmarks.peak_memory import memory
 from benchmarks.peers import CELLS, Size
 from benchmarks.rounds import medians
 from evidence.timing import clocked, milliseconds

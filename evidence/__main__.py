@@ -14,7 +14,7 @@ from evidence.plans import Plan, plans
 from evidence.records import compute, liveness
 from evidence.timing import speeds_of
 from rnntips.engine.devices import resolve_device
-from rnntips.engine.pool import ALONE
+from rnntips.engine.threads import ALONE
 from rnntips.errors import RnntipsError
 from rnntips.jobs.executors import opened
 from rnntips.notebook.tips import tips
@@ -23,7 +23,7 @@ from tools.pages import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-SECONDS = ROOT / "rnntips" / "data" / "seconds.json"
+SECONDS = ROOT / "rnntips" / "data" / "update_seconds.json"
 
 
 class InWords(click.Group):

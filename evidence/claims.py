@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from evidence.arms import Arm
+from evidence.claim_word import CLAIMED
 from evidence.measures import MEASURES, Measure
-from evidence.word import CLAIMED
 from rnntips.errors import BadArgument, unknown_name
 from rnntips.notebook.tips import UNTUNED
 from rnntips.recipe import FIELDS, Recipe, typed, worded
@@ -38,7 +38,7 @@ class Claim:
     id: str
     says: str
     source: str
-    claimed: str  # a name in `evidence.word.CLAIMED`
+    claimed: str  # a name in `evidence.claim_word.CLAIMED`
     settings: tuple[str, ...]
     field: str  # the field under test; sides are called by its value
     baseline: Any

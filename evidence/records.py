@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from evidence.arms import UNPICKED, Arm, described, grid, grouped, kept, pick_of, six_digits
+from evidence.claim_word import Condition, gap, word
 from evidence.claims import Claim
 from evidence.plans import Plan
 from evidence.timing import calibrate, machine
-from evidence.word import Condition, gap, word
 from rnntips.errors import BadArgument
-from rnntips.jobs.run import Resources
+from rnntips.jobs.execute import Resources
 from rnntips.notebook.tips import UNTUNED, stored_scores
 from rnntips.runs import Runs, check_seeds
 from rnntips.training import prepare
@@ -80,7 +80,7 @@ def compute(
     Args:
         seeds: The plan's first and fresh seeds if None; others make a provisional record.
         retune: Choose learning rates anew, in each part on its own tuning seeds, instead of taking the stored ones.
-        where: `executor`, `store` and `done`, as in `rnntips.jobs.run.Resources`.
+        where: `executor`, `store` and `done`, as in `rnntips.jobs.execute.Resources`.
     """
     planned = plan.parts()
     if seeds is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnntips.engine.pool import one_thread
+from rnntips.engine.threads import one_thread
 from rnntips.loader import examples_of, sized
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs

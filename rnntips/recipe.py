@@ -100,7 +100,7 @@ def speeds() -> list[dict[str, Any]]:
 
     Made by `python -m evidence seconds --write`: medians over rounds, in each of which every kind ran on one core.
     """
-    return json.loads(resources.files("rnntips").joinpath("data/seconds.json").read_text(encoding="utf-8"))
+    return json.loads(resources.files("rnntips").joinpath("data/update_seconds.json").read_text(encoding="utf-8"))
 
 
 def seconds_per_update(costs: Mapping[str, Any], batch_size: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges, unknown_name
-from rnntips.jobs.run import Resources
+from rnntips.jobs.execute import Resources
 from rnntips.recipe import FIELDS, Parameters, Recipe
 from rnntips.runs import Runs, check_seeds
 from rnntips.tasks import as_settings

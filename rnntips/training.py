@@ -10,8 +10,8 @@ import torch
 
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.out_of_memory import bounded
-from rnntips.engine.pool import one_thread
 from rnntips.engine.tbptt import check_chunk, loader_for
+from rnntips.engine.threads import one_thread
 from rnntips.engine.update import UpdateStats, updater
 from rnntips.errors import BadArgument, BadData
 from rnntips.loader import Loader, examples_of, rebuilt, sized

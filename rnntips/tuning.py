@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnntips.errors import BadArgument
-from rnntips.jobs.run import Resources, run_jobs
+from rnntips.jobs.execute import Resources, run_jobs
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, joined
 from rnntips.tasks import Task

@@ -12,7 +12,7 @@ import torch
 
 import rnntips as rt
 from rnntips import study, training
-from rnntips.jobs import run
+from rnntips.jobs import execute
 
 BOOKS = books.books()
 PANELS = [path for path in BOOKS if "Panel(" in path.read_text(encoding="utf-8")]
@@ -180,7 +180,7 @@ def nothing_learns(monkeypatch):
     def stuck(jobs, *rest):
         return real([job._replace(recipes=[one.but(lr=1e-30) for one in job.recipes]) for job in jobs], *rest)
 
-    for module in (training, run):
+    for module in (training, execute):
         monkeypatch.setattr(module, "train_jobs", stuck)
 
 

@@ -15,7 +15,7 @@ import rnntips as rt
 from evidence.plans import work
 from evidence.timing import speeds_of
 from rnntips.errors import BadArgument, RnntipsError
-from rnntips.jobs.run import Resources
+from rnntips.jobs.execute import Resources
 from rnntips.jobs.store import Store, key
 from rnntips.loader import sized
 from rnntips.models import initial_weights

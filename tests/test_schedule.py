@@ -16,7 +16,7 @@ from evidence import readings
 from rnntips import training
 from rnntips.engine.update import Rates
 from rnntips.errors import BadArgument
-from rnntips.jobs.run import Resources
+from rnntips.jobs.execute import Resources
 from rnntips.schedule import planned, spikes
 from rnntips.training import Job, train_jobs
 from rnntips.tuning import train_arms

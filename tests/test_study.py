@@ -198,7 +198,7 @@ def test_tuning_never_looks_at_the_test_part(sines, monkeypatch):
 
 
 def test_a_setting_that_cannot_be_trained_is_refused_before_any_other_is(sines, monkeypatch):
-    monkeypatch.setattr("rnntips.jobs.run.train_jobs", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr("rnntips.jobs.execute.train_jobs", lambda *_, **__: pytest.fail("something was trained"))
     both = {"long": sines, "short": rt.series.sines(steps=60)}
     with pytest.raises(BadArgument, match="largest window that fits"):
         rt.compare(BASE, BASE.but(lr=1e-4), on=both, seeds=range(2))

@@ -15,7 +15,7 @@ import click
 
 __all__ = ["NOTEBOOKS", "lab"]
 
-SETTINGS = Path(__file__).with_name("settings")  # JupyterLab's
+SETTINGS = Path(__file__).with_name("jupyterlab")  # JupyterLab's
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 START = "00_start_here.ipynb"
 FIRST_PORT, PORTS = 8888, 50  # how many further ones Jupyter tries

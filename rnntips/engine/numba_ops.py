@@ -13,7 +13,7 @@ from torch import Tensor
 from rnntips.cells import GATES, State
 from rnntips.engine import numba_update, scans
 from rnntips.engine.gates import DENSE, GRU, LINEAR, LSTM
-from rnntips.engine.pool import over_runs, threads
+from rnntips.engine.threads import over_runs, threads
 from rnntips.engine.tiles import COLUMNS, ROWS
 from rnntips.errors import differentiated_once
 
@@ -98,7 +98,7 @@ class _Layer(torch.autograd.Function):
         H, C = columns // gates, 0 if x is None else x.shape[3]
         high, wide = _whole_tiles(H, B)
         needed, n = any(ctx.needs_input_grad), high * wide
-        gates = 4 if gates > 1 else 1  # the GRU's third gate is stored in two parts, see `loops`
+        gates = 4 if gates > 1 else 1  # the GRU's third gate is stored in two parts, see `time_loops`
         if x is None:
             x = torch.empty(R, B, T, 0)
         seen = _read(h, R, 3), _read(c, R, 3), _read(mask, R, 4), NEVER if reset is None else reset.numpy()

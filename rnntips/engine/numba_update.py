@@ -7,7 +7,7 @@ recurrent layers with a linear readout of the last state, trained by squared err
 
 import numpy as np
 
-from rnntips.engine import loops
+from rnntips.engine import time_loops
 from rnntips.engine.compiling import compiled, njit
 from rnntips.engine.gates import FAST, LSTM
 from rnntips.engine.tiles import take
@@ -162,11 +162,11 @@ def _parts(row, tensors, layer):
 
 def workspace(threads, cell, H, B, T, layers, C, outputs, P) -> tuple[np.ndarray, ...]:
     """Scratch arrays of every thread, allocated once: writing to new memory takes longer than the arithmetic."""
-    K, Q = loops.rows(cell, max(C, H), H)
+    K, Q = time_loops.rows(cell, max(C, H), H)
     n = H * B
     deep = [(layers, K * Q * H), (layers, T * n), (layers, T * n if cell == LSTM else 0),
             (layers, T * Q * n if Q > 1 else 0)]  # fmt: skip
-    flat = [T * C * B, T * n, n, n, n, K * Q * H, loops.room(cell, max(C, H), H, B), outputs * B, P]
+    flat = [T * C * B, T * n, n, n, n, K * Q * H, time_loops.room(cell, max(C, H), H, B), outputs * B, P]
     return tuple(np.zeros((threads, *np.atleast_1d(shape)), np.float32) for shape in deep + flat)
 
 
@@ -181,7 +181,7 @@ def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begin
     """One update of every run that this thread takes from the counter.
 
     Args:
-        counter: The next run and the next thread's number, see `rnntips.engine.pool.over_runs`.
+        counter: The next run and the next thread's number, see `rnntips.engine.threads.over_runs`.
         head, rule, how: Numbers from `HEADS`, `RULES` and `CLIPS`.
         at: Column of `begins` (R, U·B) and `targets` (R, U·B, outputs) where this update's mini-batch begins.
         signal: (L, C), the signals of all runs; windows begin at `begins`.
@@ -207,8 +207,8 @@ def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begin
                     first[b, t, c] = signal[begins[r, at + b] + t, c]
         for j in range(layers):
             x = _view(states[j - 1], T, H, B, batch, width) if j else first
-            loops.pack(packed[j], *_parts(weights, tensors, j), width, H, cell)
-            loops.forward(cell, H, B, x, nothing, width, zero, zero, nothing, never, packed[j], states[j], cs[j],
+            time_loops.pack(packed[j], *_parts(weights, tensors, j), width, H, cell)
+            time_loops.forward(cell, H, B, x, nothing, width, zero, zero, nothing, never, packed[j], states[j], cs[j],
                           gates[j], scratch)  # fmt: skip
         (w0, w1), (b0, b1) = tensors[-2], tensors[-1]
         out[r, 0] = _loss(head, states[-1, -n:], weights[w0:w1].reshape((width, -1)), weights[b0:b1],
@@ -218,11 +218,11 @@ def update(counter, head, cell, H, B, T, layers, width, batch, at, signal, begin
             x = _view(states[j - 1], T, H, B, batch, width) if j else first
             dc[:] = 0
             sums[:] = 0
-            loops.backward(cell, H, B, x, width, zero, zero, nothing, never, packed[j], states[j], cs[j], gates[j],
+            time_loops.backward(cell, H, B, x, width, zero, zero, nothing, never, packed[j], states[j], cs[j], gates[j],
                            below if j < layers - 1 else nothing, dh, dc, below if j else nothing, nothing, nothing,
                            sums, scratch)  # fmt: skip
             dh[:] = 0
-            loops.unpack(sums, *_parts(gradient, tensors, j), width, H, cell)
+            time_loops.unpack(sums, *_parts(gradient, tensors, j), width, H, cell)
         lr, momentum, decay, limit = hyper[r, 0], hyper[r, 1], hyper[r, 2], hyper[r, 3]
         out[r, 1] = _norm(gradient)
         _clip(gradient, limit, how, tensors)

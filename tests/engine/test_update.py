@@ -153,7 +153,7 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
     alone = trained(updater, [recipe] * 8)
     step = updater(*made([recipe] * 8))
     monkeypatch.setenv("RNNTIPS_THREADS", "2")
-    monkeypatch.setattr("rnntips.engine.pool._machine", lambda: 2)
+    monkeypatch.setattr("rnntips.engine.threads._machine", lambda: 2)
     assert step.updates[step.lengths[0]].after[3].shape[0] == 1
     assert np.array_equal(np.array([did(step, update) for update in range(3)]), alone[0])
 

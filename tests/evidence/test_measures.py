@@ -8,8 +8,8 @@ import pytest
 from making import scores
 
 import rnntips as rt
+from evidence.claim_word import word
 from evidence.measures import MEASURES, find_share, settled
-from evidence.word import word
 from rnntips.runs import Runs
 from rnntips.verdict import find, sentence
 

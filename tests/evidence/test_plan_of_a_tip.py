@@ -9,9 +9,9 @@ import pytest
 from making import alike
 
 import rnntips as rt
+from evidence.claim_word import CLAIMED
 from evidence.plans import Plan
 from evidence.records import judge, live_share, parts_of
-from evidence.word import CLAIMED
 from rnntips.notebook.tips import Tip, stored_scores
 from rnntips.tasks import Digits, Forecast
 from rnntips.tuning import TUNING_SEEDS

@@ -21,7 +21,7 @@ from evidence.measures import MEASURES
 from evidence.plans import Plan, work
 from rnntips import figures
 from rnntips.errors import BadArgument
-from rnntips.jobs.run import Resources
+from rnntips.jobs.execute import Resources
 from rnntips.notebook.tips import UNTUNED, Tip
 from rnntips.recipe import typed
 from rnntips.tuning import TUNING_SEEDS, Pick, half_decades

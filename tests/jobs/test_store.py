@@ -18,9 +18,9 @@ from oracles import assert_same
 
 import rnntips as rt
 from rnntips.errors import BadArgument
-from rnntips.jobs import run
+from rnntips.jobs import execute
 from rnntips.jobs import store as store_module
-from rnntips.jobs.run import KEPT, Resources
+from rnntips.jobs.execute import KEPT, Resources
 from rnntips.jobs.store import Store, key
 from rnntips.tuning import train_arms
 
@@ -47,9 +47,9 @@ def kept(tmp_path, fresh):
 
 def trained_again(store, monkeypatch) -> list[int]:
     """Seeds that are trained when three runs are asked for; what comes back is as if nothing had been stored."""
-    seeds, real = [], run.train_jobs
+    seeds, real = [], execute.train_jobs
     with monkeypatch.context() as patch:
-        patch.setattr(run, "train_jobs", lambda jobs, *more: seeds.extend(jobs[0].seeds) or real(jobs, *more))
+        patch.setattr(execute, "train_jobs", lambda jobs, *more: seeds.extend(jobs[0].seeds) or real(jobs, *more))
         found = trained(BASE, range(3), store=store)
     assert_same(found, rt.train(BASE, TASK, range(3), device="cpu"))
     return seeds
@@ -208,7 +208,7 @@ def test_what_a_killed_process_left_half_written_is_cleared_away_later(tmp_path)
 
 STUDY = """
 import os, sys
-import rnntips as rt, rnntips.jobs.run, rnntips.engine.numba_ops
+import rnntips as rt, rnntips.jobs.execute, rnntips.engine.numba_ops
 
 def study(store):
     base = rt.Recipe(updates=200, past=16, width=8, batch_size=8)
@@ -216,11 +216,11 @@ def study(store):
 
 def logged(path):
     '''Begun runs are counted in a file, before anything is trained.'''
-    log, real = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), rnntips.jobs.run.train_jobs
+    log, real = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), rnntips.jobs.execute.train_jobs
     def train_jobs(jobs, *more):
         os.write(log, b"x" * len(jobs[0].seeds))
         return real(jobs, *more)
-    rnntips.jobs.run.train_jobs = train_jobs
+    rnntips.jobs.execute.train_jobs = train_jobs
 """
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import rnntips as rt
+from rnntips.doctor.gradient_noise import GradientNoise
 from rnntips.doctor.gradients import answer_by_lag, gradient_by_lag, gradient_by_layer
-from rnntips.doctor.noise import GradientNoise
 from rnntips.lessons.batch_size.figure import batches
 from rnntips.lessons.deep_recurrence.figure import depths
 from rnntips.lessons.gradient_clipping.figure import gradients

@@ -8,7 +8,7 @@ import pytest
 
 import rnntips as rt
 from rnntips.notebook.labbook import LabBook
-from rnntips.notebook.labbook.map import CLASS, by_symptom, by_time, lesson_map, outcome_of
+from rnntips.notebook.labbook.lesson_map import CLASS, by_symptom, by_time, lesson_map, outcome_of
 from rnntips.notebook.lessons import class_path, lessons, planned, symptoms
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ import torch
 
 import rnntips as rt
 from rnntips.errors import BadArgument, NoDevice
-from rnntips.jobs import run
+from rnntips.jobs import execute
 from rnntips.notebook.panels import panel as module
 from rnntips.notebook.panels.live import Screen
 from rnntips.notebook.panels.picture import draw
@@ -267,14 +267,14 @@ def test_where_it_fails_asks_another_question_and_reset_sets_all_back(panel):
 @pytest.fixture
 def asked_for(monkeypatch):
     """Devices that training was asked to use, on a machine that seems to have a GPU."""
-    found, real = [], run.train_jobs
+    found, real = [], execute.train_jobs
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
     def on_cpu(jobs, *rest):
         found.append(jobs[0].device)
         return real([job._replace(device="cpu") for job in jobs], *rest)
 
-    monkeypatch.setattr(run, "train_jobs", on_cpu)
+    monkeypatch.setattr(execute, "train_jobs", on_cpu)
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnntips.doctor.noise import GradientNoise
+from rnntips.doctor.gradient_noise import GradientNoise
 from rnntips.figures import COLORS, GREY, axes, band, plain
 from rnntips.loader import updates_of
 from rnntips.notebook.tips import Tip

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from rnntips.doctor.gradient_noise import first_weights
 from rnntips.doctor.gradients import gradient_by_layer
-from rnntips.doctor.noise import first_weights
 from rnntips.figures import COLORS, GREY, axes, plain
 from rnntips.runs import Runs
 from rnntips.verdict import progress

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnntips.engine.pool import one_thread
+from rnntips.engine.threads import one_thread
 from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import rebuilt, sized

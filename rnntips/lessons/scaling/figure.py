@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from rnntips.engine.pool import one_thread
+from rnntips.engine.threads import one_thread
 from rnntips.figures import COLORS, axes, plain
 from rnntips.loader import rebuilt, sized
 from rnntips.recipe import Recipe

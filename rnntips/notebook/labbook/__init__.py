@@ -2,7 +2,7 @@
 
 from rnntips.notebook.labbook.book import LabBook, note, own_book, run_entry, score
 from rnntips.notebook.labbook.guesses import GUESSES, Score, outcome, right
-from rnntips.notebook.labbook.map import lesson_map
+from rnntips.notebook.labbook.lesson_map import lesson_map
 from rnntips.notebook.labbook.page import show
 
 __all__ = ["GUESSES", "LabBook", "Score", "lesson_map", "note", "outcome", "own_book", "right", "run_entry", "score",

@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
+from rnntips.notebook.panels.messages import QUARTERS, progress
 from rnntips.notebook.panels.picture import draw
-from rnntips.notebook.panels.texts import QUARTERS, progress
 from rnntips.notebook.panels.view import View
 from rnntips.runs import Runs, joined
 from rnntips.study import Study

@@ -20,7 +20,7 @@ from rnntips.engine.devices import resolve_device
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.notebook.labbook import own_book, run_entry
 from rnntips.notebook.panels.live import LOOK, Screen, after
-from rnntips.notebook.panels.texts import QUARTERS, TUNED, Asked, question, result
+from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, question, result
 from rnntips.notebook.panels.view import SEATS, View, show
 from rnntips.notebook.tips import UNTUNED, tips
 from rnntips.recipe import Recipe, typed

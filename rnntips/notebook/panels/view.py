@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from rnntips.engine.devices import devices
 from rnntips.notebook.labbook import GUESSES
-from rnntips.notebook.panels.texts import Asked
+from rnntips.notebook.panels.messages import Asked
 
 __all__ = ["SEATS", "View", "show"]
 

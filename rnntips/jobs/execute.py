@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rnntips.engine.devices import resolve_device
-from rnntips.engine.pool import ALONE
+from rnntips.engine.threads import ALONE
 from rnntips.errors import BadArgument, DeviceFailed, NoDevice, OutOfMemory
 from rnntips.jobs.store import Store
 from rnntips.runs import Runs, failed_run, joined

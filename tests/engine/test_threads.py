@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rnntips import engine
-from rnntips.engine import pool
+from rnntips.engine import threads as threads_module
 
 V1 = "12:pids:/one\n4:cpu,cpuacct:/one/two\n1:name=systemd:/else\n"
 V2 = "0::/one/two\n"
@@ -19,15 +19,15 @@ def machine(tmp_path, monkeypatch):
             if text is not None:
                 (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / name).write_text(text)
-        monkeypatch.setattr(pool, "CGROUPS", tmp_path)
-        monkeypatch.setattr(pool, "OWN_CGROUPS", tmp_path / "own")
-        monkeypatch.setattr(pool.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-        pool._machine.cache_clear()
-        return pool._machine()
+        monkeypatch.setattr(threads_module, "CGROUPS", tmp_path)
+        monkeypatch.setattr(threads_module, "OWN_CGROUPS", tmp_path / "own")
+        monkeypatch.setattr(threads_module.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+        threads_module._machine.cache_clear()
+        return threads_module._machine()
 
     yield call
-    pool._machine.cache_clear()
-    pool._pool.cache_clear()
+    threads_module._machine.cache_clear()
+    threads_module._pool.cache_clear()
 
 
 @pytest.mark.parametrize(("text", "cores"), [
@@ -66,7 +66,7 @@ def test_another_groups_quota_does_not_count(machine):
 def test_the_user_may_have_fewer(machine, monkeypatch, wanted, threads):
     machine(V2, {"cpu.max": "300000 100000"})
     monkeypatch.setenv("RNNTIPS_THREADS", wanted)
-    assert pool.threads() == threads
+    assert threads_module.threads() == threads
 
 
 @pytest.mark.parametrize("runs", [1, 2, 7, 20])
@@ -77,7 +77,7 @@ def test_every_run_is_served_whatever_the_threads(machine, monkeypatch, runs):
     states = []
     for wanted in ("1", "2", "8"):
         monkeypatch.setenv("RNNTIPS_THREADS", wanted)
-        pool._pool.cache_clear()
+        threads_module._pool.cache_clear()
         states.append(engine.scan("lstm", inputs, weight)[0])
     assert torch.equal(states[0], states[1]) and torch.equal(states[0], states[2])
     assert (states[0] != 0).any((1, 2, 3)).all()
@@ -87,7 +87,7 @@ def test_the_last_of_several_trainings_gives_torchs_threads_back():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        first, second = pool.one_thread(), pool.one_thread()
+        first, second = threads_module.one_thread(), threads_module.one_thread()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)

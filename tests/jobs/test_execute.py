@@ -14,14 +14,14 @@ from oracles import assert_same
 from test_store import BASE, TASK
 
 import rnntips as rt
-from rnntips.engine import pool
+from rnntips.engine import threads as threads_module
 from rnntips.errors import BadArgument, DeviceFailed, NoDevice, OutOfMemory
-from rnntips.jobs import run
+from rnntips.jobs import execute
+from rnntips.jobs.execute import AWAY, KEPT, Resources
 from rnntips.jobs.executors import opened
-from rnntips.jobs.run import AWAY, KEPT, Resources
 from rnntips.tuning import train_arms
 
-REAL = run.train_jobs
+REAL = execute.train_jobs
 WORSE = BASE.but(lr=1e-5)
 
 
@@ -38,7 +38,7 @@ class Watched:
     def __call__(self, jobs, records, stop=None):
         (job,) = jobs
         self.asked.append(list(zip(job.recipes, job.seeds, strict=True)))
-        self.threads.append(pool.threads())
+        self.threads.append(threads_module.threads())
         self.first(self.asked[-1])
         (runs,) = REAL([job._replace(device="cpu")], records, stop)
         runs.device = job.device
@@ -58,18 +58,18 @@ class Watched:
 def jobs(monkeypatch):
     watched = Watched()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(run, "train_jobs", watched)
+    monkeypatch.setattr(execute, "train_jobs", watched)
     return watched
 
 
 def test_jobs_are_small_where_one_can_be_lost_and_an_executors_use_one_thread(jobs, monkeypatch, tmp_path):
-    monkeypatch.setattr("rnntips.engine.pool._machine", lambda: 4)
+    monkeypatch.setattr("rnntips.engine.threads._machine", lambda: 4)
     monkeypatch.delenv("RNNTIPS_THREADS", raising=False)
     with ThreadPoolExecutor(2) as executor:
         trained([BASE], range(45), executor=executor)
     trained([BASE], range(45), store=tmp_path)
     trained([BASE], range(45))
-    assert jobs.threads == [1] * 5 + [4] * 4 and pool.threads() == 4
+    assert jobs.threads == [1] * 5 + [4] * 4 and threads_module.threads() == 4
     sizes = [len(asked) for asked in jobs.asked]
     assert sorted(sizes[:5]) == [5, *[AWAY] * 4] and sorted(sizes[5:8]) == [5, KEPT, KEPT] and sizes[8:] == [45]
 
@@ -202,7 +202,7 @@ def test_what_can_be_known_beforehand_is_an_error(words, more):
 @pytest.mark.parametrize("most", [7, 1024])
 @pytest.mark.parametrize("how", ["here", "store", "threads"])
 def test_a_gpus_jobs_hold_every_run_once_and_change_none(jobs, monkeypatch, tmp_path, most, how):
-    monkeypatch.setattr(run, "ON_GPU", most)
+    monkeypatch.setattr(execute, "ON_GPU", most)
     sides = [BASE, BASE.but(lr=1e-3), BASE.but(width=3)]
     with ThreadPoolExecutor(2) as executor:
         given = {"here": {}, "store": {"store": tmp_path}, "threads": {"executor": executor}}[how]

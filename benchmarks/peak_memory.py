@@ -15,7 +15,7 @@ BATCH, STEPS, CHANNELS, DENSE, WIDTH, LAYERS = 15, 20_000, 128, (64, 32), 32, 2
 
 def memory(steps: int = STEPS) -> float:
     """Megabytes that a fresh process grows by at its peak, as one run draws its batch and is trained on it once."""
-    code = f"from benchmarks.memory import growth; print(growth({steps}))"
+    code = f"from benchmarks.peak_memory import growth; print(growth({steps}))"
     return float(subprocess.check_output([sys.executable, "-c", code], cwd=Path(__file__).resolve().parent.parent))
 
 

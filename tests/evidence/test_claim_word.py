@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evidence.word import Condition, gap, word
+from evidence.claim_word import Condition, gap, word
 from rnntips.verdict import Finding, find
 
 APART = (0.2, 0.4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import rnntips as rt
-from rnntips.doctor.noise import first_weights, gradient_noise, window_gradients
+from rnntips.doctor.gradient_noise import first_weights, gradient_noise, window_gradients
 from rnntips.errors import BadArgument
 from rnntips.loader import examples_of
 from rnntips.models import Network
