@@ -203,7 +203,7 @@ def test_what_is_carried_is_a_value_that_depends_on_all_steps_before(change, upd
 @pytest.mark.parametrize("carry", [False, True])
 def test_what_came_before_the_chunk_cannot_be_learned(carry):
     """A symbol of eight steps ago: with four steps of gradient a guess, though the state is handed on."""
-    recipe = rt.Recipe(past=32, width=16, lr=0.02, updates=400, chunk=4, carry=carry)
+    recipe = rt.Recipe(past=32, width=16, lr=0.02, updates=150, chunk=4, carry=carry)
     runs = rt.train(recipe, rt.tasks.recall_stream(8), range(4))
     assert np.median(runs.test_score) == pytest.approx(np.log(2), abs=0.02)
     assert (abs(runs.test_score - np.log(2)) < 0.08).all()
@@ -211,8 +211,8 @@ def test_what_came_before_the_chunk_cannot_be_learned(carry):
 
 @pytest.mark.parametrize("stride", [None, 8])
 def test_what_came_within_the_chunk_is_learned(stride):
-    recipe = rt.Recipe(past=32, width=24, lr=0.02, updates=400, chunk=16, stride=stride, carry=True)
-    assert (rt.train(recipe, rt.tasks.recall_stream(8), range(4)).test_score < 0.35).all()
+    recipe = rt.Recipe(past=32, width=24, lr=0.02, updates=250, chunk=16, stride=stride, carry=True)
+    assert (rt.train(recipe, rt.tasks.recall_stream(8), range(4)).test_score < 0.45).all()  # a guess has 0.69
 
 
 def test_a_rule_seen_at_short_lags_holds_at_long_ones_if_the_state_is_handed_on():
@@ -261,7 +261,7 @@ def test_an_answer_can_be_given_from_so_many_steps_and_no_more(name, past):
 def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(name, change):
     recipe = SHORT.but(carry=True, **change)
     company = rt.train(recipe, TASKS[name], range(12))
-    for seeds in ([7], [7, 3], [1, 7, 11]):
+    for seeds in ([7], [11, 7, 3]):
         assert_same(rt.train(recipe, TASKS[name], seeds), company.only(seeds))
     sides = [recipe.but(lr=1e18)] * 2 + [recipe] * 2  # what diverges beside a run hands nothing on to it
     [stack] = train_jobs([Job(sides, [0, 1, 0, 1], TASKS[name])], [rt.Runs()])
