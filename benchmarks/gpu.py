@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks import memory, peers, rounds
+from benchmarks import peak_memory, peers, rounds
 from benchmarks.flashrnn import flashrnn_update, why_no_flashrnn
 from benchmarks.peers import CELLS, Size
 from benchmarks.rounds import medians
@@ -92,7 +92,7 @@ class _Benchmark:
         """
         rows = []
         for R, most in ((1, None), (VARIANTS * SEEDS, 0.5)):
-            what = f"a published network, R = {R}, an epoch of {memory.BATCH} × {memory.STEPS:,} steps"
+            what = f"a published network, R = {R}, an epoch of {peak_memory.BATCH} × {peak_memory.STEPS:,} steps"
             if found := self.tried(what, partial(_epoch, R, count)):
                 seconds, held = found
                 rows.append(row("gpu-published", f"{what}: time", seconds, "s", most=most))
@@ -106,7 +106,7 @@ def _wait(done: object) -> None:
 
 
 def _tidied() -> None:
-    """Give back what lies unused, so that no contestant suffers from another's memory."""
+    """Give back what lies unused, so that no contestant suffers from another's peak_memory."""
     gc.collect()
     torch.cuda.empty_cache()
 
@@ -169,7 +169,7 @@ def _peak(function: Callable[[], object]) -> dict[str, float]:
 
 def _epoch(runs: int, count: int) -> tuple[float, dict[str, float]]:
     """Seconds and memory of one update of the published network."""
-    epoch = partial(memory.training(runs, DEVICE), memory.STEPS)
+    epoch = partial(peak_memory.training(runs, DEVICE), peak_memory.STEPS)
     megabytes = _peak(epoch)
     times = rounds.interleaved({"epoch": rounds.contestant(epoch, _wait)}, count)
     return medians(times)["epoch"] / 1e3, megabytes

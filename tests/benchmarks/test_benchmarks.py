@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import benchmarks
 from benchmarks import __main__ as command
-from benchmarks import memory, peers, rounds, rows
+from benchmarks import peak_memory, peers, rounds, rows
 from benchmarks.peers import CELLS, Size
 from benchmarks.table import number, table
 from evidence import timing
@@ -250,7 +250,7 @@ def test_unknown_rows_devices_and_no_rounds_are_refused():
 def test_memory_is_measured_in_a_fresh_process():
     """Whatever this process holds; it is at least the batch, and what is loaded with the package does not count."""
     held = torch.ones(100_000_000)
-    assert memory.BATCH * 500 * memory.CHANNELS * 4 / 1e6 < memory.memory(500) < 100
+    assert peak_memory.BATCH * 500 * peak_memory.CHANNELS * 4 / 1e6 < peak_memory.memory(500) < 100
     assert len(held)
 
 

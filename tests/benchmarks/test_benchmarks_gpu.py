@@ -8,7 +8,7 @@ import torch
 from test_benchmarks import FIELDS, TINY, agree
 
 import benchmarks
-from benchmarks import flashrnn, gpu, memory, peers, rounds
+from benchmarks import flashrnn, gpu, peak_memory, peers, rounds
 from benchmarks.peers import CELLS, Size
 from rnntips import engine
 
@@ -123,13 +123,13 @@ def test_peers_are_compared_with_ours(tiny):
 
 def test_a_contestant_that_fails_is_a_note_and_the_others_go_on(tiny, monkeypatch):
     def broken(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+        raise torch.OutOfMemoryError("CUDA out of peak_memory.\nTried to allocate")
 
     monkeypatch.setattr(gpu, "flashrnn_update", broken)  # at its set-up
     calls = iter("abcd")  # three for the first cell, and one to set up the second
     monkeypatch.setattr(peers, "loop", lambda *_: lambda: next(calls))  # which fails in its turn
     found, _, notes = measured(*CELLWISE, count=2)
-    assert "lstm, R = 2: flashrnn graph failed: OutOfMemoryError: CUDA out of memory." in notes
+    assert "lstm, R = 2: flashrnn graph failed: OutOfMemoryError: CUDA out of peak_memory." in notes
     assert any(note.startswith("gru, R = 2: cuDNN loop up to R 2 failed: StopIteration") for note in notes)
     parts = contestants(found)
     assert {"ours", "plain graph", "cuDNN loop up to R 2"} == parts["tanh, R = 2"]
@@ -180,7 +180,7 @@ def test_peaks_are_read_after_what_lay_unused_is_given_back(monkeypatch):
 
 def test_runs_of_the_published_network_learn_apart():
     """A run trained among others is the run trained alone."""
-    together, alone = memory.training(3), memory.training(1)
+    together, alone = peak_memory.training(3), peak_memory.training(1)
     among, single = (closure(function)["weights"][0] for function in (together, alone))
     before = single.clone()
     together(4), alone(4)
