@@ -106,7 +106,7 @@ def _wait(done: object) -> None:
 
 
 def _tidied() -> None:
-    """Give back what lies unused, so that no contestant suffers from another's peak_memory."""
+    """Give back what lies unused, so that no contestant suffers from another's memory."""
     gc.collect()
     torch.cuda.empty_cache()
 

@@ -86,7 +86,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(rounds, "FILL", 0.0)
     monkeypatch.setattr(peers, "why_no_jax", lambda device="cpu": "JAX is left out.")
     monkeypatch.setattr(flashrnn, "_package", lambda: lstm)
-    monkeypatch.setattr(memory, "STEPS", 3)
+    monkeypatch.setattr(peak_memory, "STEPS", 3)
 
 
 def measured(*names, count=1):
@@ -123,13 +123,13 @@ def test_peers_are_compared_with_ours(tiny):
 
 def test_a_contestant_that_fails_is_a_note_and_the_others_go_on(tiny, monkeypatch):
     def broken(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of peak_memory.\nTried to allocate")
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
     monkeypatch.setattr(gpu, "flashrnn_update", broken)  # at its set-up
     calls = iter("abcd")  # three for the first cell, and one to set up the second
     monkeypatch.setattr(peers, "loop", lambda *_: lambda: next(calls))  # which fails in its turn
     found, _, notes = measured(*CELLWISE, count=2)
-    assert "lstm, R = 2: flashrnn graph failed: OutOfMemoryError: CUDA out of peak_memory." in notes
+    assert "lstm, R = 2: flashrnn graph failed: OutOfMemoryError: CUDA out of memory." in notes
     assert any(note.startswith("gru, R = 2: cuDNN loop up to R 2 failed: StopIteration") for note in notes)
     parts = contestants(found)
     assert {"ours", "plain graph", "cuDNN loop up to R 2"} == parts["tanh, R = 2"]
@@ -213,7 +213,7 @@ def test_the_groups_run_on_a_gpu(monkeypatch):
     for name, value in {"RUNS": (2, 3), "NAMED": 3, "REMEMBERED": (3,), "SEEDS": 1}.items():
         monkeypatch.setattr(gpu, name, value)
     monkeypatch.setattr(rounds, "FILL", 1.0)
-    monkeypatch.setattr(memory, "STEPS", 600)
+    monkeypatch.setattr(peak_memory, "STEPS", 600)
     found = benchmarks.measure(device="cuda", rounds=1)
     assert not [note for note in found["notes"] if "failed" in note]
     assert {*CELLWISE, "gpu-memory", "gpu-published"} == {row["row"] for row in found["rows"]}
