@@ -102,47 +102,56 @@ def run_jobs(jobs: Sequence[Job], how: Resources, records: Sequence[Runs] | None
 
 
 def train_job(job: Job, store: Store | None = None, stop: Event | None = None) -> tuple[Runs, int]:
-    """The record of a job, and how many of its runs were not in the store and had to be trained."""
-    if store is None:
-        return _trained(job, store, stop), len(job.seeds)
-    kept = [store.read(recipe, job.task, seed, job.device) for recipe, seed in zip(job.recipes, job.seeds, strict=True)]
-    there = [k for k, run in enumerate(kept) if run is not None]
-    missing = [k for k, run in enumerate(kept) if run is None]
+    """The record of a job, and how many of its runs were not in the store and had to be trained.
+
+    If training fails, the halves of the job are tried, down to the single runs that fail.
+    """
+    pairs = list(zip(job.recipes, job.seeds, strict=True))
+    kept = [store and store.read(recipe, job.task, seed, job.device) for recipe, seed in pairs]
+    there, missing = ([k for k, run in enumerate(kept) if (run is None) == new] for new in (False, True))
     parts = [kept[k] for k in there]
     if missing:
-        parts.append(_trained(_some(job, missing), store, stop))
-    return joined(parts).only(np.argsort(there + missing)), len(missing)
+        wanted = _some(job, missing)
+        try:
+            with _turn(job.device):
+                (runs,) = train_jobs([wanted], [Runs()], stop)
+        except Exception as error:
+            runs, why = None, _reason(error, wanted)
+        else:
+            if store is not None:
+                store.write(runs, job.task)
+        # here the exception is gone, and with it the memory that its traceback held
+        parts.append(_halved(wanted, why, store, stop) if runs is None else runs)
+    found = joined(parts)
+    return (found.only(np.argsort(there + missing)) if there else found), len(missing)
 
 
 def _some(job: Job, rows: Sequence[int]) -> Job:
     return job._replace(recipes=[job.recipes[k] for k in rows], seeds=[job.seeds[k] for k in rows])
 
 
-def _trained(job: Job, store: Store | None, stop: Event | None) -> Runs:
-    """Train a job and store its runs. If that fails its halves are tried, down to the single runs that fail.
+def _reason(error: Exception, job: Job) -> str:
+    """Why the training of a job failed, in words; raises what says nothing about its runs.
 
     A single run that is out of memory is no failed run: a larger machine would train it, so it must not count as naive.
     """
+    if len(job.seeds) == 1 and isinstance(error, OutOfMemory):
+        raise error
+    why = _words(error)
+    if job.device == "cuda" and isinstance(error, RuntimeError):
+        raise DeviceFailed(
+            f'The GPU failed ({why}). Use fewer processes on it, or device "cpu". '
+            "Finished runs are in the store, if one was named."
+        ) from error
+    return why
+
+
+def _halved(job: Job, why: str, store: Store | None, stop: Event | None) -> Runs:
+    """The record of a job that failed: its halves are trained; a single run is a failed run."""
     n = len(job.seeds)
-    try:
-        with _turn(job.device):
-            (runs,) = train_jobs([job], [Runs()], stop)
-    except Exception as error:
-        if n == 1 and isinstance(error, OutOfMemory):
-            raise
-        why = _words(error)
-        if job.device == "cuda" and isinstance(error, RuntimeError):
-            raise DeviceFailed(
-                f'The GPU failed ({why}). Use fewer processes on it, or device "cpu". '
-                "Finished runs are in the store, if one was named."
-            ) from error
-    else:
-        if store is not None:
-            store.write(runs, job.task)
-        return runs
     if n == 1:
         return failed_run(job.recipes[0], job.task, job.seeds[0], why)
-    return joined([_trained(_some(job, half), store, stop) for half in (range(n // 2), range(n // 2, n))])
+    return joined([train_job(_some(job, half), store, stop)[0] for half in (range(n // 2), range(n // 2, n))])
 
 
 @contextmanager
