@@ -81,9 +81,11 @@ def _solution(updates, batch_size, windows):
 
 passes = Exercise(
     "passes", _solution, cases=[(300, 16, 2400), (10, 5, 100)],
-    hints=("How many windows do all updates read together?", "updates * batch_size / windows"),
+    hints=("What does one update read?", "How many windows do all updates read together?",
+           "updates * batch_size / windows"),
     mistakes=(
         (lambda updates, batch_size, windows: updates / windows, "an update reads a whole batch."),
+        (lambda updates, batch_size, windows: updates * batch_size, "that counts the windows that were read."),
         (lambda updates, batch_size, windows: windows / (updates * batch_size), "the fraction stands upside down.")),
 )  # fmt: skip
 '''
@@ -118,6 +120,7 @@ CELLS = (
     "## Why",
     "from rnntips.lessons.{name}.figure import draw\n\n"
     'ax = draw(dict(zip(("300 updates", "30 updates"), check.runs["sines"], strict=True)))\nax.figure',
+    '## The record\n\nOnce it is computed: `rt.tips["{name}"].rule()`, a forest plot, and the table.',
     "## Your turn",
     "def passes(updates, batch_size, windows):\n"
     '    """Exercise: return how often each window is read."""\n'
@@ -144,7 +147,7 @@ def make(lesson: Lesson, notebooks: Path = ROOT / "notebooks") -> Path:
     }})  # fmt: skip
     for number, source in enumerate(CELLS):
         source = source.format(**about)
-        if source.startswith(("#", "##")) and "rt." not in source:
+        if source.startswith("#"):
             cell = nbformat.v4.new_markdown_cell(source)
         else:
             cell = nbformat.v4.new_code_cell(source)

@@ -1,0 +1,30 @@
+"""A lesson that the tool starts: its files can be read, its exercise judges, its notebook has the form of others."""
+
+import re
+import tomllib
+
+import nbformat
+import pytest
+
+from rnntips.notebook import lessons
+from rnntips.recipe import Recipe, typed
+from tools.new_lesson import make
+
+
+@pytest.mark.parametrize("lesson", lessons.planned(), ids=lambda lesson: lesson.notebook)
+def test_a_lesson_that_is_started_has_what_a_lesson_needs(lesson, monkeypatch, tmp_path):
+    monkeypatch.setattr(lessons, "FOLDER", tmp_path)
+    book = nbformat.read(make(lesson, tmp_path), as_version=4)
+    nbformat.validate(book)
+    told = tomllib.loads((lesson.folder / "lesson.toml").read_text(encoding="utf-8"))
+    assert (told["notebook"], told["question"]) == (lesson.notebook, lesson.question)
+    assert tuple(told["prerequisites"]) == lesson.prerequisites and set(told["texts"]) == set(told["plan"]["claims"])
+    assert Recipe(**typed(told["plan"]["recipe"]))
+    names: dict = {"__name__": f"rnntips.lessons.{lesson.name}.exercises"}
+    exec((lesson.folder / "exercises.py").read_text(encoding="utf-8"), names)
+    names["passes"].check(names["_solution"])
+    assert names["passes"].passed and names["passes"].name == f"{lesson.name}.passes"
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert f'Panel("{lesson.name}")' in code[0].source and f"about {lesson.minutes} minutes" in book.cells[0].source
+    assert not re.search(r"\{\w+\}", "".join(cell.source for cell in book.cells))
+    assert sum("exercise" in cell.metadata.get("tags", []) for cell in code) == 1
