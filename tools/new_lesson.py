@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from rnntips.notebook.lessons import MAP, Lesson, planned
+from rnntips.notebook.lessons import MAP, Lesson, lessons, planned
 from tools.pages import README, lessons_table, write_between
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,12 +168,10 @@ def main(notebook: str) -> None:
     make(lesson)
     rows = re.split(r"(?m)^(?=\[\[planned\]\])", MAP.read_text(encoding="utf-8"))
     MAP.write_text("".join(row for row in rows if f'"{notebook}"' not in row.split("title")[0]), encoding="utf-8")
+    lessons.cache_clear()
+    write_between(README, lessons_table(), "lessons")
     print(f"Made {lesson.folder} and notebooks/{notebook}.ipynb. Next: make notebooks BOOK={notebook}")
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:2] or [""])
-    from rnntips.notebook import lessons
-
-    lessons.lessons.cache_clear()
-    write_between(README, lessons_table(), "lessons")
