@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnntips.engine.threads import one_thread
+from rnntips.engine.settings import own_settings
 from rnntips.loader import examples_of, sized
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
@@ -39,7 +39,7 @@ def clocked(job: Job, evaluate: bool = False) -> list[float]:
     updates = begin(job, record)
     if not evaluate:
         record.evaluations = record.evaluations[:0]
-    with one_thread():
+    with own_settings():
         times[0] = time.perf_counter()
         for done in updates:
             if job.device == "cuda" and done in (1, record.updates):

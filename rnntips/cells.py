@@ -155,10 +155,10 @@ def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generato
     Raises:
         BadArgument: Unknown name, or a number that cannot be read.
     """
-    kind, numbers = spelled(init)[0]
+    (kind, numbers), *more = spelled(init)
     if kind in _NUMBERED:
         called, make = _NUMBERED[kind]
-        if len(numbers) != 1 or not 0 <= numbers[0] < math.inf:
+        if more or len(numbers) != 1 or not 0 <= numbers[0] < math.inf:
             raise BadArgument(f'init={init!r}: write a {called} of at least 0, as in "{kind}:0.1".')
         return partial(make, numbers[0])
     if init not in _INITIALISERS:

@@ -2,7 +2,16 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
+from math import isfinite
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LONGEST = 100  # letters of a value in a message
 
 
 class RnntipsError(Exception):
@@ -25,8 +34,8 @@ class NoDevice(BadArgument):
     """A device that was asked for and does not exist on this machine."""
 
 
-class DeviceFailed(RnntipsError):
-    """A GPU failed while it trained. That says nothing about its runs, so they do not count as failed."""
+class TrainingFailed(RnntipsError):
+    """An exception, a lost worker or a GPU ended runs before their training was done. Such runs are no result."""
 
 
 class NotReached(BadArgument):
@@ -51,18 +60,85 @@ def differentiated_once(what: str) -> BadArgument:
     )
 
 
+def shown(value: object) -> str:
+    """A value for a message: short, and without an error whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # Python refuses to write very long whole numbers; other types may do anything
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
     """The error for a name that is not among the known ones; it suggests the most similar of these."""
-    known = sorted(known)
-    near = get_close_matches(str(came).lower(), known, n=1)
+    known = sorted(map(str, known))
+    near = get_close_matches(came.lower()[:LONGEST], known, n=1) if isinstance(came, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return BadArgument(f"{what} {came!r} is not known.{hint} Choose one of: {', '.join(known)}.")
+    return BadArgument(f"{what} {shown(came)} is not known.{hint} Choose one of: {', '.join(known)}.")
 
 
-def need_whole(name: str, value: object, least: int) -> None:
-    """Raise `BadArgument` unless `value` is an integer of at least `least`; True and False are not integers."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise BadArgument(f"{name}={value!r}: a whole number of at least {least} is needed.")
+def need(name: str, value: Any, kind: Any, words: str) -> None:
+    """Raise `BadArgument` unless `value` is of a type (or one of a union of types), which `words` name."""
+    if not isinstance(value, kind):
+        raise BadArgument(f"{name}={shown(value)}: {words} is needed.")
+
+
+def need_whole(name: str, value: Any, least: int, most: int = 10**18) -> int:
+    """`value` as Python's int.
+
+    Raises:
+        BadArgument: It is no whole number, Python's or NumPy's, from `least` to `most`. True and False are none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise BadArgument(f"{name}={shown(value)}: a whole number of at least {least} is needed.")
+    if not least <= value <= most:
+        upto = f"from {least} to {most:,}" if value > most else f"of at least {least}"
+        raise BadArgument(f"{name}={shown(value)}: a whole number {upto} is needed.")
+    return int(value)
+
+
+def need_number(
+    name: str, value: Any, above: float = -math.inf, below: float = math.inf, low: float = -math.inf
+) -> float:
+    """`value` as a number of Python's.
+
+    Raises:
+        BadArgument: It is no number, Python's or NumPy's, above `above`, at least `low` and below `below`.
+    """
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+    if not (above < number < below and low <= number):
+        limits = [f"above {above:g}"] * isfinite(above) + [f"of at least {low:g}"] * isfinite(low)
+        limits += [f"below {below:g}"] * isfinite(below)
+        raise BadArgument(f"{name}={shown(value)}: a number {' and '.join(limits)} is needed.".replace("  ", " "))
+    return value if type(value) is int else number  # so that a reader sees the 1 that was written
+
+
+def need_text(name: str, value: Any, least: int = 0) -> str:
+    """`value` as Python's str.
+
+    Raises:
+        BadArgument: It is no text, one shorter than `least`, or none that a file can hold.
+    """
+    need(name, value, str, "a text")
+    if len(value) < least or value.encode("utf-8", "replace").decode() != value:
+        raise BadArgument(f"{name}={shown(value)}: a text of {least or 'any number of'} or more letters is needed.")
+    return str(value)
+
+
+def need_room(size: float, what: str) -> None:
+    """Raise `BadArgument` if `what` needs more bytes than this machine has."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of a container: control groups, version 2 and 1
+        with suppress(OSError, ValueError):
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    if size > min(limits):
+        raise BadArgument(
+            f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {min(limits) / 1e9:,.0f} GB. "
+            "Use smaller numbers."
+        )
 
 
 def spelled(text: object) -> list[tuple[str, list[float]]]:

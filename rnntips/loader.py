@@ -112,10 +112,11 @@ class Loader:
         self.classes = torch.arange(self.symbols, device=device)
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).to(device)
+        self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).contiguous().to(device)
         self.columns = torch.arange(recipe.batch_size, device=device)  # of a mini-batch in `begins`, `targets`
         self.time = torch.arange(self.steps, device=device)[:, None]
-        self.share = torch.full((aligned(recipe.batch_size, recipe.width),), 1 / recipe.batch_size, device=device)
+        padded = aligned(recipe.batch_size, recipe.width)
+        self.share = torch.full((padded,), 1 / recipe.batch_size, dtype=torch.float32, device=device)
         self.share[recipe.batch_size :] = 0.0
         self.kept: list[torch.Tensor] = []  # states that one update keeps for the next
         self._scored: dict[int, tuple] = {}
@@ -133,7 +134,9 @@ class Loader:
         left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
-        self.targets = torch.from_numpy(put(targets)).to(device)  # (R, U·B, K), or all runs' signals, (ΣL, K)
+        self.targets = (
+            torch.from_numpy(put(targets)).contiguous().to(device)
+        )  # (R, U·B, K), or all runs' signals, (ΣL, K)
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """(mini-batches read before this record's updates, mini-batches read at its end)."""

@@ -5,19 +5,17 @@ trained together may differ in it.
 """
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
 from itertools import pairwise
-from math import isfinite, prod
-from numbers import Real
+from math import prod
 from textwrap import fill
 from typing import Any
 
 from rnntips.cells import CELLS, GATES, initialiser
-from rnntips.errors import BadArgument, need_whole, unknown_name
+from rnntips.errors import BadArgument, need, need_number, need_whole, unknown_name
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
@@ -28,6 +26,9 @@ CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
 UNITS = ("epochs", "seconds", "tokens", "updates")
+MOST = 10**6  # windows, or steps
+LONG = 100  # layers
+LARGE = 1e30  # what float32 can hold, and multiply
 NEAR = 0.1  # largest relative distance from the number of weights that was asked for
 
 
@@ -44,15 +45,11 @@ class Budget:
     of: str
 
     def __post_init__(self):
-        if self.of not in UNITS:
+        if not (isinstance(self.of, str) and self.of in UNITS):
             raise unknown_name("unit", self.of, UNITS)
-        if self.of != "seconds":
-            need_whole(f"budget in {self.of}", self.amount, 1)
-            return
-        number = isinstance(self.amount, Real) and not isinstance(self.amount, bool)
-        if not (number and isfinite(self.amount) and self.amount > 0):
-            raise BadArgument(f"budget in seconds={self.amount!r}: a number above 0 is needed.")
-        object.__setattr__(self, "amount", float(self.amount))
+        name = f"budget in {self.of}"
+        amount = need_number(name, self.amount, 0) if self.of == "seconds" else need_whole(name, self.amount, 1)
+        object.__setattr__(self, "amount", amount)
 
     def __repr__(self) -> str:
         return f"{self.amount:g} {self.of}" if self.of == "seconds" else f"{self.amount} {self.of}"
@@ -171,7 +168,7 @@ class Parameters:
     amount: int
 
     def __post_init__(self):
-        need_whole("parameters", self.amount, 1)
+        object.__setattr__(self, "amount", need_whole("parameters", self.amount, 1, 10**9))
 
     def __repr__(self) -> str:
         return f"{self.amount} parameters"
@@ -217,9 +214,9 @@ def _choice(default: Any, doc: str, *, per_run: bool = False, costs: bool = Fals
         doc: What it means.
         per_run: Whether runs that are trained together may differ in it.
         costs: Whether the time of an update depends on it.
-        allowed: `names`: one of these; `whole`: whole numbers from this on; `low` (included) or `above`, and `below`:
-            numbers between; `flag`: True or False; `widths`: a tuple of whole numbers. None is allowed where it is the
-            default.
+        allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
+            limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, read
+            elsewhere. None is allowed where it is the default.
     """
     return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "allowed": allowed})
 
@@ -233,23 +230,23 @@ class Recipe:
     """
 
     cell: str = _choice("gru", '`"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.', costs=True, names=CELLS)
-    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, whole=1)
+    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, whole=(1, LONG))
     width: int | Parameters = _choice(24, "Units of each layer (H). `rt.parameters(2000)`: as many as give the whole "
         "network about so many weights; training finds them, once for each task, since they depend on its channels and "
-        "outputs.", costs=True, whole=1)  # fmt: skip
+        "outputs.", costs=True, whole=(1, 10_000))  # fmt: skip
     dense: tuple[int, ...] = _choice((), "Units of dense ReLU layers before the recurrent ones, applied at every step; "
-        "`(64, 32)` are two.", costs=True, widths=True)  # fmt: skip
+        "`(64, 32)` are two.", costs=True, widths=10**5)  # fmt: skip
     dense_after: tuple[int, ...] = _choice((), "Units of dense ReLU layers between the recurrent ones and the readout.",
-        costs=True, widths=True)  # fmt: skip
+        costs=True, widths=10**5)  # fmt: skip
     past: int = _choice(32, "Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) "
-        "ignore it.", whole=1)  # fmt: skip
+        "ignore it.", whole=(1, MOST))  # fmt: skip
     grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
         "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
         "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
-        costs=True)  # fmt: skip
-    horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=1)
+        costs=True, text=True)  # fmt: skip
+    horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=(1, MOST))
     features: str | None = _choice(None, '`"levels"`, or `"differences:K"`: the last K one-step differences at every '
-        'step. None: `"differences:1"` if the series is trending, else `"levels"`.')  # fmt: skip
+        'step. None: `"differences:1"` if the series is trending, else `"levels"`.', text=True)  # fmt: skip
     input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True, names=SCALINGS)
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
     target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
@@ -259,51 +256,51 @@ class Recipe:
         names=HEADS)  # fmt: skip
     train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
         "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
-        whole=1)  # fmt: skip
-    batch_size: int = _choice(16, "Windows per update (B).", whole=1)
+        whole=(1, MOST))  # fmt: skip
+    batch_size: int = _choice(16, "Windows per update (B).", whole=(1, MOST))
     order: str = _choice("shuffled", '`"shuffled"` in every epoch, shuffled `"once"`, by `"time"`, or by `"class"`: '
         'class after class, shuffled within each. `"scrambled"`: sequences are shuffled, and so are the chunks of '
         "each, even with `carry`.", per_run=True, names=ORDERS)  # fmt: skip
     chunk: int | None = _choice(None, "Steps that the gradient goes back (k2), for tasks with an answer at every step: "
         "an update then reads one chunk of each window, which is a sequence. None: whole windows. See "
-        "`rnntips.engine.tbptt`.", costs=True, whole=1)  # fmt: skip
+        "`rnntips.engine.tbptt`.", costs=True, whole=(1, MOST))  # fmt: skip
     stride: int | None = _choice(None, "New steps of a chunk: only these count (k1). None: as many as `chunk`.",
-        costs=True, whole=1)  # fmt: skip
+        costs=True, whole=(1, MOST))  # fmt: skip
     carry: bool = _choice(False, "Whether a chunk begins with the state that the chunk before it left, instead of "
-        "zeros.", costs=True, flag=True)  # fmt: skip
+        "zeros.", costs=True, kind=bool)  # fmt: skip
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
-        whole=1)  # fmt: skip
+        whole=(1, MOST))  # fmt: skip
     optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
         names=OPTIMIZERS)  # fmt: skip
-    lr: float = _choice(0.01, "Learning rate.", per_run=True, above=0)
+    lr: float = _choice(0.01, "Learning rate.", per_run=True, number={"above": 0, "below": LARGE})
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
         '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
-        "None: always 1.", per_run=True)  # fmt: skip
+        "None: always 1.", per_run=True, text=True)  # fmt: skip
     rescue: str | None = _choice(None, "What is done at the first spike of the training loss (after update 20, above "
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
-    momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, low=0, below=1)
-    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True, flag=True)
+    momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
+    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True, kind=bool)
     clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
         'or each `"value"` of it; or each of the `"weights"`, biases included, after the update.',
         names=CLIPS)  # fmt: skip
     clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
-        per_run=True, above=0)  # fmt: skip
+        per_run=True, number={"above": 0, "below": LARGE})  # fmt: skip
     weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
-        per_run=True, low=0)  # fmt: skip
+        per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
-        "window have the same mask.", per_run=True, low=0, below=1)  # fmt: skip
+        "window have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
-        "every step.", per_run=True, low=0)  # fmt: skip
+        "every step.", per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
-        low=0)  # fmt: skip
+        number={"low": 0, "below": LARGE})  # fmt: skip
     init: str = _choice("uniform", "See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.",
-        per_run=True)  # fmt: skip
-    updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.")
+        per_run=True, text=True)  # fmt: skip
+    updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
-        "`rt.seconds(0.5)`, which a stored calibration turns into updates.")  # fmt: skip
+        "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
 
     def __new__(cls, **given: Any) -> "Recipe":
         """Raise `BadArgument` for an unknown field, before Python raises a TypeError."""
@@ -312,11 +309,10 @@ class Recipe:
         return super().__new__(cls)
 
     def __post_init__(self):
-        self._resolve_budget()
         for one in fields(self):
-            value = getattr(self, one.name)
-            if not (value is None and one.default is None):
-                _check(one.name, value, one.metadata["allowed"])
+            if (value := getattr(self, one.name)) is not None or one.default is not None:
+                object.__setattr__(self, one.name, _checked(one.name, value, **one.metadata["allowed"]))
+        self._resolve_budget()
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
@@ -363,18 +359,12 @@ class Recipe:
 
     def _resolve_budget(self):
         """Set `updates` from a budget in updates; raise if `updates` and `budget` contradict each other."""
-        if self.budget is not None and not isinstance(self.budget, Budget):
-            raise BadArgument(
-                f"budget={self.budget!r} has no unit. Write rt.updates(300), rt.epochs(5), rt.tokens(10**6) or "
-                "rt.seconds(0.5)."
-            )
         if self.budget is None or self.budget.of == "updates":
             amount = self.updates if self.budget is None else self.budget.amount
             if self.budget is not None and self.updates not in (None, amount):
                 raise BadArgument(f"updates={self.updates} and budget={self.budget} disagree. Give one of them.")
             object.__setattr__(self, "updates", DEFAULT_UPDATES if amount is None else amount)
             object.__setattr__(self, "budget", None)
-            need_whole("updates", self.updates, 1)
         elif self.updates is not None:
             raise BadArgument(f"updates={self.updates} and budget={self.budget} both say how long. Give one of them.")
 
@@ -434,6 +424,7 @@ class Recipe:
 
     def diff(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
         """Fields in which two recipes differ: name → (mine, theirs). `updates` and `budget` count as one field."""
+        need("other", other, Recipe, "a Recipe, made with rt.Recipe(...),")
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in FIELDS}
         if any(pairs["budget"]):
             mine, theirs = pairs.pop("updates")
@@ -446,32 +437,34 @@ class Recipe:
         return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0, self.order == "scrambled")
 
 
+EXAMPLES = {bool: "True or False", Budget: "rt.updates(300), rt.epochs(5), rt.tokens(10**6) or rt.seconds(0.5)"}
 FIELDS = {one.name: one.default for one in fields(Recipe)}  # name → default
 
 
-def _check(name: str, value: Any, allowed: Mapping[str, Any]) -> None:
-    """Raise unless a field's value is one of those that are allowed, see `_choice`."""
-    if "names" in allowed and not (isinstance(value, str) and value in allowed["names"]):
-        raise unknown_name(name, value, allowed["names"])
-    if "whole" in allowed and not (name == "width" and isinstance(value, Parameters)):
-        need_whole(name, value, allowed["whole"])
-    if "flag" in allowed and not isinstance(value, bool):
-        raise BadArgument(f"{name}={value!r}: True or False is needed.")
-    if "widths" in allowed:
-        if not isinstance(value, tuple):
-            raise BadArgument(f"{name}={value!r}: a tuple of widths is needed, for example {name}=(64, 32).")
-        for wide in value:
-            need_whole(f"each width in {name}", wide, 1)
-    if "low" in allowed or "above" in allowed:
-        low, below = allowed.get("low", allowed.get("above")), allowed.get("below", math.inf)
-        try:
-            inside = (low <= value if "low" in allowed else low < value) and value < below
-        except TypeError:
-            inside = False
-        if not inside or isinstance(value, bool):
-            interval = f"{low} or more" if "low" in allowed else f"above {low}"
-            interval += f" and below {below}" if isfinite(below) else ""
-            raise BadArgument(f"{name}={value!r}: a number {interval} is needed.")
+def _checked(
+    name: str, value: Any, *, names: Iterable[str] | None = None, whole: tuple[int, int] | None = None,
+    number: Mapping[str, float] | None = None, kind: type | None = None, widths: int | None = None, text: bool = False,
+) -> Any:  # fmt: skip
+    """A field's value in Python's own types; raises `BadArgument` unless it is one of those allowed, see `_choice`."""
+    if names is not None:
+        if not (isinstance(value, str) and value in names):
+            raise unknown_name(name, value, names)
+        return str(value)
+    if whole is not None and not (name == "width" and isinstance(value, Parameters)):
+        return need_whole(name, value, *whole)
+    if number is not None:
+        return need_number(name, value, **number)
+    if widths is not None:
+        need(name, value, tuple | list, f"a tuple of at most {LONG} widths, for example {name}=(64, 32),")
+        if len(value) > LONG:
+            raise BadArgument(f"{name} has {len(value)} widths: at most {LONG} can be used.")
+        return tuple(need_whole(f"each width in {name}", wide, 1, widths) for wide in value)
+    if text:
+        need(name, value, str, "a text")
+        return str(value)
+    if kind is not None:
+        need(name, value, kind, EXAMPLES[kind])
+    return value
 
 
 def _documented(text: str) -> str:

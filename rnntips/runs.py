@@ -1,6 +1,7 @@
 """`Runs`: the record of R runs. Training fills it; scores, verdicts and figures read it."""
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
@@ -8,13 +9,13 @@ from enum import Enum
 import numpy as np
 import torch
 
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need_whole, shown
 from rnntips.recipe import Recipe
 from rnntips.schedule import window_lengths
 from rnntips.verdict import Scores
 
-__all__ = ["Outcome", "Runs", "check_seeds", "evaluation_points", "failed_run", "joined", "last_points",
-           "length_in_words", "to_target", "tokens_to"]  # fmt: skip
+__all__ = ["Outcome", "Runs", "check_seeds", "evaluation_points", "joined", "last_points", "length_in_words",
+           "to_target", "tokens_to"]  # fmt: skip
 
 EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
@@ -34,7 +35,6 @@ class Outcome(Enum):
     RUNNING = "Still training."
     FINISHED = "Trained to the end of its budget."
     DIVERGED = "The loss became infinite at update {at}. Try a smaller lr, or set clip_norm=1."
-    FAILED = "Failed: {why}"
     STOPPED = "Stopped at update {at}; what was recorded until then is kept."
 
 
@@ -68,10 +68,6 @@ class Runs:
     optimizer_state: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     updates_before: int = 0  # updates of the record from which training was continued
     versions: dict[str, str] = field(default_factory=dict)
-    failures: tuple[str, ...] = ()  # R messages of the exceptions that ended runs, "" where there was none
-
-    def __post_init__(self):
-        self.failures = self.failures or ("",) * len(self)
 
     def begin(
         self, recipes: Sequence[Recipe], task, seeds: Sequence[int], bounds: Sequence[tuple], updates: int, device: str
@@ -84,7 +80,6 @@ class Runs:
         self.evaluations = evaluation_points(updates)
         self.naive, self.floor, self.valid_naive = np.array(bounds).T
         self.diverged_at, self.rescued_at = np.zeros((2, len(recipes)), dtype=int)
-        self.failures = ("",) * len(recipes)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
         for name, count in columns.items():
@@ -119,12 +114,11 @@ class Runs:
             rest = Outcome.STOPPED
         else:
             rest = Outcome.FINISHED if self.reached == self.updates else Outcome.RUNNING
-        ends = [Outcome.DIVERGED if at else rest for at in self.diverged_at]
-        return [Outcome.FAILED if why else end for end, why in zip(ends, self.failures, strict=True)]
+        return [Outcome.DIVERGED if at else rest for at in self.diverged_at]
 
     def message(self, run: int) -> str:
         """One run's outcome as a sentence."""
-        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached), why=self.failures[run])
+        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached))
 
     @property
     def scores(self) -> Scores:
@@ -138,9 +132,7 @@ class Runs:
         picked = {name: getattr(self, name)[rows] for name in ROWS if len(getattr(self, name))}
         state = {name: value[rows] for name, value in self.optimizer_state.items()}
         recipes = tuple(self.recipes[r] for r in rows)
-        failures = tuple(self.failures[r] for r in rows)
-        taken = {"recipes": recipes, "failures": failures, "optimizer_state": state}
-        return Runs(**rest | picked | taken)
+        return Runs(**rest | picked | {"recipes": recipes, "optimizer_state": state})
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -152,19 +144,6 @@ class Runs:
             + ", ".join(f"{ended.count(n)} {n}" for n in sorted(set(ended)))
             + ")"
         )
-
-
-def failed_run(recipe: Recipe, task, seed: int, why: str) -> Runs:
-    """The record of a run that an exception ended. It counts as naive; NaN bounds if the task cannot give them."""
-    try:
-        bounds = task.bounds(recipe, seed)
-    except Exception:
-        bounds = (np.nan,) * 3
-    record = Runs()
-    record.begin([recipe], task, [seed], [bounds], recipe.updates or 1, "cpu")
-    record.failures = (why,)
-    record.reached = record.updates
-    return record
 
 
 def length_in_words(*sides: Runs) -> str:
@@ -199,37 +178,20 @@ def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
 
 
 def joined(parts: Sequence[Runs]) -> Runs:
-    """One record of several records of one shape, in their order. Rows of failed runs are padded with NaN."""
+    """One record of several records of one shape, in their order."""
     if len(parts) == 1:
         return parts[0]
-    longest = max(parts, key=lambda part: (not any(part.failures), part.updates))
-    rows = {name: _stacked([getattr(part, name) for part in parts], getattr(longest, name)) for name in ROWS}
-    state = {
-        name: _stacked([part.optimizer_state.get(name, np.empty((len(part), 0))) for part in parts], value)
-        for name, value in longest.optimizer_state.items()
-    }
+    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
+    states = [part.optimizer_state for part in parts]
     return replace(
-        longest,
+        parts[0],
         **rows,
-        optimizer_state=state,
+        optimizer_state={name: np.concatenate([state[name] for state in states]) for name in states[0]},
         recipes=tuple(recipe for part in parts for recipe in part.recipes),
-        failures=tuple(why for part in parts for why in part.failures),
-        reached=min((part.reached for part in parts if part.reached < part.updates), default=longest.reached),
+        reached=min(part.reached for part in parts),
         stopped=any(part.stopped for part in parts),
         seconds=sum(part.seconds for part in parts),
     )
-
-
-def _stacked(parts: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:
-    """Rows under each other, narrower ones padded with NaN, in the type and width of `like`."""
-    if like.ndim == 1:
-        return np.concatenate(parts)
-    out = np.full((sum(map(len, parts)), like.shape[1]), np.nan, like.dtype)
-    first = 0
-    for part in parts:
-        out[first : first + len(part), : part.shape[1]] = part
-        first += len(part)
-    return out
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -241,16 +203,14 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     try:
         seeds = list(seeds)
     except TypeError:
-        raise BadArgument(f"seeds={seeds!r}: several are needed, for example seeds=range(10).") from None
+        raise BadArgument(f"seeds={shown(seeds)}: several are needed, for example seeds=range(10).") from None
     if not seeds:
         raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
-    for seed in seeds:
-        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
-            raise BadArgument(f"seed {seed!r}: whole numbers of at least 0, and below 2**63, are needed.")
-    if len(set(seeds)) < len(seeds):
-        twice = next(s for s in seeds if seeds.count(s) > 1)
-        raise BadArgument(f"seed {twice} appears {seeds.count(twice)} times; a repeated run is no new evidence.")
-    return [int(s) for s in seeds]
+    seeds = [need_whole("a seed", seed, 0, 2**63 - 1) for seed in seeds]
+    twice, times = Counter(seeds).most_common(1)[0]
+    if times > 1:
+        raise BadArgument(f"seed {twice} appears {times} times; a repeated run is no new evidence.")
+    return seeds
 
 
 def evaluation_points(updates: int) -> np.ndarray:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.errors import BadArgument, TwoChanges, unknown_name
+from rnntips.errors import BadArgument, TwoChanges, need, unknown_name
 from rnntips.jobs.execute import Resources
 from rnntips.recipe import FIELDS, Parameters, Recipe
 from rnntips.runs import Runs, check_seeds
 from rnntips.tasks import as_settings
 from rnntips.training import prepare
-from rnntips.tuning import TUNING_SEEDS, train_arms, tune_arms, tuning_grids
+from rnntips.tuning import TUNING_SEEDS, several, train_arms, tune_arms, tuning_grids
 from rnntips.verdict import SMALLEST, Comparison, Finding, Verdict, sentence
 
 __all__ = ["Study", "Sweep", "compare", "sweep"]
@@ -93,7 +93,7 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding) + self._capped() + self._left_out() + _failed(self)
+        return sentence(self.finding) + self._capped() + self._left_out()
 
     def _left_out(self) -> str:
         """A sentence that names the settings that were not pooled, if some were."""
@@ -117,19 +117,12 @@ class Study:
         return str(getattr(self.baseline, self.field)), str(getattr(self.variant, self.field))
 
     def __repr__(self) -> str:
-        return f"Study({self.label}; on {', '.join(self.runs)}){_failed(self)}"
+        return f"Study({self.label}; on {', '.join(self.runs)})"
 
     def _ipython_display_(self) -> None:
         from rnntips.figures import show  # so that matplotlib is loaded only to draw
 
         show(self)
-
-
-def _failed(study: Study) -> str:
-    """How many runs ended in an exception, and the first one's message; empty if none did."""
-    sides = [side for pair in study.runs.values() for side in pair]
-    why = [words for side in sides for words in side.failures if words]
-    return f" {len(why)} of {sum(map(len, sides))} runs failed and count as naive ({why[0]})." if why else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,11 +176,13 @@ def compare(
         TwoChanges: The arms differ in more than one field.
         BadArgument: They do not differ at all, or an argument cannot be used.
     """
-    grids = tuning_grids(tune, baseline, variant)
+    for name, side in (("baseline", baseline), ("variant", variant)):
+        need(name, side, Recipe, "a Recipe, made with rt.Recipe(...),")
+    grids, allow = tuning_grids(tune, baseline, variant), _allowed(allow)
     _one_change(baseline, variant, grids, allow)
     how = Resources.of(device, executor, store, stop)
     [(runs, tuned)] = _experiment([baseline, variant], as_settings(on), check_seeds(seeds), grids, how, record)
-    return Study(baseline, variant, runs, tuned, tuple(allow))
+    return Study(baseline, variant, runs, tuned, allow)
 
 
 def sweep(
@@ -211,36 +206,39 @@ def sweep(
     Raises:
         TwoChanges: More than one field is varied, and `allow` does not name the others.
     """
+    need("baseline", baseline, Recipe, "a Recipe, made with rt.Recipe(...),")
+    allow = _allowed(allow)
     under_test = [name for name in values if name not in allow]
     if len(under_test) != 1:
         raise TwoChanges(f"A sweep varies one field; {len(under_test)} came ({', '.join(under_test) or 'none'}).")
-    for name, tried in values.items():
-        if name not in FIELDS:
-            raise unknown_name("field", name, FIELDS)
-        if isinstance(tried, str) or not isinstance(tried, Iterable):
-            raise BadArgument(f"{name}={tried!r}: several values are needed, for example {name}=[{tried!r}].")
-    values = {name: list(tried) for name, tried in values.items()}
+    values = {name: several(name, tried) for name, tried in values.items()}
     if len({len(tried) for tried in values.values()}) > 1:
         raise BadArgument(f"{' and '.join(values)} change together, so each needs as many values as the others.")
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    rows = [row for row in rows if row[under_test[0]] != getattr(baseline, under_test[0])]
-    asked, variants = [row[under_test[0]] for row in rows], [baseline.but(**row) for row in rows]
-    for variant in variants:
+    variants = {getattr(variant, under_test[0]): variant for variant in (baseline.but(**row) for row in rows)}
+    variants.pop(getattr(baseline, under_test[0]), None)
+    for variant in variants.values():
         _one_change(baseline, variant, tuning_grids(tune, baseline), allow)
-    grids = tuning_grids(tune, baseline, *variants)
+    if not variants:
+        raise BadArgument(f"{under_test[0]} has no other value than the baseline's. Name at least one.")
+    grids = tuning_grids(tune, baseline, *variants.values())
     how = Resources.of(device, executor, store, stop)
-    found = _experiment([baseline, *variants], as_settings(on), check_seeds(seeds), grids, how)
-    studies = zip(asked, variants, found, strict=True)
-    return Sweep({value: Study(baseline, variant, *of, tuple(allow)) for value, variant, of in studies})
+    found = _experiment([baseline, *variants.values()], as_settings(on), check_seeds(seeds), grids, how)
+    studies = zip(variants.items(), found, strict=True)
+    return Sweep({value: Study(baseline, variant, *of, allow) for (value, variant), of in studies})
+
+
+def _allowed(allow: Sequence[str]) -> tuple[str, ...]:
+    """The fields in `allow`; raises `BadArgument` for others."""
+    need("allow", allow, Iterable, 'a list of fields, for example ["lr"],')
+    names = (allow,) if isinstance(allow, str) else tuple(allow)
+    for name in names:
+        if not (isinstance(name, str) and name in FIELDS):
+            raise unknown_name("field in allow=", name, FIELDS)
+    return names
 
 
 def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequence[str]) -> None:
-    for side in (baseline, variant):
-        if not isinstance(side, Recipe):
-            raise BadArgument(f"{side!r} is not a Recipe. Make one with rt.Recipe(...).")
-    for name in allow:
-        if name not in FIELDS:
-            raise unknown_name("field in allow=", name, FIELDS)
     changed = baseline.diff(variant)
     if changed and changed.keys() <= grids.keys():
         raise BadArgument(f"{', '.join(changed)} is tuned on each side, so it cannot be under test. Leave out tune=.")

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import repeat
 from threading import Event
 from typing import NamedTuple
 
@@ -10,20 +12,20 @@ import torch
 
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.out_of_memory import bounded
+from rnntips.engine.settings import own_settings
 from rnntips.engine.tbptt import check_chunk, loader_for
-from rnntips.engine.threads import one_thread
 from rnntips.engine.update import UpdateStats, updater
-from rnntips.errors import BadArgument, BadData
+from rnntips.errors import BadArgument, BadData, RnntipsError, TrainingFailed, need, need_room, shown
 from rnntips.loader import Loader, examples_of, rebuilt, sized
 from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
-from rnntips.recipe import Recipe
+from rnntips.recipe import Recipe, count
 from rnntips.runs import Runs, check_seeds, last_points
 from rnntips.schedule import Rescue
 from rnntips.tasks import Task, one_task
 from rnntips.windows import Examples, need_labels
 
-__all__ = ["ENGINE", "Job", "begin", "predict", "prepare", "train", "train_jobs"]
+__all__ = ["ENGINE", "Job", "begin", "named", "predict", "prepare", "train", "train_jobs"]
 
 ENGINE = 1  # raised by hand when a run's numbers change; runs stored under another number are not read
 
@@ -69,6 +71,10 @@ def train(
         BadArgument: Bad seeds, a batch larger than the training part, a device that does not exist.
         OutOfMemory: Its message says what to halve; its `record` has what was done until then.
     """
+    need("recipe", recipe, Recipe, "a Recipe, made with rt.Recipe(...),")
+    need("record", record, Runs | None, "an empty rt.Runs(), or None")
+    need("stop", stop, Event | None, "a threading.Event, or None")
+    need("start", start, Runs | None, "a finished record, or None")
     seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
     job = Job([sized(recipe, task)] * len(seeds), seeds, task, resolve_device(device))
     return train_jobs([job], [Runs() if record is None else record], stop or Event(), start)[0]
@@ -82,11 +88,14 @@ def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
             f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
             f"{task.name} out."
         )
-    found = [sized(recipe, task) for recipe in recipes]
-    for recipe in found:
-        (examples,) = _draw([recipe], task, [seed])
-        if not _bounds(recipe, task, seed, examples)[0] > 0:
-            raise BadData(f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn.")
+    with named([Job(recipes, [seed], task)]), bounded(Runs(), recipes, "cpu", task.ignores):
+        found = [sized(recipe, task) for recipe in recipes]
+        for recipe in found:
+            (examples,) = _draw([recipe], task, [seed])
+            if not _bounds(recipe, task, seed, examples)[0] > 0:
+                raise BadData(
+                    f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn."
+                )
     return found
 
 
@@ -99,9 +108,10 @@ def train_jobs(
         records: An empty one for each job.
         stop, start: As for `train`. A KeyboardInterrupt sets `stop`, or is raised if there is none.
     """
-    going = {begin(*both, stop, start): both[1] for both in zip(jobs, records, strict=True)}  # its updates → record
-    with one_thread():
+    going: dict[Iterator[int], Runs] = {}  # a job's updates → its record
+    with own_settings(), named(jobs):
         try:
+            going |= {begin(*both, stop, start): both[1] for both in zip(jobs, records, strict=True)}
             while going:
                 updates = min(going, key=lambda updates: going[updates].reached / going[updates].updates)
                 began = time.perf_counter()
@@ -121,21 +131,40 @@ def train_jobs(
     return list(records)
 
 
+@contextmanager
+def named(jobs: Sequence[Job]) -> Iterator[None]:
+    """Context in which an exception of a task, a library or a GPU becomes `TrainingFailed`, which says whose it is."""
+    try:
+        yield
+    except RnntipsError:
+        raise
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}".splitlines()[0].strip(": ")[:200]
+        on = ", ".join(dict.fromkeys(f"{job.task.name} (seeds {shown(list(job.seeds))})" for job in jobs))
+        on_gpu = any(job.device == "cuda" for job in jobs)
+        advice = ' Use fewer processes on the GPU, or device "cpu".' if on_gpu else ""
+        raise TrainingFailed(
+            f"Training on {on} failed ({words}), so these runs have no result.{advice} "
+            "Finished runs are in the store, if one was named."
+        ) from error
+
+
 def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None = None) -> Iterator[int]:
     """Draw a job's data and make room in its record. Each `next` makes one update and gives how many are done."""
     recipes, seeds, task, device = job
-    examples = _draw(recipes, task, seeds)
     if len({recipe.shape() for recipe in recipes}) != 1:
         raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-    bounds = [_bounds(recipe, task, *drawn) for recipe, *drawn in zip(recipes, seeds, examples, strict=True)]
-    updates = recipes[0].updates_for(len(examples[0].of(0)), **examples[0].sizes)
-    record.begin(recipes, task, seeds, bounds, updates, device)
+    with bounded(record, recipes, device, task.ignores):
+        examples = _draw(recipes, task, seeds)
+        bounds = [_bounds(recipe, task, *drawn) for recipe, *drawn in zip(recipes, seeds, examples, strict=True)]
+        updates = recipes[0].updates_for(len(examples[0].of(0)), **examples[0].sizes)
+        record.begin(recipes, task, seeds, bounds, updates, device)
     return _train(record, examples, task, stop, start)
 
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     """Make updates, and yield how many are done. It holds no tensor itself, so that an error can free all of them."""
-    with bounded(record, task.ignores):
+    with bounded(record, record.recipes, record.device, task.ignores):
         yield from _updates(record, examples, task, stop, start)
 
 
@@ -190,7 +219,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     )
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
-    with one_thread(), torch.no_grad():
+    with own_settings(), torch.no_grad():
         scaled = network(inputs).double().numpy()
     rows = list(zip(scaled, examples, chosen, strict=True))
     predictions = [outputs * example.spread + example.offset[some] for outputs, example, some in rows]
@@ -236,10 +265,9 @@ def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float,
 
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
-    for recipe in recipes:
-        if not isinstance(recipe, Recipe):
-            raise BadArgument(f"{recipe!r} is not a Recipe. Make one with rt.Recipe(...).")
-    examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
+    examples = [examples_of(recipes[0], task, seeds[0])]
+    _need_room(recipes, examples[0], task)
+    examples += [examples_of(*drawn) for drawn in zip(recipes[1:], repeat(task), seeds[1:])]
     if any(recipe.order == "class" for recipe in recipes):
         need_labels(examples[0].labels(examples[0].of(0)))
     check_chunk(recipes[0], task, examples[0])
@@ -250,3 +278,19 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
             f"{windows} windows. Use at most {windows}."
         )
     return examples
+
+
+def _need_room(recipes: Sequence[Recipe], example: Examples, task) -> None:
+    """Raise `BadArgument` if the data, weights or records of so many runs do not fit into this machine's memory."""
+    recipe, runs = recipes[0], len(recipes)
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs, recipe.dense, recipe.dense_after
+    updates = recipe.updates_for(len(example.of(0)), **example.sizes)
+    weights = count(recipe.cell, *sizes)
+    read = 4 * example.outputs * (example.loss_at == "last") + 8  # bytes of a window in the order of the mini-batches
+    need_room(runs * sum(value.nbytes for value in vars(example).values() if isinstance(value, np.ndarray)),
+              f"The data of {runs} runs on {task.name}")  # fmt: skip
+    need_room(
+        runs * 16 * weights, f"{runs} networks of {weights:,} weights (layers={recipe.layers}, width={recipe.width})"
+    )
+    need_room(runs * updates * (16 + read * recipe.batch_size),
+              f"{runs} runs of updates={updates} with batch_size={recipe.batch_size}")  # fmt: skip

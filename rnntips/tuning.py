@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, shown, unknown_name
 from rnntips.jobs.execute import Resources, run_jobs
-from rnntips.recipe import Recipe
+from rnntips.recipe import FIELDS, Recipe
 from rnntips.runs import Runs, joined
 from rnntips.tasks import Task
 from rnntips.training import Job
 from rnntips.verdict import cap
 
-__all__ = ["TUNING_SEEDS", "Pick", "half_decades", "train_arms", "tune_arms", "tuning_grids"]
+__all__ = ["TUNING_SEEDS", "Pick", "half_decades", "several", "train_arms", "tune_arms", "tuning_grids"]
 
 LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # powers of ten, from and to
 TUNING_SEEDS = range(10_000, 10_010)
@@ -24,16 +24,28 @@ def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> di
     """Field → values to try. `"lr"` means learning rates in half-decades over the optimizer's usual range."""
     if tune is None:
         return {}
-    if isinstance(tune, Mapping):
-        for name, values in tune.items():
-            if not isinstance(values, Iterable) or not (tried := list(values)):
-                raise BadArgument(f"tune={{{name!r}: {values!r}}}: a list of values to try is needed.")
-            return {name: tried}
-    if tune != "lr":
-        raise BadArgument(f'tune={tune!r}: "lr" or a dict such as {{"{tune}": [value, value]}} is needed.')
+    if isinstance(tune, Mapping) and len(tune) == 1:
+        ((name, values),) = tune.items()
+        tried = [getattr(arms[0].but(**{name: value}), name) for value in several(name, values)]
+        return {name: list(dict.fromkeys(tried))}
+    if not (isinstance(tune, str) and tune == "lr"):
+        raise BadArgument(f'tune={shown(tune)}: "lr" is needed, or a dict with one field, {{"lr": [0.01, 0.03]}}.')
     low = min(LR_GRID[arm.optimizer][0] for arm in arms)
     high = max(LR_GRID[arm.optimizer][1] for arm in arms)
     return {"lr": half_decades(low, high)}
+
+
+def several(name: str, values: Iterable) -> list:
+    """The values of a field, as a list.
+
+    Raises:
+        BadArgument: There is no such field, or no value.
+    """
+    if name not in FIELDS:
+        raise unknown_name("field", name, FIELDS)
+    if isinstance(values, str) or not isinstance(values, Iterable) or not (tried := list(values)):
+        raise BadArgument(f"{name}={shown(values)}: a list of values is needed, for example {name}=[{FIELDS[name]!r}].")
+    return tried
 
 
 def half_decades(low: float, high: float) -> list[float]:
@@ -100,9 +112,7 @@ def train_arms(
     jobs = [Job([arms[i] for i, _ in group], [seed for _, seed in group], task, how.device) for group in groups]
     found = run_jobs(jobs, how, [record] if isinstance(record, Runs) else record and list(record))
     rows = [[[row for row, (i, _) in enumerate(group) if i == arm] for group in groups] for arm in range(len(arms))]
-    runs = [joined([f.only(some) for f, some in zip(found, mine, strict=True) if some]) for mine in rows]
-    _bound_failures(runs)
-    return runs
+    return [joined([f.only(some) for f, some in zip(found, mine, strict=True) if some]) for mine in rows]
 
 
 def _grouped(arms: Sequence[Recipe], seeds: list[int], most: int) -> list[list[tuple[int, int]]]:
@@ -112,12 +122,3 @@ def _grouped(arms: Sequence[Recipe], seeds: list[int], most: int) -> list[list[t
         alike = [(i, seed) for i, other in enumerate(shapes) if other == shape for seed in seeds]
         groups += [alike[first : first + most] for first in range(0, len(alike), most)]
     return groups
-
-
-def _bound_failures(arms: Sequence[Runs]) -> None:
-    """Give runs without bounds (their task failed) those of another arm on the same seed; if none has any, 1, 0, 1."""
-    for runs in arms:
-        for row in np.flatnonzero(np.isnan(runs.naive)):
-            known = next((other for other in arms if np.isfinite(other.naive[row])), None)
-            for name, any_other in (("naive", 1.0), ("floor", 0.0), ("valid_naive", 1.0)):
-                getattr(runs, name)[row] = any_other if known is None else getattr(known, name)[row]

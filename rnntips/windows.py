@@ -207,8 +207,7 @@ def cut(
     Raises:
         BadData: The series is too short; the message has its length, the window and the largest that fits.
     """
-    need_whole("past", past, 1)
-    need_whole("horizon", horizon, 1)
+    past, horizon = need_whole("past", past, 1), need_whole("horizon", horizon, 1)
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
     n = len(values)

@@ -23,13 +23,13 @@ __all__ = ["Recorder", "compiled_update", "dense", "layer", "scan"]
 
 
 def _missing(package: str, error: ImportError) -> None:
-    print(f"rnntips trains more slowly here, because {package} is missing ({error}): pip install {package.lower()}.",
-          file=sys.stderr)  # fmt: skip
+    install = f" pip install {package.lower()}." if isinstance(error, ModuleNotFoundError) else ""
+    print(f"rnntips trains more slowly here, because {package} cannot be used: {error}.{install}", file=sys.stderr)
 
 
 @cache
 def _cpu():
-    """The module that Numba compiles; without Numba None, after one message on stderr."""
+    """The module that Numba compiles; where it cannot be used None, after one message on stderr."""
     try:
         from rnntips.engine import numba_ops
     except ImportError as error:

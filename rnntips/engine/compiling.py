@@ -39,6 +39,8 @@ def _fingerprint(folder: Path) -> str:
     return sha256(b"".join(text for text in texts if any(mark in text for mark in marks))).hexdigest()[:12]
 
 
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set")
 _choose_processor()
 SOURCES = _fingerprint(Path(__file__).parent)
 CHILD = "RNNTIPS_COMPILES"  # environment variable; it is set in the process that compiles

@@ -4,6 +4,7 @@ The batch is the innermost axis of the states: memory holds them as (R, T, H', B
 tiles, and they are returned as views (R, B, T, H). All other arrays are used in place, without a copy.
 """
 
+from functools import partial
 from weakref import finalize
 
 import numpy as np
@@ -53,6 +54,10 @@ def _run(cell, x, given, input_weight, input_bias, weight, bias, state, mask, re
 _shelf: dict[int, list[Tensor]] = {}
 
 
+# named, since a notebook may have set others as the default
+_empty = partial(torch.empty, dtype=torch.float32, device="cpu")
+
+
 def _spare(*shape: int):
     """An array whose memory is reused after it is freed: writing to new memory takes longer than the arithmetic."""
     size = shape[0] * shape[1]
@@ -61,7 +66,7 @@ def _spare(*shape: int):
     try:
         memory = _shelf[size].pop()
     except (KeyError, IndexError):
-        memory = torch.empty(size)
+        memory = _empty(size)
     array = memory.view(shape).numpy()
     finalize(array, _put_back, memory).atexit = False
     return array
@@ -100,7 +105,7 @@ class _Layer(torch.autograd.Function):
         needed, n = any(ctx.needs_input_grad), high * wide
         gates = 4 if gates > 1 else 1  # the GRU's third gate is stored in two parts, see `time_loops`
         if x is None:
-            x = torch.empty(R, B, T, 0)
+            x = _empty(R, B, T, 0)
         seen = _read(h, R, 3), _read(c, R, 3), _read(mask, R, 4), NEVER if reset is None else reset.numpy()
         packed = np.empty((R, (high + -(-(1 + C) // ROWS) * ROWS) * gates * high), np.float32)
         kept = (packed, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
@@ -129,12 +134,12 @@ class _Layer(torch.autograd.Function):
         gradients = [
             _batch_last(R, B, T, C if x else 0),
             _batch_last(R, B, T, columns if given else 0),
-            torch.empty(R, C if input_weight else 0, columns),
-            torch.empty(R, columns if input_bias else 0),
-            torch.empty(R, H if weight else 0, columns),
-            torch.empty(R, columns if bias else 0),
-            torch.empty(R, B, H if h else 0),
-            torch.empty(R, B, H if c else 0),
+            _empty(R, C if input_weight else 0, columns),
+            _empty(R, columns if input_bias else 0),
+            _empty(R, H if weight else 0, columns),
+            _empty(R, columns if bias else 0),
+            _empty(R, B, H if h else 0),
+            _empty(R, B, H if c else 0),
             _batch_last(R, B, T, H if mask else 0),
         ]
         given_gradients = _read(dstates, R, 4), _read(dh, R, 3), _read(dc, R, 3)

@@ -2,7 +2,7 @@
 
 import gc
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from traceback import clear_frames
 
@@ -20,10 +20,12 @@ WANTED, FREE = re.compile(r"allocate ([\d.]+ \w+)"), re.compile(r"([\d.]+ \w+) i
 
 
 @contextmanager
-def bounded(record: Runs, ignored: Set[str]) -> Iterator[None]:
-    """Context for a training that fills `record`: out of memory becomes `OutOfMemory`, and its tensors are freed.
+def bounded(record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[str]) -> Iterator[None]:
+    """Context for drawing data and training: out of memory becomes `OutOfMemory`, and its tensors are freed.
 
     Args:
+        record: Is filled meanwhile; empty until the data are drawn.
+        recipes: One per run.
         ignored: Recipe fields that have no effect on the task, so that halving them would not help.
     """
     try:
@@ -34,7 +36,7 @@ def bounded(record: Runs, ignored: Set[str]) -> Iterator[None]:
         if cause is None:
             raise
         record.stopped = True
-        told = OutOfMemory(_words(str(cause), record, ignored))
+        told = OutOfMemory(_words(str(cause), record, recipes, device, ignored))
         told.record = record
         for each in chain:
             clear_frames(each.__traceback__)  # else a kept error would keep every tensor of the training
@@ -62,16 +64,17 @@ def _release() -> None:
         torch.cuda.empty_cache()
 
 
-def _words(cause: str, record: Runs, ignored: Set[str]) -> str:
-    where, runs = ("The GPU" if record.device == "cuda" else "This machine"), len(record)
+def _words(cause: str, record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[str]) -> str:
+    where, runs = ("The GPU" if device == "cuda" else "This machine"), len(recipes)
     wanted, free = (pattern.search(cause) for pattern in (WANTED, FREE))
     much = [f"{wanted[1]} more were needed"] if wanted else []
     much += [f"{free[1]} were free"] if free else []
-    few = f"train {-(-runs // 2)} runs at once instead of {runs}" if runs > 1 else _halved(record.recipes[0], ignored)
+    few = f"train {-(-runs // 2)} runs at once instead of {runs}" if runs > 1 else _halved(recipes[0], ignored)
     told = f"{where} ran out of memory{': ' * bool(much)}{', '.join(much)}. Halve what it holds: {few}."
-    if record.device == "cuda":
+    if device == "cuda":
         told += " Or use the CPU."
-    return f"{told} What was done until then is kept: {record.reached} of {record.updates} updates."
+    done = f"What was done until then is kept: {record.reached} of {record.updates} updates."
+    return f"{told} {done if len(record) else 'Nothing was trained yet.'}"
 
 
 def _halved(recipe: Recipe, ignored: Set[str]) -> str:

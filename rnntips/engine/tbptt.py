@@ -111,7 +111,7 @@ class TBPTTLoader(Loader):
         if self.carry:  # every layer's state at the start of the next chunk; h and c of the LSTM
             parts = recipe.layers * (2 if recipe.cell == "lstm" else 1)
             shape = len(record), len(self.share), recipe.width
-            self.kept = [torch.zeros(shape, device=self.device) for _ in range(parts)]
+            self.kept = [torch.zeros(shape, dtype=torch.float32, device=self.device) for _ in range(parts)]
 
     def _scrambled(self, record: Runs) -> Tensor:
         """Steps from each chunk in sequence order to the chunk that is read in its place, (R, batches · chunks)."""

@@ -2,18 +2,15 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
-import torch
 
 from rnntips.errors import BadArgument
 
-__all__ = ["ALONE", "one_thread", "over_runs", "threads"]
+__all__ = ["ALONE", "over_runs", "threads"]
 
 
 # True in an executor's worker: workers share the machine, so each uses one thread.
@@ -84,25 +81,3 @@ def over_runs(function, runs: int, *arguments, most: int | None = None) -> None:
         for other in others:
             if not other.cancel():  # no run is left for a thread that has not begun
                 other.result()
-
-
-_threads: list[int] = []  # torch's threads before training, once per training that is running
-_lock = Lock()
-
-
-@contextmanager
-def one_thread():
-    """Context in which torch uses one thread: more would slow small operations and change their last bits.
-
-    The setting holds for the whole process, so it is restored when the last of several trainings ends.
-    """
-    with _lock:
-        _threads.append(_threads[0] if _threads else torch.get_num_threads())
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _lock:
-            threads = _threads.pop()
-            if not _threads:
-                torch.set_num_threads(threads)

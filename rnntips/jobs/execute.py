@@ -1,11 +1,10 @@
 """Run jobs, groups of runs of one shape: read their runs from a store, or train them here or in an executor's workers.
 
-A run that ends in an exception is recorded as failed, and other runs go on. An error of a GPU ends everything, since it
-shows nothing about the runs.
+A run that was not trained to its end is no result. A job whose worker was lost is tried again; an exception ends all.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ import torch
 
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.threads import ALONE
-from rnntips.errors import BadArgument, DeviceFailed, NoDevice, OutOfMemory
+from rnntips.errors import BadArgument, OutOfMemory, RnntipsError, TrainingFailed, need
 from rnntips.jobs.store import Store
-from rnntips.runs import Runs, failed_run, joined
-from rnntips.training import Job, train_jobs
+from rnntips.runs import Runs, joined
+from rnntips.training import Job, named, train_jobs
 
 __all__ = ["Resources", "run_jobs", "train_job"]
 
@@ -29,6 +28,7 @@ __all__ = ["Resources", "run_jobs", "train_job"]
 KEPT, AWAY, ON_GPU, HERE = 20, 10, 1024, 160
 ONE_AT_A_TIME = Lock()  # on a GPU: no memory can be freed while another thread captures a CUDA graph
 PATIENCE = 0.2  # seconds between looks at `stop`
+TRIES = 3  # of a job whose worker is lost
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,11 @@ class Resources:
         """Resources from a device's name and a store's folder; without `stop` a new Event is made.
 
         Raises:
-            BadArgument, NoDevice: An unknown device, or one that does not exist; a store that is no folder.
+            BadArgument, NoDevice: An unknown device, or one that does not exist; a store that is no folder; no
+                executor; no Event.
         """
+        need("executor", executor, Executor | None, "an executor of concurrent.futures, or None")
+        need("stop", stop, Event | None, "a threading.Event, or None")
         store = store if store is None or isinstance(store, Store) else Store(store)
         # resolved here, so that all workers use the same device
         return cls(resolve_device(device, away=executor is not None), executor, store, stop or Event(), done)
@@ -83,31 +86,67 @@ def run_jobs(jobs: Sequence[Job], how: Resources, records: Sequence[Runs] | None
                 f"{len(records)} came, and {len(jobs)} would be needed here."
             )
         return train_jobs(jobs, records, how.stop)
-    futures = [_submitted(how.executor, job, how.store) for job in jobs] if how.executor is not None else []
-    # Processes that share a store each take another order, so that they seldom train the same run.
-    order = np.random.default_rng().permutation(len(jobs)) if how.store and not futures else range(len(jobs))
     found: list[Runs] = [Runs()] * len(jobs)
+    for j, runs, trained in _here(jobs, how) if how.executor is None else _away(jobs, how):
+        found[j] = runs
+        if how.done is not None:
+            how.done(len(runs), trained)
+    return found
+
+
+def _here(jobs: Sequence[Job], how: Resources) -> Iterator[tuple[int, Runs, int]]:
+    """Train in this process. For each job: its number, its record, how many of its runs were trained."""
+    # Processes that share a store each take another order, so that they seldom train the same run.
+    for j in np.random.default_rng().permutation(len(jobs)) if how.store else range(len(jobs)):
+        yield j, *train_job(jobs[j], how.store, how.stop)
+
+
+def _away(jobs: Sequence[Job], how: Resources) -> Iterator[tuple[int, Runs, int]]:
+    """The same in an executor's workers, in the order in which they finish; runs without updates for jobs unfinished
+    when `stop` is set."""
+    tries = dict.fromkeys(range(len(jobs)), 0)
+    futures: dict[Future, int] = {}  # → job's number
     try:
-        for j in order:
-            if futures:
-                found[j], trained = _received(futures[j], jobs[j], how.stop)
-            else:
-                found[j], trained = train_job(jobs[j], how.store, how.stop)
-            if how.done is not None:
-                how.done(len(jobs[j].seeds), trained)
+        waiting = list(tries)
+        while waiting or futures:
+            for j in waiting:
+                tries[j] += 1
+                futures[_submitted(how.executor, jobs[j], how.store)] = j
+            waiting, stopped = [], how.stop is not None and how.stop.is_set()
+            try:
+                finished = wait(futures, 0 if stopped else PATIENCE, FIRST_COMPLETED).done
+            except KeyboardInterrupt:
+                if how.stop is None:
+                    raise
+                how.stop.set()
+                continue
+            for future in finished:
+                j, error = futures.pop(future), _error(future)
+                if error is None:
+                    yield j, *future.result()
+                elif isinstance(error, RnntipsError):
+                    raise error
+                elif tries[j] == TRIES:
+                    raise _lost(error, jobs[j]) from error
+                else:
+                    waiting.append(j)
+            if stopped:
+                for j in (*futures.values(), *waiting):
+                    yield j, train_jobs([jobs[j]._replace(device="cpu")], [Runs()], how.stop)[0], 0
+                return
     finally:
         for future in futures:
-            future.cancel()  # those that were not waited for
-    return found
+            future.cancel()
 
 
 def train_job(job: Job, store: Store | None = None, stop: Event | None = None) -> tuple[Runs, int]:
     """The record of a job, and how many of its runs were not in the store and had to be trained.
 
-    If training fails, the halves of the job are tried, down to the single runs that fail.
+    A job that needs too much memory is halved, down to single runs.
     """
     pairs = list(zip(job.recipes, job.seeds, strict=True))
-    kept = [store and store.read(recipe, job.task, seed, job.device) for recipe, seed in pairs]
+    with named([job]):
+        kept = [store and store.read(recipe, job.task, seed, job.device) for recipe, seed in pairs]
     there, missing = ([k for k, run in enumerate(kept) if (run is None) == new] for new in (False, True))
     parts = [kept[k] for k in there]
     if missing:
@@ -115,13 +154,14 @@ def train_job(job: Job, store: Store | None = None, stop: Event | None = None) -
         try:
             with _turn(job.device):
                 (runs,) = train_jobs([wanted], [Runs()], stop)
-        except Exception as error:
-            runs, why = None, _reason(error, wanted)
+        except OutOfMemory:
+            if len(missing) == 1:
+                raise
+            runs = None  # here the exception is gone, and with it the memory that its traceback held
         else:
             if store is not None:
                 store.write(runs, job.task)
-        # here the exception is gone, and with it the memory that its traceback held
-        parts.append(_halved(wanted, why, store, stop) if runs is None else runs)
+        parts.append(_halved(wanted, store, stop) if runs is None else runs)
     found = joined(parts)
     return (found.only(np.argsort(there + missing)) if there else found), len(missing)
 
@@ -130,28 +170,10 @@ def _some(job: Job, rows: Sequence[int]) -> Job:
     return job._replace(recipes=[job.recipes[k] for k in rows], seeds=[job.seeds[k] for k in rows])
 
 
-def _reason(error: Exception, job: Job) -> str:
-    """Why the training of a job failed, in words; raises what says nothing about its runs.
-
-    A single run that is out of memory is no failed run: a larger machine would train it, so it must not count as naive.
-    """
-    if len(job.seeds) == 1 and isinstance(error, OutOfMemory):
-        raise error
-    why = _words(error)
-    if job.device == "cuda" and isinstance(error, RuntimeError):
-        raise DeviceFailed(
-            f'The GPU failed ({why}). Use fewer processes on it, or device "cpu". '
-            "Finished runs are in the store, if one was named."
-        ) from error
-    return why
-
-
-def _halved(job: Job, why: str, store: Store | None, stop: Event | None) -> Runs:
-    """The record of a job that failed: its halves are trained; a single run is a failed run."""
-    n = len(job.seeds)
-    if n == 1:
-        return failed_run(job.recipes[0], job.task, job.seeds[0], why)
-    return joined([train_job(_some(job, half), store, stop)[0] for half in (range(n // 2), range(n // 2, n))])
+def _halved(job: Job, store: Store | None, stop: Event | None) -> Runs:
+    half = len(job.seeds) // 2
+    parts = range(half), range(half, len(job.seeds))
+    return joined([train_job(_some(job, part), store, stop)[0] for part in parts])
 
 
 @contextmanager
@@ -170,7 +192,7 @@ def _turn(device: str) -> Iterator[None]:
 def _submitted(executor: Executor, job: Job, store: Store | None) -> Future:
     try:
         return executor.submit(_in_worker, job, store)
-    except BrokenExecutor as error:
+    except Exception as error:  # its workers are gone, or it was shut down
         future: Future = Future()
         future.set_exception(error)
         return future
@@ -185,30 +207,17 @@ def _in_worker(job: Job, store: Store | None) -> tuple[Runs, int]:
         ALONE.reset(token)
 
 
-def _received(future: Future, job: Job, stop: Event | None) -> tuple[Runs, int]:
-    """A worker's records; if the worker was lost, failed runs; if training is stopped, runs without updates."""
-    while True:
-        ended = stop is not None and stop.is_set()
-        try:
-            error = future.exception(timeout=0 if ended else PATIENCE)
-            break
-        except CancelledError as cancelled:
-            error = cancelled
-            break
-        except TimeoutError:
-            if ended:
-                return train_jobs([job._replace(device="cpu")], [Runs()], stop)[0], 0
-        except KeyboardInterrupt:
-            if stop is None:
-                raise
-            stop.set()
-    if error is None or isinstance(error, NoDevice | DeviceFailed | OutOfMemory):
-        return future.result()
-    why = _words(error)
-    failed = [failed_run(recipe, job.task, seed, why) for recipe, seed in zip(job.recipes, job.seeds, strict=True)]
-    return joined(failed), 0
+def _error(future: Future) -> BaseException | None:
+    """What a future raises; a worker's own exceptions arrive as errors of this package, all others mean it was lost."""
+    try:
+        return future.exception(timeout=0)
+    except CancelledError as error:
+        return error
 
 
-def _words(error: BaseException) -> str:
-    """One line: the kind of exception, and the beginning of its message."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].strip(": ")[:200]
+def _lost(error: BaseException, job: Job) -> TrainingFailed:
+    return TrainingFailed(
+        f"Workers were lost {TRIES} times while they trained {len(job.seeds)} runs on {job.task.name} "
+        f"({type(error).__name__}: {error}). Perhaps their memory ended: use fewer of them. "
+        "Finished runs are in the store, if one was named, and the same call goes on from them."
+    )

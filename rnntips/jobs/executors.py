@@ -1,16 +1,19 @@
 """Executors by name, for the command line: a Dask cluster, or processes on this machine."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 
-from rnntips.errors import BadArgument, NotReached
+from rnntips.errors import BadArgument, NotReached, need_whole
 
 __all__ = ["opened"]
 
 PATIENCE = 10  # seconds for a scheduler to answer
+EACH = 8  # processes for every core at most: more only fill the memory
 
 
 @contextmanager
@@ -24,9 +27,12 @@ def opened(name: str | None) -> Iterator[Executor | None]:
     kind, _, where = (name or "").partition(":")
     if name is None:
         yield None
-    elif kind == "processes" and where.isdecimal() and int(where):
-        with _processes(int(where)) as pool:
+    elif kind == "processes" and where.isdecimal():
+        pool = Processes(need_whole("processes in --executor", int(where[:9]), 1, EACH * (os.cpu_count() or 1)))
+        try:
             yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
     elif kind == "dask" and where:
         with _client(where) as client:
             yield client.get_executor()
@@ -34,16 +40,37 @@ def opened(name: str | None) -> Iterator[Executor | None]:
         raise BadArgument(f"--executor {name!r}: dask:ADDRESS (dask:tcp://127.0.0.1:8786) or processes:N is needed.")
 
 
-@contextmanager
-def _processes(count: int) -> Iterator[Executor]:
-    # Spawned, since threads do not survive a fork. Workers ignore Ctrl-C, so begun jobs are finished and kept.
-    pool = ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+class Processes(Executor):
+    """Processes on this machine. If one is killed, all jobs in them are lost, and the next job starts new ones."""
+
+    def __init__(self, count: int):
+        self._count, self._pool = count, self._started(count)
+
+    @staticmethod
+    def _started(count: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin)  # threads survive no fork
+
+    def submit(self, work, /, *args, **kwargs) -> Future:
+        try:
+            return self._pool.submit(work, *args, **kwargs)
+        except BrokenExecutor:
+            self._pool = self._started(self._count)
+            return self._pool.submit(work, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _begin() -> None:
+    """What a worker does first: it ignores Ctrl-C, so that begun jobs are finished and kept, and ends with its parent,
+    however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _client(address: str):

@@ -106,7 +106,7 @@ def _encoded(runs: Runs, row: int, name: str) -> bytes:
     run.seconds /= len(runs)
     arrays = {field: getattr(run, field) for field in (*ROWS, "evaluations")}
     states = {f"state_{part}": value for part, value in run.optimizer_state.items()}
-    apart = {*arrays, "recipes", "optimizer_state", "failures"}
+    apart = {*arrays, "recipes", "optimizer_state"}
     about = {
         "schema": SCHEMA, "key": name, "engine": ENGINE, "recipe": repr(run.recipes[0]),
         "run": {field.name: getattr(run, field.name) for field in fields(Runs) if field.name not in apart},

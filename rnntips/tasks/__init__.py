@@ -6,7 +6,7 @@ It defines the score, which does not depend on the training loss, and the two er
 
 from collections.abc import Mapping
 
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need_text
 from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
 from rnntips.tasks.memory import (
@@ -54,11 +54,16 @@ def as_settings(on) -> dict[str, Task]:
     items = on.items() if isinstance(on, Mapping) else [(None, on)]
     tasks = {}
     for name, item in items:
-        task = item if hasattr(item, "examples") else forecast(item)
-        tasks[name or task.name] = task
+        task = item if _is_task(item) else forecast(item)
+        tasks[task.name if name is None and item is on else need_text("a name in on=", name, 1)] = task
     if not tasks:
         raise BadArgument("on={} names no setting; give a Series, a Task, or a dict of them.")
     return tasks
+
+
+def _is_task(item) -> bool:
+    made = not isinstance(item, type)  # rt.tasks.adding is not yet a task: rt.tasks.adding(10) is
+    return made and all(callable(getattr(item, name, None)) for name in ("examples", "bounds", "score"))
 
 
 def one_task(on, looks: str, advice: str = "") -> Task:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from numbers import Real
 
 import numpy as np
 
-from rnntips.errors import BadArgument
+from rnntips.errors import need, need_number, need_whole
 from rnntips.series import Series
 from rnntips.tasks.task import need_values, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
@@ -105,14 +104,11 @@ def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = N
     """A `Forecast`; `spikes=True` means half a percent of the training steps.
 
     Raises:
-        BadArgument: Not a Series, or a share of spikes outside [0, 0.5].
+        BadArgument: Not a Series, or a share of spikes that is not from 0 to below 1.
     """
-    if not isinstance(series, Series):
-        raise BadArgument(f"on={series!r} is not a Series. Make one with rt.series.from_array(values).")
-    share = 0.005 if spikes is True else spikes
-    if not isinstance(share, Real) or not 0 <= share <= 0.5:
-        raise BadArgument(f"spikes={spikes!r}: a share between 0 and 0.5 is needed.")
-    return Forecast(series, float(share), history)
+    need("on", series, Series, "a task or a series, such as rt.series.from_array(values),")
+    share = 0.005 * spikes if isinstance(spikes, bool) else need_number("spikes", spikes, low=0, below=1)
+    return Forecast(series, float(share), None if history is None else need_whole("history", history, 1))
 
 
 def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int) -> float:

@@ -1,11 +1,10 @@
 """Memory tasks with known answers, drawn anew for every seed."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
-from rnntips.errors import BadArgument, need_whole
+from rnntips.errors import BadArgument, need_number, need_whole
 from rnntips.tasks.task import OF_FORECASTS, SequenceTask, separate
 from rnntips.windows import SCORED, Examples
 
@@ -14,6 +13,7 @@ __all__ = ["Adding", "Leaky", "Opposing", "Recall", "RecallStream", "adding", "l
 
 WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; validation and test have only those that are scored
 SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same for tasks with many answers per window
+LONGEST = 10**5  # steps
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Adding(SequenceTask):
     unit = "units"
 
     def __post_init__(self):
-        need_whole("T", self.T, 2)
+        object.__setattr__(self, "T", need_whole("T", self.T, 2, LONGEST))
 
     @property
     def name(self) -> str:
@@ -74,8 +74,8 @@ class Recall(SequenceTask):
     symbols: int = 8
 
     def __post_init__(self):
-        need_whole("L", self.L, 1)
-        need_whole("symbols", self.symbols, 2)
+        object.__setattr__(self, "L", need_whole("L", self.L, 1, LONGEST))
+        object.__setattr__(self, "symbols", need_whole("symbols", self.symbols, 2, 1000))
 
     @property
     def name(self) -> str:
@@ -113,7 +113,7 @@ class RecallStream(SequenceTask):
     ignores = OF_FORECASTS
 
     def __post_init__(self):
-        need_whole("L", self.L, 1)
+        object.__setattr__(self, "L", need_whole("L", self.L, 1, LONGEST))
 
     @property
     def name(self) -> str:
@@ -132,12 +132,6 @@ class RecallStream(SequenceTask):
     def guess(self, examples: Examples) -> np.ndarray:
         """No preference: both symbols come equally often."""
         return np.zeros(2)
-
-
-def _need_steps(tau: float) -> None:
-    """Raise `BadArgument` unless tau is a positive number of steps."""
-    if isinstance(tau, bool) or not isinstance(tau, Real) or not 0 < tau < float("inf"):
-        raise BadArgument(f"tau={tau!r}: a positive number of steps is needed.")
 
 
 @dataclass(frozen=True)
@@ -160,7 +154,7 @@ class Leaky(SequenceTask):
     ignores = OF_FORECASTS
 
     def __post_init__(self):
-        _need_steps(self.tau)
+        object.__setattr__(self, "tau", need_number("tau", self.tau, above=0, below=LONGEST))
 
     @property
     def name(self) -> str:
@@ -201,9 +195,7 @@ class Opposing(SequenceTask):
     ignores = OF_FORECASTS
 
     def __post_init__(self):
-        _need_steps(self.tau)
-        if self.tau < 2:
-            raise BadArgument(f"tau={self.tau!r}: 2 steps or more are needed for far inputs to outweigh near ones.")
+        object.__setattr__(self, "tau", need_number("tau", self.tau, low=2, below=LONGEST))
 
     @property
     def name(self) -> str:

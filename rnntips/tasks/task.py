@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need_room
 from rnntips.windows import Examples
 
 __all__ = ["SequenceTask", "Task", "nats", "need_values", "rmse", "separate", "stream"]
@@ -109,6 +109,8 @@ class SequenceTask:
         for name in ("features", "target"):
             if (value := getattr(recipe, name)) is not None:
                 raise BadArgument(f"{name}={value!r} is for forecasts, and {self.name} is none. Leave {name} out.")
+        if "past" not in self.ignores:
+            need_room(32 * 1000 * recipe.past, f"{self.name} with past={recipe.past}")
         examples = self.draw(recipe.past, stream("data", self.name, seed))
         if not examples.classes:
             need_values(recipe, self.name, self.unit)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnntips.engine.threads import one_thread
+from rnntips.engine.settings import own_settings
 from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import rebuilt, sized
@@ -53,7 +53,7 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
     if examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} asks for an answer at every step. Sharpness is for one answer a window.")
     targets = np.stack([example.targets[some] for example, some in zip(examples, chosen, strict=True)])
-    with one_thread():
+    with own_settings():
         slope = _slope(network, examples[0].head, inputs, torch.tensor(targets, dtype=torch.float64))
         stretch = 1 / _step_sizes(runs)[:, : network.count].sqrt()
         found = _largest(lambda v: _times(network, slope, v / stretch) / stretch, stretch, products)

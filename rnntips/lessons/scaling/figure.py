@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from rnntips.engine.threads import one_thread
+from rnntips.engine.settings import own_settings
 from rnntips.figures import COLORS, axes, plain
 from rnntips.loader import rebuilt, sized
 from rnntips.recipe import Recipe
@@ -49,5 +49,5 @@ def first_states(recipe: Recipe, task: Task, seeds: Sequence[int], windows: int 
     """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
     recipes = [sized(recipe, task)] * len(seeds)
     network, *_, inputs = rebuilt(recipes, seeds, task, lambda example: example.of(1, windows))
-    with one_thread(), torch.no_grad():
+    with own_settings(), torch.no_grad():
         return network.states(inputs)[:, :, -1].numpy()
