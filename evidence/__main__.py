@@ -17,6 +17,7 @@ from rnntips.engine.devices import resolve_device
 from rnntips.engine.threads import ALONE
 from rnntips.errors import RnntipsError
 from rnntips.jobs.executors import opened
+from rnntips.jobs.store import folder
 from rnntips.notebook.tips import tips
 from rnntips.recipe import speeds
 from tools.pages import write_between
@@ -83,6 +84,7 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, de
             "What is stored is a CPU's, and the notebooks show it. Keep a GPU's beside it with --records DIR and "
             "compare the two with `python -m evidence agree DIR`, or add --device cpu."
         )
+    records = records and folder("--records", records)  # before hours are spent on what goes there
     try:
         for plan in plans().values() if tip == "all" else [_plan(tip)]:
             if only_plan:
@@ -94,8 +96,8 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, de
             else:
                 with opened(executor) as workers:
                     record = _computed(plan, seeds, retune, write, device, {"executor": workers, "store": store})
-                for folder in [plan.tip.lesson.folder / "record.json"] * write + [_in(records, plan)] * bool(records):
-                    _write(folder, record)
+                for file in [plan.tip.lesson.folder / "record.json"] * write + [_in(records, plan)] * bool(records):
+                    _write(file, record)
                 _show(record, as_json)
     except KeyboardInterrupt:
         kept = f"Finished runs are in {store}; the same command goes on from them." if store else (
@@ -104,8 +106,8 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, de
         sys.exit(130)
 
 
-def _in(folder: str | None, plan: Plan) -> Path:
-    return Path(folder or "") / f"{plan.name}.json"
+def _in(records: Path | None, plan: Plan) -> Path:
+    return Path(records or "") / f"{plan.name}.json"
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
@@ -150,12 +152,12 @@ def _write(target: Path, content) -> None:
 
 
 @main.command()
-@click.argument("folder")
+@click.argument("records", metavar="FOLDER")
 @click.argument("other", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def agree(folder: str, other: str | None, as_json: bool) -> None:
+def agree(records: str, other: str | None, as_json: bool) -> None:
     """Compare a folder's records with those of OTHER, or the stored ones, claim by claim; exit 1 if a claim differs."""
-    here = agreement.read(folder)
+    here = agreement.read(records)
     there = agreement.read(other) if other else {name: plan for name, plan in plans().items() if plan.tip.has_record}
     for name in here.keys() - there.keys():
         raise click.ClickException(f"There is no other record of {name} to compare with.")

@@ -204,6 +204,7 @@ def _note(record: Runs, rescue: Rescue, arrived: list[tuple[int, UpdateStats]]) 
     return stats
 
 
+@own_settings()
 def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     """Forecasts of trained networks for the first windows of the test part, and the truth, in the task's unit.
 
@@ -219,7 +220,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     )
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
-    with own_settings(), torch.no_grad():
+    with torch.no_grad():
         scaled = network(inputs).double().numpy()
     rows = list(zip(scaled, examples, chosen, strict=True))
     predictions = [outputs * example.spread + example.offset[some] for outputs, example, some in rows]

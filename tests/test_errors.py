@@ -14,7 +14,7 @@ CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) an
 def test_every_error_is_of_the_family_and_says_what_it_is_for(error):
     """One `except RnntipsError` catches all; bad arguments are `ValueError`s too; each has a docstring of its own."""
     assert issubclass(error, RnntipsError) and error.__doc__
-    assert (error in (RnntipsError, errors.Busy, errors.DeviceFailed, errors.OutOfMemory)) != issubclass(
+    assert (error in (RnntipsError, errors.Busy, errors.TrainingFailed, errors.OutOfMemory)) != issubclass(
         error, ValueError
     )
 

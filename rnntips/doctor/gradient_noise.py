@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rnntips.engine.settings import own_settings
 from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import examples_of, rebuilt
@@ -32,6 +33,7 @@ class GradientNoise:
     scale: np.ndarray  # (R,) the batch size at which noise would be 1 if there were infinitely many windows
 
 
+@own_settings()
 def gradient_noise(
     runs: Runs, on, batch_sizes: Sequence[int], *, batches: int = 200, weights: np.ndarray | None = None
 ) -> GradientNoise:
@@ -76,6 +78,7 @@ def first_weights(runs: Runs, on) -> np.ndarray:
     return rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(0, 1)).network.flat.numpy()
 
 
+@own_settings()
 def window_gradients(recipe, example, flat: np.ndarray) -> np.ndarray:
     """The loss gradient of every training window with respect to one run's weights, (N, P), float64.
 

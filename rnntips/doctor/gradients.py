@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.engine.settings import own_settings
 from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.loader import Rebuilt, rebuilt
@@ -27,6 +28,7 @@ LAYERS = {
 }
 
 
+@own_settings()
 def gradient_by_lag(
     runs: Runs, on, lags: Sequence[int], *, of: str = "states", windows: int = 64, weights: np.ndarray | None = None
 ) -> np.ndarray:
@@ -63,6 +65,7 @@ def gradient_by_lag(
     return np.pad(norms, [(0, 0), (0, first.steps - norms.shape[1])])[:, lags]
 
 
+@own_settings()
 def answer_by_lag(
     runs: Runs, on, lags: Sequence[int], *, windows: int = 64, weights: np.ndarray | None = None
 ) -> np.ndarray:
@@ -98,6 +101,7 @@ def answer_by_lag(
     return torch.stack(changes, 1).numpy()
 
 
+@own_settings()
 def gradient_by_layer(runs: Runs, on, *, windows: int = 64, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The norm of each layer's loss gradient divided by the norm of the layer's weights, biases included.
 

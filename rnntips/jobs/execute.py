@@ -152,7 +152,7 @@ def train_job(job: Job, store: Store | None = None, stop: Event | None = None) -
     if missing:
         wanted = _some(job, missing)
         try:
-            with _turn(job.device):
+            with named([wanted]), _turn(job.device):
                 (runs,) = train_jobs([wanted], [Runs()], stop)
         except OutOfMemory:
             if len(missing) == 1:

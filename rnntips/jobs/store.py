@@ -18,12 +18,12 @@ from warnings import warn
 
 import numpy as np
 
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need, shown
 from rnntips.recipe import Recipe, speeds, worded
 from rnntips.runs import ROWS, Runs
 from rnntips.training import ENGINE
 
-__all__ = ["Store"]
+__all__ = ["Store", "folder"]
 
 SCHEMA = 2  # raised by hand when the files are laid out differently
 CHECKSUM = 32  # bytes
@@ -35,17 +35,14 @@ class Store:
     """A folder of finished runs; made if it does not exist.
 
     Raises:
-        BadArgument: There is a file of that name.
+        BadArgument: It can neither be found nor made.
     """
 
     folder: Path
 
     def __post_init__(self):
-        object.__setattr__(self, "folder", Path(self.folder).expanduser().resolve())  # workers run in other folders
-        if self.folder.exists() and not self.folder.is_dir():
-            raise BadArgument(f"store={str(self.folder)!r} is a file. Name a folder.")
-        with suppress(OSError):  # `write` warns of it
-            self.folder.mkdir(parents=True, exist_ok=True)
+        object.__setattr__(self, "folder", folder("store", self.folder))
+        with suppress(OSError):  # of others that clean up as well
             for part in self.folder.glob("*.part"):
                 if time.time() - part.stat().st_mtime > ABANDONED:
                     part.unlink()
@@ -55,6 +52,8 @@ class Store:
         name = key(recipe, task, seed, device)
         path = self.folder / f"{name}.npz"
         try:
+            if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+                raise ValueError("It is no file.")
             return _decoded(path.read_bytes(), name, recipe)
         except FileNotFoundError:
             return None
@@ -90,6 +89,24 @@ class Store:
             aside.with_name(aside.name + ".txt").write_text(reason + "\n", encoding="utf-8")
         warn(f"{path.name} was moved to {aside.parent} and its run is trained again: {reason}",
              RuntimeWarning, stacklevel=3)  # fmt: skip
+
+
+def folder(name: str, path: str | Path) -> Path:
+    """A folder's absolute path, since workers run in other folders; it is made if it does not exist.
+
+    Raises:
+        BadArgument: `path`, which the caller knows as `name`, can neither be found nor made.
+    """
+    need(name, path, str | Path, "a folder")
+    try:
+        found = Path(path).expanduser().resolve()
+        found.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:  # no right, a file of that name, no such user, no such name
+        why = getattr(error, "strerror", None) or error
+        raise BadArgument(
+            f"{name}={shown(str(path))} is no folder, and cannot be made ({why}). Name another."
+        ) from None
+    return found
 
 
 def key(recipe: Recipe, task, seed: int, device: str) -> str:

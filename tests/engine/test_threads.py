@@ -81,18 +81,3 @@ def test_every_run_is_served_whatever_the_threads(machine, monkeypatch, runs):
         states.append(engine.scan("lstm", inputs, weight)[0])
     assert torch.equal(states[0], states[1]) and torch.equal(states[0], states[2])
     assert (states[0] != 0).any((1, 2, 3)).all()
-
-
-def test_the_last_of_several_trainings_gives_torchs_threads_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        first, second = threads_module.one_thread(), threads_module.one_thread()
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-        assert torch.get_num_threads() == 1
-        second.__exit__(None, None, None)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)

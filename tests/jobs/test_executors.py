@@ -1,18 +1,21 @@
 """Executors of every kind: what they compute, bit for bit, and how the command line names them."""
 
+import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from oracles import assert_same
 
 import rnntips as rt
 from evidence.plans import Plan
 from evidence.records import compute
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, TrainingFailed
 from rnntips.jobs.executors import opened
 
 SMALL = rt.Recipe(updates=60, past=16, width=8, batch_size=8)
@@ -59,6 +62,33 @@ def test_processes_begin_anew_and_compute_the_same_bits(here):
     with opened("processes:1") as executor:
         assert executor.submit(marks).result() == []
         assert_same_study(small_study(executor=executor), here)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ended by signal")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_workers_end_with_their_parent_however_that_ends(how):
+    code = f"""
+import os, time
+from rnntips.jobs.executors import opened
+if __name__ == "__main__":
+    with opened("processes:2") as executor:
+        busy = [executor.submit(time.sleep, 600) for _ in range(2)]
+        print(executor.submit(os.getpid) and executor._pool._processes.keys(), flush=True)
+        while not all(future.running() for future in busy):
+            time.sleep(0.05)
+        time.sleep(1)
+        os.kill(os.getpid(), {int(how)})
+        time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.wait(timeout=60) == -how
+    workers = [int(number) for number in re.findall(r"\d+", parent.stdout.readline())]
+    parent.stdout.close()
+    assert len(workers) == 2
+    until = time.monotonic() + 30
+    while any(psutil.pid_exists(worker) for worker in workers) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not [worker for worker in workers if psutil.pid_exists(worker)]
 
 
 DASK = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -123,6 +153,20 @@ def cluster(tmp_path):
 
 @pytest.mark.slow
 @DASK
+def test_a_dask_cluster_without_workers_ends_a_study_with_an_error(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT", "2s")
+    cluster = Cluster(tmp_path, workers=1)
+    killer = threading.Thread(target=cluster.kill_a_busy_worker)
+    killer.start()
+    with pytest.raises(TrainingFailed, match=r"lost 3 times.*NoWorkerError"):
+        rt.compare(SMALL, SMALL.but(lr=1e-3), SERIES, range(100), executor=cluster.client.get_executor())
+    killer.join()
+    cluster.close()
+
+
+@pytest.mark.slow
+@DASK
 def test_a_dask_cluster_survives_a_killed_worker(cluster):
     killer = threading.Thread(target=cluster.kill_a_busy_worker)
     killer.start()
@@ -157,9 +201,15 @@ def test_dask_computes_the_scaling_record_with_a_worker_killed_in_the_middle(clu
 # --- by name
 
 
-@pytest.mark.parametrize("name", ["spark:1", "processes:0", "processes:", "dask:", "dask", ""])
+@pytest.mark.parametrize("name", ["spark:1", "processes:", "processes:-1", "dask:", "dask", ""])
 def test_unknown_executors_are_refused_in_words(name):
     with pytest.raises(BadArgument, match="dask:ADDRESS"), opened(name):
+        pass
+
+
+@pytest.mark.parametrize("count", ["0", "99999999", "9" * 5000])
+def test_more_processes_than_a_machine_can_hold_are_refused(count):
+    with pytest.raises(BadArgument, match=r"processes in --executor=.*a whole number"), opened(f"processes:{count}"):
         pass
 
 

@@ -98,10 +98,26 @@ def test_nothing_is_read_or_written_without_a_store(monkeypatch):
     rt.compare(BASE, BASE.but(width=3), TASK, range(2))
 
 
-def test_a_store_cannot_be_a_file(tmp_path):
+@pytest.mark.parametrize("name", ["file", "file/below", "a\0b", "x" * 5000, "~no-such-user/x", "\ud800", 3, b"x", True])
+def test_what_cannot_be_a_store_is_refused_before_anything_is_trained(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadArgument, match="is a file"):
-        rt.compare(BASE, BASE.but(width=3), TASK, range(2), store=tmp_path / "file")
+    with pytest.raises(BadArgument, match="store="):
+        rt.compare(BASE, BASE.but(width=3), TASK, range(2), store=name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("put", [os.mkdir, getattr(os, "mkfifo", None)], ids=["folder", "pipe"])
+def test_what_is_no_file_is_moved_aside_and_its_run_trained(tmp_path, put):
+    before = rt.compare(BASE, BASE.but(width=3), TASK, range(2), store=tmp_path)
+    path = next(tmp_path.glob("*.npz"))
+    path.unlink()
+    put(path)
+    with pytest.warns(RuntimeWarning, match="no file"):
+        after = rt.compare(BASE, BASE.but(width=3), TASK, range(2), store=tmp_path)
+    for mine, theirs in zip(before.runs["sines"], after.runs["sines"], strict=True):
+        assert_same(mine, theirs)
+    assert path.is_file()
 
 
 # --- names

@@ -45,9 +45,10 @@ def scaled_inputs(sides: Mapping[str, tuple], seeds: Sequence[int] = range(10)) 
     return right
 
 
+@own_settings()
 def first_states(recipe: Recipe, task: Task, seeds: Sequence[int], windows: int = 64) -> np.ndarray:
     """What validation windows leave in networks that have not been trained: last states, (R, windows, H)."""
     recipes = [sized(recipe, task)] * len(seeds)
     network, *_, inputs = rebuilt(recipes, seeds, task, lambda example: example.of(1, windows))
-    with own_settings(), torch.no_grad():
+    with torch.no_grad():
         return network.states(inputs)[:, :, -1].numpy()
