@@ -15,7 +15,7 @@ from textwrap import fill
 from typing import Any
 
 from rnntips.cells import CELLS, GATES, initialiser
-from rnntips.errors import BadArgument, need, need_number, need_whole, unknown_name
+from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
@@ -27,7 +27,7 @@ OPTIMIZERS = ("adam", "rmsprop", "sgd")
 DEFAULT_UPDATES = 300
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
-LONG = 100  # layers
+LONG = 100  # layers, or letters
 LARGE = 1e30  # what float32 can hold, and multiply
 NEAR = 0.1  # largest relative distance from the number of weights that was asked for
 
@@ -215,8 +215,8 @@ def _choice(default: Any, doc: str, *, per_run: bool = False, costs: bool = Fals
         per_run: Whether runs that are trained together may differ in it.
         costs: Whether the time of an update depends on it.
         allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
-            limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, read
-            elsewhere. None is allowed where it is the default.
+            limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, one
+            such as this, which is read elsewhere. None is allowed where it is the default.
     """
     return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "allowed": allowed})
 
@@ -243,10 +243,11 @@ class Recipe:
     grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
         "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
         "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
-        costs=True, text=True)  # fmt: skip
+        costs=True, text='"24:0.5"')  # fmt: skip
     horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=(1, MOST))
     features: str | None = _choice(None, '`"levels"`, or `"differences:K"`: the last K one-step differences at every '
-        'step. None: `"differences:1"` if the series is trending, else `"levels"`.', text=True)  # fmt: skip
+        'step. None: `"differences:1"` if the series is trending, else `"levels"`.',
+        text='"differences:24"')  # fmt: skip
     input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True, names=SCALINGS)
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
     target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
@@ -276,7 +277,7 @@ class Recipe:
     lr: float = _choice(0.01, "Learning rate.", per_run=True, number={"above": 0, "below": LARGE})
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
         '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
-        "None: always 1.", per_run=True, text=True)  # fmt: skip
+        "None: always 1.", per_run=True, text='"warmup:30+cosine"')  # fmt: skip
     rescue: str | None = _choice(None, "What is done at the first spike of the training loss (after update 20, above "
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
@@ -297,13 +298,15 @@ class Recipe:
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
         number={"low": 0, "below": LARGE})  # fmt: skip
     init: str = _choice("uniform", "See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.",
-        per_run=True, text=True)  # fmt: skip
+        per_run=True, text='"normal:0.1"')  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
 
-    def __new__(cls, **given: Any) -> "Recipe":
-        """Raise `BadArgument` for an unknown field, before Python raises a TypeError."""
+    def __new__(cls, *unnamed: Any, **given: Any) -> "Recipe":
+        """Raise `BadArgument` for an unknown field, or a value without its name, before Python raises a TypeError."""
+        if unnamed:
+            raise BadArgument(f'{shown(unnamed[0])} has no name. Write, for example, Recipe(cell="gru").')
         for name in given.keys() - cls.__dataclass_fields__.keys():
             raise unknown_name("field", name, cls.__dataclass_fields__)
         return super().__new__(cls)
@@ -437,13 +440,17 @@ class Recipe:
         return (*same, self.dropout > 0, self.noise > 0, self.noise_between > 0, self.order == "scrambled")
 
 
-EXAMPLES = {bool: "True or False", Budget: "rt.updates(300), rt.epochs(5), rt.tokens(10**6) or rt.seconds(0.5)"}
+EXAMPLES = {
+    bool: "True or False",
+    Budget: "an amount with its unit, such as rt.updates(300), rt.epochs(5), rt.tokens(10**6) or rt.seconds(0.5),",
+}
 FIELDS = {one.name: one.default for one in fields(Recipe)}  # name → default
 
 
 def _checked(
     name: str, value: Any, *, names: Iterable[str] | None = None, whole: tuple[int, int] | None = None,
-    number: Mapping[str, float] | None = None, kind: type | None = None, widths: int | None = None, text: bool = False,
+    number: Mapping[str, float] | None = None, kind: type | None = None, widths: int | None = None,
+    text: str | None = None,
 ) -> Any:  # fmt: skip
     """A field's value in Python's own types; raises `BadArgument` unless it is one of those allowed, see `_choice`."""
     if names is not None:
@@ -459,8 +466,9 @@ def _checked(
         if len(value) > LONG:
             raise BadArgument(f"{name} has {len(value)} widths: at most {LONG} can be used.")
         return tuple(need_whole(f"each width in {name}", wide, 1, widths) for wide in value)
-    if text:
-        need(name, value, str, "a text")
+    if text is not None:
+        if not isinstance(value, str) or len(need_text(name, value)) > LONG:
+            raise BadArgument(f"{name}={shown(value)}: a short text is needed, for example {name}={text}.")
         return str(value)
     if kind is not None:
         need(name, value, kind, EXAMPLES[kind])

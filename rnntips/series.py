@@ -5,7 +5,9 @@ Windows, splits and scaling follow in `rnntips.windows`.
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
@@ -13,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rnntips.errors import BadData, need_whole
+from rnntips.errors import BadData, need, need_number, need_text, need_whole, shown
 
 __all__ = ["Series", "co2", "csv_columns", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
 
 MAX_CSV_BYTES = 100_000_000
+LARGEST = 1e100  # and smallest difference, its inverse: squares must be numbers
 SHORTEST = 32  # below this no split leaves a usable training part
+LONGEST = 10**7  # steps of a simulation
 INNOVATION, PERSISTENCE = 250.0, 0.96  # of simulated weather: noise in MW, factor per half-hour
 
 
@@ -46,6 +50,13 @@ class Series:
     trending: bool = False
     note: str = ""
 
+    def __post_init__(self):
+        for name, least in (("name", 1), ("unit", 0), ("note", 0)):
+            object.__setattr__(self, name, need_text(name, getattr(self, name), least))
+        if self.period is not None:
+            object.__setattr__(self, "period", need_whole("period", self.period, 1, 10**6))
+        need("trending", self.trending, bool, "True or False")
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -69,9 +80,10 @@ def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = 
     Raises:
         BadData: Not numeric, not one- or two-dimensional, non-finite, constant or too short.
     """
+    name = need_text("name", name, 1)
     try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.array(values, dtype=np.float64, order="C")
+    except Exception as error:  # whatever the values' own type raises
         raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
     if array.ndim == 1:
         array = array[:, None]
@@ -101,9 +113,15 @@ def from_csv(
     Raises:
         BadData: Missing or huge file, unknown or text column, empty field; the message names the row and column.
     """
+    need("path", path, str | Path, "a file's name")
+    for option, value in {"target": target, "date": date, "name": name}.items():
+        need(option, value, str | None, "a text, or None")
     path = Path(path)
-    if not path.is_file():
-        raise BadData(f"No file at {str(path)!r} (looked from {os.getcwd()!r}). Check the spelling and the folder.")
+    there = False
+    with suppress(OSError):  # of a name that is too long
+        there = path.is_file()
+    if not there:
+        raise BadData(f"No file at {shown(str(path))} (looked from {os.getcwd()}). Check the spelling and the folder.")
     if (size := path.stat().st_size) > MAX_CSV_BYTES:
         allowed = f"up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns you need."
         raise BadData(f"{path.name} has {size / 1e6:.0f} MB; {allowed}")
@@ -118,8 +136,8 @@ def from_csv(
                 + (" Are its fields separated by semicolons? Save it with commas." if ";" in header[0] else "")
             )
         target = numeric[0]
-    if isinstance(inputs, str):
-        raise BadData(f"inputs={inputs!r}: a list of columns is needed, for example inputs=[{inputs!r}].")
+    if not isinstance(inputs, list | tuple) or not all(isinstance(title, str) for title in inputs):
+        raise BadData(f"inputs={shown(inputs)}: a list of columns is needed, for example inputs=[{header[0]!r}].")
     wanted = [target, *inputs]
     for title in [*wanted, *([date] if date else [])]:
         if title not in column:
@@ -136,14 +154,14 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             rows = [(reader.line_num, row) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"{path.name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8.") from None
     if len(rows) < 2:
         raise BadData(f"{path.name} has {len(rows)} line(s); a header line and one line per step are needed.")
     header = [title.strip() for title in rows[0][1]]
-    for title in header:
-        if header.count(title) > 1:
-            raise BadData(f"{path.name} has the column {title!r} {header.count(title)} times. Rename all but one.")
+    title, times = Counter(header).most_common(1)[0]
+    if times > 1:
+        raise BadData(f"{path.name} has the column {title!r} {times} times. Rename all but one.")
     for line, row in rows[1:]:
         if len(row) > len(header):
             raise BadData(f"{path.name}: line {line} has {len(row)} fields, and the header has {len(header)}. Mend it.")
@@ -197,6 +215,11 @@ def _check(values: np.ndarray, name: str, titles: Sequence[str]) -> None:
     for column, title in enumerate(titles):
         if np.ptp(values[:, column]) == 0:
             raise BadData(f"{name}: {title} is {values[0, column]:g} in every row; a constant teaches nothing.")
+        if (largest := np.abs(values[:, column]).max()) > LARGEST or np.ptp(values[:, column]) < 1 / LARGEST:
+            raise BadData(
+                f"{name}: {title} has values up to {largest:.3g} that differ by {np.ptp(values[:, column]):.3g}, and "
+                f"their squares cannot be computed. Choose a unit in which they lie between 1e-100 and 1e100."
+            )
 
 
 def demand(weeks: int = 12) -> Series:
@@ -206,7 +229,7 @@ def demand(weeks: int = 12) -> Series:
     demand forecasting using double seasonal exponential smoothing"; no value is taken from it.
     The season repeats exactly, so the floor is the error that the random weather causes.
     """
-    need_whole("weeks", weeks, 1)
+    weeks = need_whole("weeks", weeks, 1, 1000)
     return _simulated("demand", "MW", partial(_demand, weeks), period=48, floor=_demand_floor)
 
 
@@ -239,6 +262,8 @@ def sines(steps: int = 4_000, offset: float = 0.0, noise: float = 0.1) -> Series
 
     Corrects the generator of `sines_as_printed`, in which both waves have the same frequency.
     """
+    steps = need_whole("steps", steps, SHORTEST, LONGEST)
+    offset, noise = need_number("offset", offset, -1e30, 1e30), need_number("noise", noise, low=0, below=1e30)
     return _simulated("sines", "units", partial(_sines, steps, offset, noise), period=50, floor=partial(_same, noise))
 
 
@@ -260,6 +285,7 @@ def sines_as_printed(steps: int = 4_000) -> Series:
 
     A cycle takes 31,416 steps, noise is 0.01, and values have two decimals: a slow curve and rounding noise.
     """
+    steps = need_whole("steps", steps, SHORTEST, LONGEST)
     return _simulated("sines as printed", "price", partial(_sines_as_printed, steps))
 
 

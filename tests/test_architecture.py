@@ -19,7 +19,7 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
     "cli": {"notebook"},
 }
 OUTSIDE = {  # what may be imported beside the standard library
-    "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython"},
+    "top": {"jaxtyping", "numpy", "psutil", "torch", "matplotlib", "PIL", "IPython"},
     "tasks": {"numpy"},
     "engine": {"jaxtyping", "numpy", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},

@@ -51,7 +51,7 @@ def test_every_field_says_what_it_means_in_the_classs_own_description(field):
 class Later(rt.Recipe):
     """A recipe of some day that has one more field."""
 
-    warmth: float = _choice(0.0, "What nobody asked for yet.", per_run=True, low=0)
+    warmth: float = _choice(0.0, "What nobody asked for yet.", per_run=True, number={"low": 0})
 
 
 def test_a_new_field_at_its_default_changes_no_name_of_a_stored_run_and_no_words():
@@ -359,11 +359,11 @@ def test_sizes_are_whole_numbers_of_at_least_1(name):
     [
         ("lr", [0, -0.1, float("inf"), float("nan"), "0.1", None], [1e-9, 5.0], "above 0"),
         ("clip_norm", [0, -1.0, float("nan"), "1"], [None, 1e-3, 100.0], "above 0"),
-        ("weight_decay", [-1e-3, float("inf"), float("nan"), None], [0, 2.0], "0 or more"),
-        ("momentum", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
-        ("noise", [-0.1, float("inf"), float("nan"), None, True], [0, 0.5, 3], "0 or more"),
-        ("noise_between", [-0.1, float("inf"), "0.1"], [0, 0.5, 3], "0 or more"),
-        ("dropout", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "0 or more and below 1"),
+        ("weight_decay", [-1e-3, float("inf"), float("nan"), None], [0, 2.0], "at least 0 and below"),
+        ("momentum", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "at least 0 and below 1"),
+        ("noise", [-0.1, float("inf"), float("nan"), None, True], [0, 0.5, 3], "at least 0 and below"),
+        ("noise_between", [-0.1, float("inf"), "0.1"], [0, 0.5, 3], "at least 0 and below"),
+        ("dropout", [-0.1, 1, 1.5, float("nan"), None], [0, 0.99], "at least 0 and below 1"),
     ],
 )
 def test_rates_lie_in_their_ranges(name, bad, good, words):
@@ -404,15 +404,15 @@ def test_an_unknown_field_gets_the_nearest(make, came, nearest):
     ("fields", "words"),
     [
         *(({"features": bad}, r'"levels".*"differences:K"')
-          for bad in ("level", "differences:0", "differences:x", "differences", "differences:1+levels", 3)),
+          for bad in ("level", "differences:0", "differences:x", "differences", "differences:1+levels")),
         *(({"init": bad}, re.escape(f"{bad!r}") + '.*"?normal:0.1"?')
-          for bad in ("normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", 5)),
-        *(({name: bad}, f"{name}.*a tuple of widths") for name in ("dense", "dense_after") for bad in (4, [4], None)),
+          for bad in ("normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", "normal:1+uniform")),
+        *(({name: bad}, f"{name}.*a tuple of widths") for name in ("dense", "dense_after") for bad in (4, {4}, None)),
         *(({"clip": clip}, rf'"{clip}" needs a limit.*clip_norm') for clip in ("tensor", "value", "weights")),
         ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
         ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
-        ({"budget": 100}, r"budget=100 has no unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
-        ({"budget": "5 epochs"}, r"'5 epochs' has no unit"),
+        ({"budget": 100}, r"budget=100: an amount with its unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
+        ({"budget": "5 epochs"}, r"'5 epochs': an amount with its unit"),
         ({"train_size": 15}, "batch_size=16 is larger than train_size=15"),
         ({"stride": 4}, "stride=4 says how chunks follow.*none: set chunk"), ({"carry": True}, "carry=True.*set chunk"),
         ({"chunk": 4, "stride": 5}, "stride=5 is more than chunk=4.*stride=4 or less"),

@@ -208,7 +208,7 @@ def test_a_setting_that_cannot_be_trained_is_refused_before_any_other_is(sines, 
     ("arguments", "words"),
     [
         ({"witdh": [3]}, "Did you mean 'width'"),
-        ({"lr": 0.1}, "several values"),
+        ({"lr": 0.1}, "a list of values"),
         ({"lr": [0.1], "tune": {"lr": 0.1}}, "list"),
     ],
 )

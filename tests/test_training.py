@@ -266,5 +266,5 @@ def test_a_start_that_does_not_fit_and_a_used_record_are_refused(sines):
             rt.train(other, sines, [1, 2], start=first)
     with pytest.raises(BadArgument, match="filled before"):
         rt.train(SHORT, sines, [1, 2], record=first)
-    with pytest.raises(BadArgument, match="not a Recipe"):
+    with pytest.raises(BadArgument, match="a Recipe, made with"):
         rt.train("gru", sines, [1])

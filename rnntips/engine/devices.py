@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from rnntips.errors import BadArgument, NoDevice
+from rnntips.errors import BadArgument, NoDevice, need
 
 __all__ = ["devices", "resolve_device"]
 
@@ -26,6 +26,7 @@ def resolve_device(device: str, away: bool = False) -> str:
         BadArgument: An unknown device.
         NoDevice: A device that this machine does not have.
     """
+    need("device", device, str, '"auto", "cpu" or "cuda"')
     named = os.environ.get("RNNTIPS_DEVICE") if device == "auto" else None
     came, known = (f"RNNTIPS_DEVICE={named}", '"cpu"') if named else (f"device={device!r}", '"auto", "cpu"')
     asked = named or ("cpu" if device == "auto" else device)

@@ -7,6 +7,7 @@ from importlib import resources
 
 import numpy as np
 
+from rnntips.errors import need
 from rnntips.tasks.task import SequenceTask, separate
 from rnntips.windows import TRAIN, VALID, Examples
 
@@ -32,6 +33,9 @@ class Digits(SequenceTask):
     """
 
     rows: bool = False
+
+    def __post_init__(self):
+        need("rows", self.rows, bool, "True or False")
 
     @property
     def name(self) -> str:
