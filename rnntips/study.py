@@ -1,6 +1,6 @@
 """`compare` and `sweep`: the same seeds for every arm, tuned alike, judged by the same rule."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -132,7 +132,9 @@ class Sweep:
     studies: Mapping[Any, Study]  # value (or tuple of values) → Study
 
     def __getitem__(self, value: Any) -> Study:
-        return self.studies[value]
+        if isinstance(value, Hashable) and value in self.studies:
+            return self.studies[value]
+        raise unknown_name("value", value, self.studies)
 
     def __repr__(self) -> str:
         rows = [f"{value!s:>12}  {study.verdict:11} {study.effect:+7.1%}  "
@@ -178,6 +180,7 @@ def compare(
     """
     for name, side in (("baseline", baseline), ("variant", variant)):
         need(name, side, Recipe, "a Recipe, made with rt.Recipe(...),")
+    need("record", record, Runs | Sequence | None, "an empty rt.Runs(), or one for each shape,")
     grids, allow = tuning_grids(tune, baseline, variant), _allowed(allow)
     _one_change(baseline, variant, grids, allow)
     how = Resources.of(device, executor, store, stop)

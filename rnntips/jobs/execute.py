@@ -80,6 +80,8 @@ def run_jobs(jobs: Sequence[Job], how: Resources, records: Sequence[Runs] | None
         records: Empty ones to fill, one for each job; the jobs then train in turns, and errors of runs are raised.
     """
     if records is not None:
+        for record in records:
+            need("record", record, Runs, "an empty rt.Runs()")
         if how.executor is not None or how.store is not None or len(jobs) != len(records):
             raise BadArgument(
                 "record= is for training in this process, without executor= and store=, and with one record a shape: "

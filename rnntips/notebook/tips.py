@@ -212,7 +212,7 @@ class Tips(Mapping):
     """Name → Tip, for every lesson that has a plan."""
 
     def __getitem__(self, name: str) -> Tip:
-        if name not in self._names():
+        if not isinstance(name, str) or name not in self._names():
             raise unknown_name("tip", name, self._names())
         return Tip(name)
 
