@@ -167,7 +167,8 @@ def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     medians = np.median(ordered, axis=1)
     below, above = medians - ordered[:, out], ordered[:, -1 - out] - medians
     low, high = (float(np.sqrt(np.sum(margin**2)) / len(ordered)) for margin in (below, above))
-    return middle(d) - low, middle(d) + high
+    center = float(medians.mean())
+    return center - low, center + high
 
 
 @cache
