@@ -15,7 +15,7 @@ from rnntips.errors import BadArgument, BadData
 from rnntips.notebook.labbook.book import Entry, current, read
 from rnntips.notebook.labbook.guesses import GUESSES, right
 from rnntips.notebook.labbook.page import change, data_uri, plain, skipped
-from rnntips.notebook.templates import render
+from rnntips.templates import render
 from rnntips.verdict import Finding, find, percent, sentence, trained
 
 __all__ = ["ClassBook", "Group", "Reader", "gather", "lines", "page"]
@@ -204,7 +204,7 @@ def lines(book: ClassBook) -> list[str]:
 def page(book: ClassBook) -> str:
     """The class as one page of HTML, figures included, without scripts and without anything to load."""
     shown = {"words": book.words, "groups": book.groups, "sentence": sentence, "percent": percent}
-    return render("labbook/class-book.html", figure=lambda group: data_uri(png(group), "image/png"), **shown)
+    return render("notebook/labbook/class-book.html", figure=lambda group: data_uri(png(group), "image/png"), **shown)
 
 
 def forest(group: Group):

@@ -10,7 +10,7 @@ from typing import Any
 
 from rnntips.notebook.labbook.book import Entry, LabBook, counted, current, own_book, score, scored
 from rnntips.notebook.labbook.guesses import GUESSES
-from rnntips.notebook.templates import render
+from rnntips.templates import render
 
 __all__ = ["change", "data_uri", "lines", "page", "plain", "show", "skipped"]
 
@@ -103,7 +103,7 @@ def page(book: LabBook) -> str:
     for run in runs:
         tips.setdefault(str(run.get("tip") or "Studies of your own"), []).append(run)
     return render(
-        "labbook/lab-book.html",
+        "notebook/labbook/lab-book.html",
         score=score(entries).sentence,
         guesses=[run for run in runs if guessed(run)],
         counting=counted(entries),
@@ -138,7 +138,7 @@ def show(book: LabBook | None = None) -> None:
     except OSError:
         raw = b""
     html = render(
-        "labbook/links.html",
+        "notebook/labbook/links.html",
         score=score(entries).sentence,
         page=data_uri(page(book).encode(), "text/html"),
         file=data_uri(raw, "application/octet-stream") if raw else "",
