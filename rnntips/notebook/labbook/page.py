@@ -14,6 +14,8 @@ from rnntips.templates import render
 
 __all__ = ["change", "data_uri", "lines", "page", "plain", "show", "skipped"]
 
+LINKED = 5_000_000  # bytes of a book that a notebook holds as links
+
 
 def plain(text: str) -> str:
     """A text as one line of a terminal, which control characters cannot command."""
@@ -134,13 +136,14 @@ def show(book: LabBook | None = None) -> None:
     book = own_book() if book is None else book
     entries = book.entries()
     try:
-        raw = book.path.read_bytes() if book.path and entries else b""
+        raw = book.path.read_bytes() if book.path and entries and book.path.stat().st_size <= LINKED else b""
     except OSError:
         raw = b""
     html = render(
         "notebook/labbook/links.html",
         score=score(entries).sentence,
-        page=data_uri(page(book).encode(), "text/html"),
+        page=data_uri(page(book).encode(), "text/html") if raw or not entries else "",
         file=data_uri(raw, "application/octet-stream") if raw else "",
+        path=book.path,
     )
     display({"text/plain": repr(book), "text/html": html}, raw=True)
