@@ -3,8 +3,8 @@
 Figures are drawn without pyplot, whose global state a panel in another thread would disturb.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
-from html import escape
 from io import BytesIO
 from textwrap import fill
 
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from PIL import Image
 
@@ -19,6 +20,7 @@ from rnntips.errors import BadArgument
 from rnntips.runs import Runs, length_in_words
 from rnntips.study import Study
 from rnntips.tasks import Forecast
+from rnntips.templates import render
 from rnntips.training import predict
 from rnntips.verdict import LEAST, interval, middle
 from rnntips.windows import TRAIN
@@ -40,7 +42,15 @@ WIDE = 74  # characters that fit under a plot
 
 
 class Still(Figure):
-    """A figure that notebooks show without pyplot."""
+    """A figure that notebooks show without pyplot. Its texts may be anybody's: no letter of them is a formula's."""
+
+    def draw(self, renderer) -> None:
+        """Texts are drawn as they are; letters that cannot be are spaces, or boxes where the font lacks them."""
+        for text in self.findobj(Text):
+            text.set(parse_math=False, text=legible(text.get_text()))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         drawn, small = BytesIO(), BytesIO()
@@ -48,6 +58,11 @@ class Still(Figure):
         few = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
         few.save(small, format="png", optimize=True)
         return small.getvalue()
+
+
+def legible(text: str) -> str:
+    """A text of lines without control characters and lone surrogates, which no font can draw."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
 def axes(count: int, width: float, height: float, rows: int = 1, **grid) -> list[Axes]:
@@ -106,16 +121,10 @@ def show(study: Study) -> None:
     """A study in a notebook: its sentence, its figure, and where the numbers come from."""
     from IPython.display import display
 
-    runs = next(iter(study.runs.values()))[0]
-    rates = ", ".join(f"{name}: lr {a.recipes[0].lr:g} and {b.recipes[0].lr:g}" for name, (a, b) in study.runs.items())
-    seconds = sum({side.seconds for sides in study.runs.values() for side in sides})  # trained together: one duration
-    done = length_in_words(*next(iter(study.runs.values())))
-    provenance = (
-        f"{study.n} runs a side, seeds {_span(runs.seeds)} · {rates} · {done}, {seconds:.1f} s on "
-        f"{runs.device} · {', '.join(f'{k} {v}' for k, v in runs.versions.items())}"
-    )
-    html = f"<b>{escape(study.sentence)}</b><br><small>{provenance}</small>"
-    display({"text/plain": repr(study), "text/html": html}, raw=True)
+    sides = next(iter(study.runs.values()))
+    seconds = sum({side.seconds for pair in study.runs.values() for side in pair})  # trained together: one duration
+    about = {"runs": sides[0], "seeds": _span(sides[0].seeds), "length": length_in_words(*sides), "seconds": seconds}
+    display({"text/plain": repr(study), "text/html": render("study.html", study=study, **about)}, raw=True)
     for setting in study.runs:
         still = both(study, setting)._repr_png_()
         display({"text/plain": f"<figure: {study.label} on {setting}>", "image/png": still}, raw=True)
@@ -269,9 +278,9 @@ def findings(
         color = "black" if whole else COLORS["variant"]
         ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
         ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
-    ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(-0.7, len(rows) - 0.3))
+    ax.set(yticks=range(len(rows)), yticklabels=[legible(row[0]) for row in rows], ylim=(-0.7, len(rows) - 0.3))
     for label, (*_, whole) in zip(ax.get_yticklabels(), rows, strict=True):
-        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8, parse_math=False)
+        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
     if unit == "times":
         ax.set_xscale("log"), plain(ax.xaxis)
         ax.set_xticks(log_ticks(*ax.get_xlim()))

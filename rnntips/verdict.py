@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from functools import cache, cached_property
 from math import comb
 from typing import TYPE_CHECKING, Any, Protocol
@@ -166,15 +167,19 @@ def interval(d: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     medians = np.median(ordered, axis=1)
     below, above = medians - ordered[:, out], ordered[:, -1 - out] - medians
     low, high = (float(np.sqrt(np.sum(margin**2)) / len(ordered)) for margin in (below, above))
-    return middle(d) - low, middle(d) + high
+    center = float(medians.mean())
+    return center - low, center + high
 
 
 @cache
 def left_out(n: int, level: float = 0.95) -> int:
     """The most values of n to leave out at each end: the largest k with tail(k, n) ≤ (1 − level) / 2, else −1."""
-    few = -1
-    while tail(few + 1, n) <= (1 - level) / 2:
+    most = int(Fraction((1 - level) / 2) * 2**n)  # ways to toss, in whole numbers: exact, and fast for thousands
+    few, ways, so_far = -1, 1, 1  # ways with few + 1 heads, and with at most as many
+    while so_far <= most:
         few += 1
+        ways = ways * (n - few) // (few + 1)
+        so_far += ways
     return few
 
 

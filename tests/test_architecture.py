@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnntips"
-TOP = "errors series windows recipe schedule cells models optimizers runs loader training tuning verdict study figures"
+TOP = ("errors series windows recipe schedule cells models optimizers runs loader training tuning verdict study "
+       "figures templates")  # fmt: skip
 BELOW = {"tasks", "engine", "jobs"}  # what the top level is made of, beside its own files
 ABOVE = {"doctor", "notebook", "lessons", "cli"}  # what is made of the top level
 MAY_KNOW = {  # room → rooms above the top level that it may know
@@ -19,12 +20,12 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
     "cli": {"notebook"},
 }
 OUTSIDE = {  # what may be imported beside the standard library
-    "top": {"jaxtyping", "numpy", "psutil", "torch", "matplotlib", "PIL", "IPython"},
+    "top": {"jaxtyping", "numpy", "psutil", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
     "tasks": {"numpy"},
     "engine": {"jaxtyping", "numpy", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
     "doctor": {"numpy", "torch"},
-    "notebook": {"numpy", "ipywidgets", "IPython", "jinja2"},
+    "notebook": {"numpy", "ipywidgets", "IPython", "fastjsonschema"},
     "lessons": {"numpy", "torch", "matplotlib"},
     "cli": {"click", "jupyter_server"},
 }

@@ -41,6 +41,15 @@ def test_values_left_out_of_the_interval_are_those_of_the_sign_test(n, out, cove
     assert n == 5 or 1 - 2 * verdict.tail(out + 1, n) < 0.95
 
 
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99, 0.999])
+def test_as_many_values_are_left_out_as_tails_of_the_coin_allow(level):
+    """Against the definition, tail by tail; the sum that runs along is one of whole numbers, for thousands as well."""
+    for n in [*range(60), 200, 1023, 1024, 1025]:
+        out, most = verdict.left_out(n, level), (1 - level) / 2
+        assert (out < 0 or verdict.tail(out, n) <= most) and verdict.tail(out + 1, n) > most
+    assert abs(verdict.left_out(100_000) - (50_000 - 1.96 * 100_000**0.5 / 2)) < 2
+
+
 def test_the_interval_holds_what_a_sign_test_does_not_reject():
     d = np.random.default_rng(0).normal(0.3, 1, 20)
 

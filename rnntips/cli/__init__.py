@@ -9,7 +9,7 @@ from importlib import metadata
 import click
 
 from rnntips.cli.lab import NOTEBOOKS, lab
-from rnntips.cli.pages import write_page
+from rnntips.cli.pages import check_page, write_page
 from rnntips.errors import RnntipsError
 
 NEEDED = ("numpy", "torch", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
@@ -87,13 +87,15 @@ def labbook(file: str | None, html: str | None) -> None:
     from rnntips.notebook.labbook.book import FILE, read
 
     book = LabBook(file or LabBook().path or FILE)
+    if html:
+        check_page(html, [book.path])
     try:
         read(book.path)  # says what is wrong with a file that cannot be read
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
     click.echo("\n".join(page.lines(book)))
     if html:
-        write_page(html, page.page(book), [book.path])
+        write_page(html, page.page(book))
 
 
 @main.command()
@@ -103,10 +105,12 @@ def classbook(files: Sequence[str], html: str | None) -> None:
     """Pool a class's lab books: every reader's finding, and that of all their seeds together."""
     from rnntips.notebook.labbook import classbook as pooling
 
+    if html:
+        check_page(html, files)
     try:
         book = pooling.gather(files)
     except RnntipsError as error:
         raise click.ClickException(str(error)) from None
     click.echo("\n".join(pooling.lines(book)))
     if html:
-        write_page(html, pooling.page(book), files)
+        write_page(html, pooling.page(book))

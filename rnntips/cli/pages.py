@@ -1,4 +1,4 @@
-"""A page that a command writes."""
+"""A page that a command writes: never in place of a book, and its place is checked first."""
 
 import os
 from collections.abc import Sequence
@@ -8,18 +8,31 @@ from uuid import uuid4
 
 import click
 
-__all__ = ["write_page"]
+__all__ = ["check_page", "write_page"]
 
 
-def write_page(name: str, content: str, sources: Sequence[str | Path]) -> None:
-    """The page is there wholly or not at all, and never in place of a book."""
+def check_page(name: str, sources: Sequence[str | Path]) -> None:
+    """Say what is wrong with a page's place before anything is computed for it."""
     target = Path(name)
-    if target.resolve() in [Path(source).resolve() for source in sources]:
-        raise click.ClickException(f"{name} is a lab book itself. Give the page another name.")
-    part = target.with_name(f"{uuid4().hex}.part")
+    try:
+        if target.resolve() in [Path(source).resolve() for source in sources]:
+            raise click.ClickException(f"{name} is a lab book itself. Give the page another name.")
+        if target.is_dir():
+            raise click.ClickException(f"{name} is a folder. Name a file in it, such as {target / 'page.html'}.")
+        if not os.access(target.parent, os.W_OK):
+            why = "its folder is read-only" if target.parent.is_dir() else f"there is no folder {target.parent}"
+            raise click.ClickException(f"{name} cannot be written ({why}). Name another file.")
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        why = getattr(error, "strerror", None) or error
+        raise click.ClickException(f"{name!r} cannot be written ({why}). Name another file.") from None
+
+
+def write_page(name: str, content: str) -> None:
+    """The page is there wholly or not at all."""
+    part = Path(name).with_name(f"{uuid4().hex}.part")
     try:
         part.write_text(content, encoding="utf-8", newline="\n")
-        os.replace(part, target)
+        os.replace(part, name)
     except OSError as error:
         with suppress(OSError):
             part.unlink()

@@ -49,7 +49,7 @@ def stream(purpose: str, setting: str, seed: int) -> np.random.Generator:
 
     It does not depend on the recipe, so that both arms get the same data, order and initial weights.
     """
-    return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode())])
+    return np.random.default_rng([seed, crc32(purpose.encode()), crc32(setting.encode(errors="surrogatepass"))])
 
 
 def rmse(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:

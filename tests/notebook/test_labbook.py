@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from html import unescape
 from pathlib import Path
@@ -338,7 +339,8 @@ def test_chance_by_counting_every_way_to_guess():
 # ── pages ───────────────────────────────────────────────────────────────────
 
 ALLOWED = set(
-    "html head meta title style body main h1 h2 h3 p small table caption tr th td img a ul li details summary".split()
+    "html head meta title style body main h1 h2 h3 p small table caption tr th td a code ul li details summary svg "
+    "path".split()
 )
 
 
@@ -349,7 +351,7 @@ def looked_at(html):
     names = Counter(name for name, _ in tags)
     assert html.count("<") - html.startswith("<!") == len(tags)
     for name in (name for name in names if not name.startswith("/")):
-        assert name in ALLOWED and (name in ("meta", "img") or names[name] == names[f"/{name}"])
+        assert name in ALLOWED and (name in ("meta", "path") or names[name] == names[f"/{name}"])
     attributes = [pair for _, text in tags for pair in re.findall(r'([\w-]+)="([^"]*)"', text)]
     assert not [name for name, _ in attributes if name.startswith("on") or name in ("style", "background")]
     addresses = [value for name, value in attributes if name in ("src", "href")]
@@ -375,8 +377,8 @@ def test_the_page_holds_the_book_and_nobodys_code(book, entry):
         assert words in said, words
 
 
-HOSTILE = [[10**400] * 10, [1e99] * 10, [True] * 10, [1] * 10, None, True, -1, 1e308, EVIL, [], [EVIL], [[EVIL]], {},
-           {EVIL: EVIL}]  # fmt: skip
+HOSTILE = [10**400, [10**400] * 10, [1e99] * 10, [True] * 10, [1] * 10, None, True, -1, 1e308, EVIL, [], [EVIL],
+           [[EVIL]], {}, {EVIL: EVIL}]  # fmt: skip
 
 
 def test_no_value_of_any_field_breaks_a_page(book, entry):
@@ -443,10 +445,10 @@ def test_a_pool_in_which_nobody_trained_says_so_and_failures_count(entry, tmp_pa
 
 
 def test_the_order_of_files_changes_nothing(books, entry, tmp_path):
-    """Also where seeds come again with other values: a reader's first run counts, and the first reader by name."""
+    """Also where a reader ran the same seeds twice, of which the first run counts, and where readers differ."""
     runs = {effect: entry | {"experiment": str(effect), "effects": [effect] * 10, "tip": "other"}
-            for effect in (0.1, 0.2, 0.3)}  # fmt: skip
-    again = [written(tmp_path / "x.jsonl", runs[0.1], runs[0.3]), written(tmp_path / "y.jsonl", runs[0.2])]
+            for effect in (0.1, 0.12, 0.3)}  # fmt: skip
+    again = [written(tmp_path / "x.jsonl", runs[0.1], runs[0.3]), written(tmp_path / "y.jsonl", runs[0.12])]
     orders = [[*some, *others] for some in itertools.permutations(books) for others in (again, again[::-1])]
     found = [classbook.gather(files) for files in [*orders, [*orders[0], books[0]]]]
     assert found == found[:1] * 13
@@ -454,11 +456,12 @@ def test_the_order_of_files_changes_nothing(books, entry, tmp_path):
 
 
 def test_seeds_that_come_again_count_once_and_are_reported(studies, books, tmp_path):
-    again = written(tmp_path / "dora.jsonl", run_entry(studies["all"], guess=None, seat=3))
+    again = written(tmp_path / "dora.jsonl", run_entry(studies["all"], guess=None, seat=0))
     group = only_group(*books, again)
     assert group.pool.finding == studies["all"].finding and group.repeated == 26
-    assert group.readers[-1].label == "dora (seat 3)"
-    said = "26 seeds were repeated and counted once. These readers ran the same seeds: anna, ben, cleo, dora (seat 3)."
+    assert group.readers[-1].label == "dora (seat 0)"
+    said = "26 seeds were repeated, and a seed counts once at most. "
+    said += "These readers ran the same seeds: anna, ben, cleo, dora (seat 0)."
     assert said in " ".join(classbook.lines(classbook.gather([*books, again])))
     assert "seeds were repeated" not in " ".join(classbook.lines(classbook.gather(books)))
 
@@ -486,55 +489,175 @@ def test_readers_of_one_file_name_are_told_apart(entry, tmp_path):
     assert list(classbook.gather(paths).readers) == labels
 
 
-def test_the_figure_has_a_row_for_each_of_thirty_readers_and_the_pool(entry, tmp_path):
+def test_the_page_has_a_row_for_each_of_thirty_readers_and_the_pool_on_one_scale(entry, tmp_path):
     for i in range(30):
-        seeds = {"seeds": list(range(10 * i, 10 * i + 10)), "effects": list(np.linspace(-0.3, 0.1, 10) + i / 100)}
-        written(tmp_path / f"reader {i:02} $x_ 读者 {'long ' * 9}.jsonl", entry | seeds)
+        of = {"seat": str(i), "seeds": list(range(100 * i, 100 * i + 10))}
+        effects = {"effects": list(np.linspace(-0.3, 0.1, 10) + i / 100)}
+        written(tmp_path / f"reader {i:02} $x_ 读者 {'long ' * 9}.jsonl", entry | of | effects)
     group = only_group(*tmp_path.iterdir())
-    ax = classbook.forest(group)
-    marks = [line for line in ax.get_lines() if line.get_marker() in ("o", "D")]
-    findings = [one.finding for one in (group.pool, *reversed(group.readers))]
-    np.testing.assert_allclose([line.get_xdata()[0] for line in marks], [100 * finding.typical for finding in findings])
-    assert [line.get_marker() for line in marks] == ["D"] + ["o"] * 30 and marks[0].get_color() == "black"
-    bars = [line.get_xdata() for line in ax.get_lines() if len(line.get_xdata()) == 2 and line.get_marker() == "None"]
-    np.testing.assert_allclose(bars[-31:], [100 * np.array(finding.interval) for finding in findings])
-    assert ax.get_yticklabels()[0].get_text() == "all 300 seeds"
-    assert ax.figure.get_figheight() / 31 > 0.2  # inches a row
-    said, (address,) = looked_at(classbook.page(classbook.gather(tmp_path.iterdir())))
-    assert address.startswith("data:image/png;base64,iVBOR") and "读者" in said
+    html = classbook.page(classbook.gather(tmp_path.iterdir()))
+    said, addresses = looked_at(html)
+    assert addresses == [] and "读者" in said and "all 300 seeds" in said
+    drawn = [[float(x) for x in mark] for mark in re.findall(r'"mark" d="M([\d.]+) 8H([\d.]+)M([\d.]+)', html)]
+    findings = [one.finding for one in (*group.readers, group.pool)]
+    changes = np.log1p([[*one.interval, one.typical] for one in findings])
+    places = np.array(drawn) - classbook.WIDTH / 2 + np.array([0, 0, 4])  # the diamond begins 4 to the left
+    np.testing.assert_allclose(places, changes * np.median(places / changes), atol=0.2)
+    assert np.min(drawn) > 0 and np.max(drawn) < classbook.WIDTH
 
 
 def test_a_page_of_a_class_carries_nobodys_code(entry, books, tmp_path):
-    evil = written(tmp_path / "<script>&.jsonl", entry | {"variant": EVIL, "seat": EVIL, "recipes": [EVIL, EVIL]})
-    html = classbook.page(classbook.gather([*books, evil]))
-    assert looked_at(html)[0].count("<script>") >= 4
-    assert re.search(r'alt="One row for each of 3 readers, and the pool. Higher error', html)
+    evil = written(tmp_path / "<script>&.jsonl", entry | {"variant": EVIL, "recipes": [EVIL, EVIL]})
+    worse = written(tmp_path / "<i>.jsonl", entry | {"seat": EVIL})
+    html = classbook.page(classbook.gather([*books, evil, worse]))
+    assert looked_at(html)[0].count("<script>") >= 4 and "<i>.jsonl: 1 unusable run" in looked_at(html)[0]
 
 
-def test_files_that_are_no_lab_books_are_named(books, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LARGEST", 100_000)
-    (tmp_path / "empty.jsonl").write_text("")
-    (tmp_path / "foreign.jsonl").write_bytes(bytes(range(256)) * 9)
-    (tmp_path / "large.jsonl").write_bytes(b"{}" * 60_000)
-    wrong = {
-        "missing": "cannot be read",
-        "empty": "is empty",
-        "foreign": "no line of a lab book",
-        "large": "no lab book",
-    }
-    for name, words in wrong.items():
-        with pytest.raises(RnntipsError, match=rf"{name}\.jsonl.*{words}"):
-            classbook.gather([*books, tmp_path / f"{name}.jsonl"])
+WRONG = {
+    "missing": (None, "cannot be read"),
+    "empty": (b"", "is empty"),
+    "foreign": (bytes(range(256)) * 9, "no line of a lab book"),
+    "endless": (b"{" * 5000, "no line of a lab book, but 1 others"),
+}
+
+
+@pytest.mark.parametrize("name", [*WRONG, "folder", "pipe"])
+def test_a_file_that_is_no_lab_book_is_named_and_the_others_are_pooled(name, books, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 4000)
+    path, (content, words) = tmp_path / f"{name}.jsonl", WRONG.get(name, (None, "it is not a file"))
+    if name == "pipe":
+        getattr(os, "mkfifo", pytest.skip)(path)
+    elif name == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with_it, without = classbook.gather([*books, path]), classbook.gather(books)
+    assert (with_it.groups, with_it.readers) == (without.groups, without.readers)
+    (said,) = with_it.left_out
+    assert said.startswith(f"Left out: {path} ") and words in said and said in looked_at(classbook.page(with_it))[0]
+    with pytest.raises(RnntipsError, match=rf"{name}\.jsonl .*{words}"):
+        classbook.gather([path])
+    assert called("classbook", *books, path)[0] == 0 and called("classbook", path)[0] == 1
+
+
+def test_no_file_is_no_class():
     with pytest.raises(RnntipsError, match="at least one"):
         classbook.gather([])
+
+
+def test_a_line_that_is_too_long_is_damaged_and_costs_only_itself(book, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 100)
+    book.add("note", text="before")
+    with book.path.open("ab") as file:
+        file.write(b'{"kind": "note", "text": "' + b"x" * 999 + b'"}\n')
+    book.add("note", text="after")
+    assert notes(book) == ["before", "after"] and book.damaged == 1
+
+
+def test_a_book_is_read_with_one_line_in_memory(tmp_path):
+    """Blank megabytes, half of them in one line, between two notes: neither is ever in memory as a whole."""
+    path = tmp_path / "book.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"kind": "note"}\n')
+        for end in (b" ", b"\n"):
+            for _ in range(30):
+                file.write(b" " * (10**6 - 1) + end)
+        file.write(b'\n{"kind": "note"}\n')
+    tracemalloc.start()
+    assert len(module.read(path)[0]) == 2 and path.stat().st_size > 60e6
+    assert tracemalloc.get_traced_memory()[1] < 8e6
+    tracemalloc.stop()
+
+
+UNUSABLE = [
+    *({name: 10**400} for name in ("smallest", "updates", "seat", "guess", "seeds", "effects", "progress", "recipes")),
+    *({name: [10**400] * 10} for name in ("seeds", "effects", "failures", "progress", "tip")),
+    {"seeds": [*range(9), 8]}, {"seeds": [*range(9), 10_000]}, {"failures": [2] * 10}, {"effects": [50.1] * 10},
+    {"effects": [True] * 10}, {"smallest": 0}, {"tip": "x" * 1001}, {"seeds": list(range(101))}, {"seat": "٣"},
+    {"recipes": ["x"]}, {"guess": "best"}, {"seat": "100"}, {"progress": None}, {"progress": [[0.5] * 10]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [*UNUSABLE, {"effects": [0.1] * 9}], ids=lambda change: str(change)[:30])
+def test_a_run_that_breaks_the_schema_is_named_with_its_line_and_the_others_are_pooled(change, entry, books):
+    before = classbook.gather(books)
+    written(books[1], entry | {"experiment": "evil"} | change)
+    found = classbook.gather(books)
+    assert found.groups == before.groups and found.readers == before.readers
+    (said,) = found.left_out
+    assert re.match(
+        rf"ben\.jsonl: 1 unusable run was left out \(in line 2, .*({next(iter(change))}|for each seed)", said
+    )
+    assert called("classbook", *books)[0] == 0
+
+
+# ── a class in which somebody changed a file ────────────────────────────────
+
+
+def seated(path, entry, seat, count=10, effect=0.2, **more):
+    """A lab book of one run at a seat."""
+    of = {"seat": str(seat), "seeds": [100 * seat + i for i in range(count)], "effects": [effect] * count}
+    rest = {"failures": [0] * count, "progress": [[0.5] * count] * 2, "experiment": f"{seat} {effect}"}
+    return written(path, entry | of | rest | more)
+
+
+def test_seeds_of_another_seat_refuse_the_file(entry, tmp_path):
+    honest = [seated(tmp_path / f"{seat}.jsonl", entry, seat) for seat in (1, 2)]
+    forged = {"seeds": [100 * seat + i for seat in (1, 2) for i in range(10)], "effects": [-2.0] * 20}
+    evil = seated(tmp_path / "0.jsonl", entry, 1, 20, **forged)
+    found = classbook.gather([*honest, evil])
+    assert found.groups == classbook.gather(honest).groups and found.readers == ("1", "2")
+    assert "says seat 1 in line 1 and has seed 200, which is seat 2's" in found.left_out[0]
+
+
+def test_whoever_moved_counts_at_the_last_seat_and_at_none(entry, tmp_path):
+    path = tmp_path / "a.jsonl"
+    for seat in (0, 7, 8):
+        seated(path, entry, seat)
+    found = classbook.gather([path])
+    assert sorted(found.groups[0].pool.seeds) == [*range(10), *range(800, 810)]
+    assert found.left_out == ("a.jsonl: 1 run was left out (at another seat than 8, the last one).",)
+
+
+@pytest.mark.parametrize("field", ["effects", "failures", "progress"])
+@pytest.mark.parametrize("honest", [1, 2, 3])
+@pytest.mark.parametrize("seat", [0, 4])
+def test_forged_values_change_no_pool_and_are_named(field, honest, seat, entry, tmp_path):
+    """Against one honest reader nobody can know who is right; against several the forger is."""
+    files = [seated(tmp_path / f"{name}.jsonl", entry, seat) for name in "bcd"[:honest]]
+    other = seated(tmp_path / "e.jsonl", entry, 5)
+    forged = {"effects": [-2.0] * 10, "failures": [1] * 10, "progress": [[0.0] * 10] * 2}[field]
+    before = only_group(*files, other).pool
+    group = only_group(*files, other, seated(tmp_path / "a.jsonl", entry, seat, **{field: forged}))
+    differing = {f"a (seat {seat})": 10} | ({f"b (seat {seat})": 10} if honest == 1 else {})
+    assert group.differing == differing and "a (seat" in group.words[-1] and "Processors differ" in group.words[-1]
+    kept = {seed: before.seeds[seed] for seed in before.seeds if honest > 1 or seed // 100 == 5}
+    assert group.pool.seeds == kept
+
+
+def test_small_differences_between_processors_are_no_word_worth(entry, tmp_path):
+    rng = np.random.default_rng(0)
+    files = [seated(tmp_path / f"{i}.jsonl", entry, 0, effects=[*(0.2 + rng.normal(0, 1e-3, 10))]) for i in range(4)]
+    group = only_group(*files)
+    assert group.differing == {} and len(group.pool.seeds) == 10 and group.repeated == 30
+
+
+def test_a_class_that_agrees_on_no_seed_still_has_its_page(entry, tmp_path):
+    files = [seated(tmp_path / f"{i}.jsonl", entry, 0, effect=i) for i in range(2)]
+    found = classbook.gather(files)
+    said, _ = looked_at(classbook.page(found))
+    assert "No seed counts" in said and "They are not scored" in said
+    assert any("No seed counts" in line for line in classbook.lines(found))
 
 
 def test_lines_that_cannot_be_pooled_are_counted_and_books_without_runs_say_what_to_do(books, book):
     with books[0].open("ab") as file:
         file.write(b'{"kind": "run", "state": "done"}\ntorn')
     found = classbook.gather(books)
-    assert (found.damaged, found.unusable) == (1, 1) and len(found.groups[0].readers) == 3
-    assert "1 damaged line was skipped." in found.words
+    assert len(found.groups[0].readers) == 3
+    damaged, unusable = found.left_out
+    assert damaged == "anna.jsonl: 1 damaged line was left out (the first is line 3)."
+    assert unusable.startswith("anna.jsonl: 1 unusable run was left out (in line 2, ") and "seeds" in unusable
     book.add("note", text="x")
     without = classbook.gather([book.path])
     assert "no finished runs" in " ".join(classbook.lines(without)) and looked_at(classbook.page(without))
@@ -570,7 +693,10 @@ def test_a_page_never_replaces_a_book_and_failures_are_said(books, tmp_path):
         itself = os.path.join(tmp_path, "..", tmp_path.name, books[0].name)
         for arguments, words in (
             ((*command, "--html", itself), "lab book itself"),
-            ((*command, "--html", tmp_path / "no" / "out.html"), "cannot be written"),
+            ((*command, "--html", tmp_path / "no" / "out.html"), "there is no folder"),
+            ((*command, "--html", tmp_path), "is a folder"),
+            ((*command, "--html", tmp_path / ("x" * 300)), "cannot be written"),
+            ((*command, "--html", "nul\0"), "cannot be written"),
             ((command[0], tmp_path / "no.jsonl"), "no.jsonl cannot be read"),
         ):
             code, said = called(*arguments)

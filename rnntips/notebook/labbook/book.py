@@ -6,12 +6,13 @@ can be read. Nothing here sends anything anywhere.
 
 import json
 import os
+import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rnntips import __version__
 from rnntips.errors import BadArgument, BadData
@@ -19,12 +20,13 @@ from rnntips.notebook.labbook.guesses import GUESSES, Score, right
 from rnntips.study import Study
 from rnntips.verdict import failures, progress
 
-__all__ = ["FILE", "VARIABLE", "LabBook", "counted", "current", "note", "own_book", "read", "run_entry", "score",
-           "scored"]  # fmt: skip
+__all__ = ["FILE", "SEAT", "SEATS", "VARIABLE", "LabBook", "counted", "current", "each_line", "note", "own_book",
+           "read", "run_entry", "score", "scored"]  # fmt: skip
 
 Entry = dict[str, Any]
 FILE, VARIABLE = "lab-book.jsonl", "RNNTIPS_LABBOOK"
-LARGEST = 50_000_000  # bytes; a comparison of ten runs a side takes about 2,500
+LARGEST = 1_000_000  # bytes of a line; a comparison of ten runs a side takes about 2,500
+SEATS, SEAT = 99, 100  # seats 1 to 99, each with 100 seeds of its own, seat 7 with 700 to 799; seat 0 is everybody's
 QUESTION = ("tip", "setting", "field", "baseline", "variant")  # two runs that agree in these ask the same
 
 
@@ -69,22 +71,37 @@ class LabBook:
 
 
 def read(path: str | Path) -> tuple[list[Entry], int]:
-    """The whole lines of a file, and how many others it has.
+    """The whole lines of a file, and how many others it has. Raises BadData as `each_line` does."""
+    found = [entry for _, entry in each_line(path)]
+    entries = [entry for entry in found if entry is not None]
+    return entries, len(found) - len(entries)
+
+
+def each_line(path: str | Path) -> Iterator[tuple[int, Entry | None]]:
+    """Number and entry of every line that is not blank, one in memory at a time; None for a damaged one.
 
     Raises:
-        BadData: There is no such file, it cannot be read, or it is far too large for a lab book.
+        BadData: There is no such file, or it cannot be read.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for, and a device has no end
+            raise OSError(0, "it is not a file")
         with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
+            for number, line in enumerate(_pieces(file), 1):
+                if line.strip():
+                    yield number, _entry(line.removeprefix(b"\xef\xbb\xbf"))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise BadData(f"{path} cannot be read ({why}). Name a lab book, such as {FILE}.") from None
-    if len(raw) > LARGEST:
-        raise BadData(f"{path} is larger than {LARGEST // 10**6} MB, so it is no lab book. Name another file.")
-    lines = [line for line in raw.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
-    entries = [entry for entry in map(_entry, lines) if entry is not None]
-    return entries, len(lines) - len(entries)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Line by line; of one that is too long only its begin, which no longer is a whole line."""
+    while line := file.readline(LARGEST):
+        rest = line
+        while not rest.endswith(b"\n") and (rest := file.readline(LARGEST)):
+            pass
+        yield line
 
 
 def _entry(line: bytes) -> Entry | None:

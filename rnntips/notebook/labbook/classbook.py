@@ -1,29 +1,36 @@
-"""A class's lab books, pooled: every reader's finding, and that of all their seeds together, by the same rule."""
+"""A class's lab books, pooled: every reader's finding, and that of all their seeds together, by the same rule.
+
+Anybody may have written a file. What cannot be used is named and left out, and changes nothing for the others:
+
+- A file that is no lab book, and a file whose runs have seeds of other seats than they say: no panel writes that.
+- Runs that do not fit the schema (`schema.py`), and those at another seat than the file's last one: one reader, one
+  seat, and so at most a hundred seeds of an experiment beside the hundred of seat 0, which is everybody's.
+- Values that differ from those which most readers have for the same seed. Where no value has most readers behind it,
+  nobody can know which one is right, and the seed is nobody's.
+"""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
+from math import log1p
 from pathlib import Path
 
 import numpy as np
 
 from rnntips.errors import BadArgument, BadData
-from rnntips.notebook.labbook.book import Entry, current, read
+from rnntips.notebook.labbook.book import SEAT, Entry, each_line
 from rnntips.notebook.labbook.guesses import GUESSES, right
-from rnntips.notebook.labbook.page import change, data_uri, plain, skipped
-from rnntips.notebook.templates import render
+from rnntips.notebook.labbook.page import change, plain
+from rnntips.notebook.labbook.schema import fault
+from rnntips.templates import render
 from rnntips.verdict import Finding, find, percent, sentence, trained
 
 __all__ = ["ClassBook", "Group", "Reader", "gather", "lines", "page"]
 
 SAME = ("tip", "setting", "field", "baseline", "variant", "recipes", "updates", "smallest")  # within one experiment
-TEXTS = ("tip", "setting", "field", "baseline", "variant", "seat")
-LONGEST = 32  # letters of a reader's label in a figure
-FAR = 50.0  # logarithms; no effect is so large
+WIDTH = 200  # of a finding's drawing
 
 # What a seed gave: the effect (log ratio), 1 if the variant alone failed and −1 if the baseline alone did, and how far
 # the baseline and the variant got, as shares of the way from the naive error to the floor.
@@ -57,14 +64,45 @@ class Group:
 
     @cached_property
     def pool(self) -> Reader:
-        """All seeds, each once: the first reader's by label, so that the files' order changes nothing."""
-        seeds = {seed: reader.seeds[seed] for reader in reversed(self.readers) for seed in reader.seeds}
+        """All seeds that count, each once."""
+        seeds = {seed: found for seed, given in self._given.items() if (found := self._settled(given))}
         return Reader(f"all {len(seeds)} seeds", seeds, None, self.readers[0].smallest)
+
+    @cached_property
+    def _given(self) -> dict[int, list[Seed]]:
+        """Seed → what each reader who ran it has."""
+        given: dict[int, list[Seed]] = {}
+        for reader in self.readers:
+            for seed, values in reader.seeds.items():
+                given.setdefault(seed, []).append(values)
+        return given
+
+    def _settled(self, given: Sequence[Seed]) -> Seed | None:
+        """The middle one of the values for one seed if more than half agree with it, else None."""
+        middle = sorted(given)[(len(given) - 1) // 2]
+        return middle if 2 * sum(self._agree(values, middle) for values in given) > len(given) else None
+
+    def _agree(self, values: Seed, others: Seed) -> bool:
+        """Whether two readers' values for one seed differ by less than the smallest difference that matters.
+
+        One machine repeats a run bit for bit. Elsewhere the last bits differ, and training enlarges that: the compiled
+        kernels and PyTorch's differ by 2e-7 in the lesson on scaling, and by 0.2 in the one on clipping. So an honest
+        reader may differ, and whoever does is only said to.
+        """
+        near = log1p(self.readers[0].smallest)
+        return all(abs(value - other) < near for value, other in zip(values, others, strict=True))
 
     @property
     def repeated(self) -> int:
         """Seeds that came again with another reader; they are no new evidence."""
-        return sum(len(reader.seeds) for reader in self.readers) - len(self.pool.seeds)
+        return sum(len(given) - 1 for given in self._given.values())
+
+    @cached_property
+    def differing(self) -> dict[str, int]:
+        """Reader → how many of their seeds have other values than those that count."""
+        counts = {reader.label: sum(seed not in self.pool.seeds or not self._agree(values, self.pool.seeds[seed])
+                                    for seed, values in reader.seeds.items()) for reader in self.readers}  # fmt: skip
+        return {label: count for label, count in counts.items() if count}
 
     @property
     def tally(self) -> str:
@@ -73,23 +111,33 @@ class Group:
         if not guesses:
             return "Nobody guessed."
         listed = ", ".join(f"{label}: {guesses.count(name)}" for name, label in GUESSES.items())
-        won = [right(guess, self.pool.finding) for guess in guesses]
+        won = [right(guess, self.pool.finding) for guess in guesses] if self.pool.seeds else [None]
         scored = "They are not scored" if None in won else f"{sum(won)} were right, by all seeds together"
         return f"Guesses: {listed}. {scored}."
 
-    @property
+    @cached_property
     def words(self) -> list[str]:
         """The pool in plain sentences."""
         readers = f"{len(self.readers)} reader{'s' if len(self.readers) > 1 else ''}"
-        said = [f"{readers}, {len(self.pool.seeds)} seeds together. {sentence(self.pool.finding)}", self.tally]
+        said = [f"{readers}, {len(self.pool.seeds)} seeds together. {told(self.pool)}", self.tally]
         if self.repeated:
-            times = Counter(seed for reader in self.readers for seed in reader.seeds)
-            same = [reader.label for reader in self.readers if any(times[seed] > 1 for seed in reader.seeds)]
+            same = [one.label for one in self.readers if any(len(self._given[seed]) > 1 for seed in one.seeds)]
             said.append(
-                f"{self.repeated} seeds were repeated and counted once. "
+                f"{self.repeated} seeds were repeated, and a seed counts once at most. "
                 f"These readers ran the same seeds: {', '.join(same)}. Give each a seat of its own."
             )
+        if self.differing:
+            listed = ", ".join(f"{label} ({count})" for label, count in self.differing.items())
+            said.append(
+                f"Values that differ from those of most readers for the same seed are not pooled: {listed}. "
+                "Processors differ, and so do files that were changed."
+            )
         return said
+
+
+def told(reader: Reader) -> str:
+    """A finding in words."""
+    return sentence(reader.finding) if reader.seeds else "No seed counts: their values differ."
 
 
 @dataclass(frozen=True)
@@ -98,18 +146,15 @@ class ClassBook:
 
     readers: tuple[str, ...]
     groups: tuple[Group, ...]
-    damaged: int  # lines that could not be read
-    unusable: int  # finished runs that lack what pooling needs
+    left_out: tuple[str, ...]  # a sentence for every file that was left out wholly or in part
 
     @property
     def words(self) -> list[str]:
         """What was read, and what was not."""
-        said = [f"{len(self.readers)} lab book{'s' if len(self.readers) > 1 else ''} read.", skipped(self.damaged)]
-        if self.unusable:
-            said.append(f"{self.unusable} finished runs cannot be pooled: their lines lack seeds or effects.")
+        said = [f"{len(self.readers)} lab book{'s' if len(self.readers) > 1 else ''} read.", *self.left_out]
         if not self.groups:
             said.append("They hold no finished runs. Press a guess in a notebook and wait for its sentence.")
-        return [line for line in said if line]
+        return said
 
 
 def gather(files: Iterable[str | Path]) -> ClassBook:
@@ -117,28 +162,94 @@ def gather(files: Iterable[str | Path]) -> ClassBook:
 
     Raises:
         BadArgument: No file came.
-        BadData: A file is missing, empty, or no lab book; the message names it.
+        BadData: None of them can be used; the message says why of each.
     """
     paths = sorted({Path(os.path.abspath(file)) for file in files})
     if not paths:
         raise BadArgument("No lab book came. Name at least one file.")
-    runs: dict[tuple, dict[str, list[Entry]]] = {}  # experiment → reader → that reader's runs of it
-    damaged = unusable = 0
-    labels = _labels(paths)
-    for label, path in sorted(zip(labels, paths, strict=True)):
-        entries, torn = read(path)
-        if not entries:
-            why = f"holds no line of a lab book, but {torn} others" if torn else "is empty"
-            raise BadData(f"{path} {why}. Name the files that readers saved from their lab books.")
-        damaged += torn
-        for entry in current(entries):
-            if entry.get("state") == "done" and _usable(entry):
-                experiment = tuple(str(entry.get(name)) for name in SAME)
-                runs.setdefault(experiment, {}).setdefault(label, []).append(entry)
-            elif entry.get("state") == "done":
-                unusable += 1
-    groups = tuple(_group(runs[experiment]) for experiment in sorted(runs))
-    return ClassBook(tuple(sorted(labels)), groups, damaged, unusable)
+    experiments: dict[tuple, dict[str, Reader]] = {}  # what was compared → reader → their runs of it
+    labels, left_out = [], []
+    for label, path in sorted(zip(_labels(paths), paths, strict=True)):
+        try:
+            runs, why = _finished(path)
+        except BadData as error:
+            left_out.append(f"Left out: {error}")
+            continue
+        labels.append(label)
+        left_out += [f"{path.name}: {words}" for words in why]
+        for experiment, reader in _readers(label, runs).items():
+            experiments.setdefault(experiment, {})[label] = reader
+    if not labels:
+        raise BadData(" ".join(left_out))
+    groups = tuple(_group(experiment, experiments[experiment]) for experiment in sorted(experiments, key=str))
+    return ClassBook(tuple(labels), groups, tuple(left_out))
+
+
+def _finished(path: Path) -> tuple[list[Entry], list[str]]:
+    """The finished runs that can be pooled, the last of each experiment, and a sentence for what else there is.
+
+    Raises:
+        BadData: The file holds no line of a lab book, or has seeds of another seat than it says.
+    """
+    runs: dict[str | int, Entry] = {}  # by their experiment's name, or by their line where they have none
+    damaged, unusable, whole = [], {}, False
+    for number, entry in each_line(path):
+        whole = whole or entry is not None
+        if entry is None:
+            damaged.append(number)
+        elif entry["kind"] == "run" and entry.get("state") == "done":
+            if why := fault(entry):
+                unusable[number] = why
+            elif outside := [seed for seed in entry["seeds"] if seed // SEAT != _seat(entry)]:
+                raise BadData(f"{path} says seat {_seat(entry)} in line {number} and has seed {outside[0]}, which is "
+                              f"seat {outside[0] // SEAT}'s. Ask the reader for the file as it was saved.")  # fmt: skip
+            else:
+                name = entry.get("experiment") or number
+                runs.pop(name, None)  # the later one stands, in its own place
+                runs[name] = {field: entry.get(field) for field in KEPT}
+    if not whole:
+        why = f"holds no line of a lab book, but {len(damaged)} others" if damaged else "is empty"
+        raise BadData(f"{path} {why}. Name the files that readers saved from their lab books.")
+    seat = next((_seat(run) for run in reversed(runs.values()) if _seat(run)), 0)
+    at_it = [run for run in runs.values() if _seat(run) in (0, seat)]
+    parts = {
+        "damaged line": (len(damaged), f"the first is line {damaged[0]}" if damaged else ""),
+        "unusable run": (len(unusable), "in line {}, {}".format(*next(iter(unusable.items()))) if unusable else ""),
+        "run": (len(runs) - len(at_it), f"at another seat than {seat}, the last one"),
+    }
+    said = [f"{n} {what}{'s were' if n > 1 else ' was'} left out ({why})." for what, (n, why) in parts.items() if n]
+    return at_it, said
+
+
+KEPT = (*SAME, "seat", "guess", "seeds", "effects", "failures", "progress")
+
+
+def _seat(run: Entry) -> int:
+    return int(run.get("seat") or 0)
+
+
+def _readers(label: str, runs: Sequence[Entry]) -> dict[tuple, Reader]:
+    """Experiment → one reader's runs of it; of a seed the first stands, and of the guesses."""
+    found: dict[tuple, list[Entry]] = {}
+    for run in runs:
+        found.setdefault(tuple(tuple(run[name]) if name == "recipes" else run[name] for name in SAME), []).append(run)
+    readers = {}
+    for experiment, entries in found.items():
+        seats = dict.fromkeys(entry["seat"] for entry in entries if entry["seat"])
+        seeds: dict[int, Seed] = {}
+        for entry in entries:
+            values = zip(entry["effects"], entry["failures"], *entry["progress"], strict=True)
+            seeds = dict(zip(entry["seeds"], values, strict=True)) | seeds
+        guess = next((entry["guess"] for entry in entries if entry["guess"]), None)
+        name = f"{label} (seat {', '.join(seats)})" if seats else label
+        readers[experiment] = Reader(name, seeds, guess, entries[0]["smallest"])
+    return readers
+
+
+def _group(experiment: tuple, readers: dict[str, Reader]) -> Group:
+    what = dict(zip(SAME, experiment, strict=True))
+    title = f"{what['tip'] or 'a study'}, {change(what)}, {what['updates']} updates"
+    return Group(title, what["recipes"], tuple(readers.values()))
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
@@ -147,48 +258,6 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     names = [path.stem if stems[path.stem] == 1 else f"{path.parent.name}/{path.stem}" for path in paths]
     times = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [plain(f"{name} ({n})" if n > 1 else name) for name, n in zip(names, times, strict=True)]
-
-
-def _group(runs: dict[str, list[Entry]]) -> Group:
-    """One experiment, from every reader's runs of it."""
-    readers = []
-    for label, entries in runs.items():
-        seats = dict.fromkeys(plain(entry["seat"]) for entry in entries if entry.get("seat"))
-        name = f"{label} (seat {', '.join(seats)})" if seats else label
-        seeds: dict[int, Seed] = {}
-        for entry in entries:
-            values = zip(entry["effects"], entry["failures"], *entry["progress"], strict=True)
-            seeds = dict(zip(entry["seeds"], values, strict=True)) | seeds  # the first of a seed stands
-        guess = next((entry["guess"] for entry in entries if entry.get("guess")), None)
-        readers.append(Reader(name, seeds, guess, entries[0]["smallest"]))
-    one = next(iter(runs.values()))[0]
-    title = f"{one.get('tip') or 'a study'}, {change(one)}, {one.get('updates')} updates"
-    return Group(title, tuple(one["recipes"]), tuple(readers))
-
-
-def _usable(entry: Entry) -> bool:
-    """Whether a finished run has all that pooling needs; anybody may have written its line."""
-    seeds, progress, recipes = (entry.get(name) for name in ("seeds", "progress", "recipes"))
-    if not (seeds and progress and all(isinstance(each, list) for each in (seeds, progress, recipes))):
-        return False
-    columns = [entry.get("effects"), entry.get("failures"), *progress]
-    return (
-        all(type(seed) is int and 0 <= seed < 2**63 for seed in seeds)
-        and len(set(seeds)) == len(seeds)
-        and len(columns) == 4
-        and all(isinstance(column, list) and len(column) == len(seeds) for column in columns)
-        and all(_is_number(value) for column in columns for value in column)
-        and set(entry["failures"]) <= {-1, 0, 1}
-        and _is_number(entry.get("smallest"))
-        and entry["smallest"] > 0
-        and all(isinstance(recipe, str) for recipe in recipes)
-        and all(isinstance(entry.get(name), str | None) for name in TEXTS)
-        and entry.get("guess") in (None, *GUESSES)
-    )
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAR
 
 
 def lines(book: ClassBook) -> list[str]:
@@ -202,26 +271,18 @@ def lines(book: ClassBook) -> list[str]:
 
 
 def page(book: ClassBook) -> str:
-    """The class as one page of HTML, figures included, without scripts and without anything to load."""
-    shown = {"words": book.words, "groups": book.groups, "sentence": sentence, "percent": percent}
-    return render("labbook/class-book.html", figure=lambda group: data_uri(png(group), "image/png"), **shown)
+    """The class as one page of HTML, drawings included, without scripts and without anything to load."""
+    shown = {"words": book.words, "groups": book.groups, "told": told, "percent": percent, "width": WIDTH}
+    return render("notebook/labbook/class-book.html", places=places, **shown)
 
 
-def forest(group: Group):
-    """Matplotlib's axes: a dot a reader, and below them the pool, a diamond in black."""
-    from rnntips.figures import findings
+def places(group: Group, reader: Reader) -> tuple[float, ...]:
+    """Where a finding is drawn: both ends of its interval, what is typical, both ends of what does not matter.
 
-    rows = []
-    for one in (*group.readers, group.pool):
-        label = one.label if len(one.label) <= LONGEST else one.label[: LONGEST - 1] + "…"
-        rows.append((label, one.finding.typical, one.finding.interval, one is group.pool))
-    return findings(rows, group.pool.smallest)
-
-
-def png(group: Group) -> bytes:
-    """The figure of a group. Letters that the font lacks are drawn as boxes; the table has them all."""
-    buffer = BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        forest(group).figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    Changes are drawn as logarithms around 0 in the middle; the same scale serves the whole group.
+    """
+    found = [one.finding for one in (*group.readers, group.pool) if one.seeds]
+    reach = 1.05 * max(abs(log1p(end)) for one in found for end in (*one.interval, 2 * one.smallest))
+    near = log1p(reader.smallest)
+    shown = *(log1p(change) for change in (*reader.finding.interval, reader.finding.typical)), -near, near
+    return tuple(round(WIDTH / 2 * (1 + value / reach), 1) for value in shown)

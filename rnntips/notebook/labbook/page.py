@@ -10,9 +10,11 @@ from typing import Any
 
 from rnntips.notebook.labbook.book import Entry, LabBook, counted, current, own_book, score, scored
 from rnntips.notebook.labbook.guesses import GUESSES
-from rnntips.notebook.templates import render
+from rnntips.templates import render
 
 __all__ = ["change", "data_uri", "lines", "page", "plain", "show", "skipped"]
+
+LINKED = 5_000_000  # bytes of a book that a notebook holds as links
 
 
 def plain(text: str) -> str:
@@ -103,7 +105,7 @@ def page(book: LabBook) -> str:
     for run in runs:
         tips.setdefault(str(run.get("tip") or "Studies of your own"), []).append(run)
     return render(
-        "labbook/lab-book.html",
+        "notebook/labbook/lab-book.html",
         score=score(entries).sentence,
         guesses=[run for run in runs if guessed(run)],
         counting=counted(entries),
@@ -134,13 +136,14 @@ def show(book: LabBook | None = None) -> None:
     book = own_book() if book is None else book
     entries = book.entries()
     try:
-        raw = book.path.read_bytes() if book.path and entries else b""
+        raw = book.path.read_bytes() if book.path and entries and book.path.stat().st_size <= LINKED else b""
     except OSError:
         raw = b""
     html = render(
-        "labbook/links.html",
+        "notebook/labbook/links.html",
         score=score(entries).sentence,
-        page=data_uri(page(book).encode(), "text/html"),
+        page=data_uri(page(book).encode(), "text/html") if raw or not entries else "",
         file=data_uri(raw, "application/octet-stream") if raw else "",
+        path=book.path,
     )
     display({"text/plain": repr(book), "text/html": html}, raw=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 from rnntips import __version__
 from rnntips.notebook.labbook import GUESSES, right
-from rnntips.notebook.templates import render
 from rnntips.runs import length_in_words
 from rnntips.study import Study
+from rnntips.templates import render
 
 __all__ = ["QUARTERS", "TUNED", "Asked", "progress", "question", "result"]
 
@@ -47,7 +47,7 @@ def progress(reached: int, updates: int, seconds: float) -> str:
 def question(why: str, field: str, before: Any, asked: Asked, seeds: Sequence[int], gpu: bool) -> str:
     """The question that the guess buttons answer; `why` leads to it, `before` is the baseline's value."""
     values = {"field": field, "before": str(before), "after": str(asked.value), "setting": asked.setting}
-    return render("panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
+    return render("notebook/panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
 
 
 def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:
@@ -61,7 +61,7 @@ def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool
     """
     (sides,) = study.runs.values()
     return render(
-        "panels/result.html",
+        "notebook/panels/result.html",
         study=study,
         runs=sides[0],
         rates=" and ".join(f"{side.recipes[0].lr:g}" for side in sides),

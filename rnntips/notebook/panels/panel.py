@@ -19,9 +19,10 @@ from typing import Any
 from rnntips.engine.devices import resolve_device
 from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.notebook.labbook import own_book, run_entry
+from rnntips.notebook.labbook.book import SEAT, SEATS
 from rnntips.notebook.panels.live import LOOK, Screen, after
 from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, question, result
-from rnntips.notebook.panels.view import SEATS, View, show
+from rnntips.notebook.panels.view import View, show
 from rnntips.notebook.tips import UNTUNED, tips
 from rnntips.recipe import Recipe, typed
 from rnntips.series import csv_columns, from_csv
@@ -32,7 +33,6 @@ from rnntips.tuning import tuning_grids
 __all__ = ["Panel"]
 
 SEEDS = 10  # of each side, for every press
-SEAT = 100  # seeds of each seat: below those for tuning
 THREAD = "rnntips panel"
 WAIT = "Another panel is training. Stop it, or wait until it is done."
 _training = threading.Lock()  # one training at a time per kernel

@@ -7,11 +7,11 @@ import ipywidgets as widgets
 
 from rnntips.engine.devices import devices
 from rnntips.notebook.labbook import GUESSES
+from rnntips.notebook.labbook.book import SEATS
 from rnntips.notebook.panels.messages import Asked
 
-__all__ = ["SEATS", "View", "show"]
+__all__ = ["View", "show"]
 
-SEATS = 99
 # A stylesheet is the one part of an HTML widget that runs something when it has arrived. Keys pressed inside a panel
 # then no longer insert, cut or move the notebook's cells (Ctrl-S still saves), and announcements are read out.
 SET_UP = (
