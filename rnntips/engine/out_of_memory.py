@@ -66,6 +66,8 @@ def _release() -> None:
 
 def _words(cause: str, record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[str]) -> str:
     where, runs = ("The GPU" if device == "cuda" else "This machine"), len(recipes)
+    if not len(record):
+        return f"{where} ran out of memory while data were drawn. Take shorter data or windows, or fewer seeds."
     wanted, free = (pattern.search(cause) for pattern in (WANTED, FREE))
     much = [f"{wanted[1]} more were needed"] if wanted else []
     much += [f"{free[1]} were free"] if free else []
@@ -73,8 +75,7 @@ def _words(cause: str, record: Runs, recipes: Sequence[Recipe], device: str, ign
     told = f"{where} ran out of memory{': ' * bool(much)}{', '.join(much)}. Halve what it holds: {few}."
     if device == "cuda":
         told += " Or use the CPU."
-    done = f"What was done until then is kept: {record.reached} of {record.updates} updates."
-    return f"{told} {done if len(record) else 'Nothing was trained yet.'}"
+    return f"{told} What was done until then is kept: {record.reached} of {record.updates} updates."
 
 
 def _halved(recipe: Recipe, ignored: Set[str]) -> str:
