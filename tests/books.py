@@ -26,12 +26,25 @@ os.environ["RNNTIPS_LABBOOK"] = ""  # whoever executes the lessons to store or c
 DEVICE = "cpu"  # whose numbers are stored
 # Live numbers differ between machines; their constant text/plain is compared instead.
 NOT_COMPARED = ("text/html",)
+# JupyterLab shows a folded output's first line that is not empty. This one hides the answer.
+COVER = nbformat.v4.new_output("stream", name="stdout", text=" \n")
 
 
 def pytest_collectstart(collector) -> None:
     """A hook of nbval's: this file is also its plugin."""
     if collector.path.suffix == ".ipynb":
         collector.skip_compare += NOT_COMPARED
+
+
+def pytest_itemcollected(item) -> None:
+    """What is compared is what a cell gives, and no cell gives a cover."""
+    if item.path.suffix == ".ipynb":
+        item.cell.outputs = uncovered(item.cell)
+
+
+def uncovered(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """A cell's outputs without the cover."""
+    return [output for output in cell.outputs if output != COVER]
 
 
 def books(name: str | None = None) -> list[Path]:
@@ -43,7 +56,10 @@ def books(name: str | None = None) -> list[Path]:
 
 
 def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The form in which notebooks are stored: no widget state, no timings, one kernel name, counts 1 … n."""
+    """The form in which notebooks are stored.
+
+    No widget state, no timings, one kernel name, counts 1 … n, and a cover over whatever starts folded.
+    """
     book = copy.deepcopy(book)
     book.metadata = nbformat.from_dict(
         {
@@ -64,6 +80,9 @@ def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if "execution_count" in output:
                 output["execution_count"] = count
             output.get("data", {}).pop(VIEW, None)
+        cell.outputs = uncovered(cell)
+        if cell.outputs and cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            cell.outputs.insert(0, copy.deepcopy(COVER))
     return book
 
 

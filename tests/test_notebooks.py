@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
+from itertools import pairwise
+from urllib.parse import unquote
 
 import books
 import nbformat
@@ -19,6 +23,8 @@ PANELS = [path for path in BOOKS if "Panel(" in path.read_text(encoding="utf-8")
 CORE = {"cells": 35, "words": 900, "lines": 120}
 SIZES = {"core": CORE, "own": CORE, "short": {"cells": 20, "words": 450, "lines": 120}}
 TAGS = {"exercise"}
+PRESS = "# Press your guess; then run this cell."
+VERDICT = re.compile(r'"(BETTER|WORSE|SAME|UNCLEAR)"')
 
 
 @pytest.fixture(params=BOOKS, ids=lambda path: path.stem)
@@ -42,6 +48,13 @@ def words(book):
 def test_a_stored_notebook_is_in_the_normal_form(path, book):
     assert nbformat.writes(books.normal(book)) + "\n" == path.read_text(encoding="utf-8")
     assert path.stat().st_size < 500_000
+
+
+def test_whatever_starts_folded_is_stored_under_a_line_that_says_nothing(book):
+    for cell in code(book):
+        folded = cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
+        covers = [output == books.COVER for output in cell.outputs]
+        assert covers == [folded, *[False] * (len(covers) - 1)][: len(covers)], cell.source
 
 
 def test_every_cell_was_executed_without_errors_or_warnings(book):
@@ -80,6 +93,53 @@ def test_nothing_above_the_question_shows_a_result_and_results_below_start_folde
             assert cell.metadata.get("jupyter", {}).get("outputs_hidden"), cell.source
 
 
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: path.stem)
+def test_what_a_panels_run_must_say_is_folded_away_and_prints_nothing(path):
+    """From the first panel to the section that explains: there the reader is still to guess."""
+    cells = nbformat.read(path, as_version=4).cells
+    panel = next(i for i, cell in enumerate(cells) if "Panel(" in cell.source)
+    why = next(i for i, cell in enumerate(cells) if cell.source.startswith("## Why"))
+    checks = [cell for cell in cells[panel:why] if cell.cell_type == "code" and VERDICT.search(cell.source)]
+    assert checks
+    for cell in checks:
+        assert cell.metadata.get("jupyter", {}).get("source_hidden") and "print(" not in cell.source
+        assert cell.source.startswith("# A check: open it after your guess\n")  # of its source JupyterLab shows this
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: path.stem)
+def test_under_a_panel_that_nobody_pressed_stands_how_to_get_its_answer(path):
+    cells = code(nbformat.read(path, as_version=4))
+    for cell, below in pairwise(cells):
+        if "Panel(" in cell.source:
+            assert below.source == f"{PRESS}\nstudy = panel.study()\nstudy"
+            (asked,) = books.uncovered(below)
+            assert all(words.startswith("Press a guess in the panel above first") for words in asked.data.values())
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: path.stem)
+def test_a_reader_may_begin_at_the_first_panel(path, tmp_path):
+    """No panel needs another cell, and no cell below needs one above the first panel."""
+    book = nbformat.read(path, as_version=4)
+    panels = [i for i, cell in enumerate(book.cells) if "Panel(" in cell.source]
+    for i in panels:
+        names: dict = {}
+        exec(book.cells[i].source, names)
+        assert isinstance(names["panel"], rt.panels.Panel)
+    book.cells = book.cells[panels[0] :]
+    nbformat.write(book, tmp_path / path.name)
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", str(tmp_path)]
+    found = subprocess.run(ruff, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_every_link_leads_to_a_file_of_the_checkout(book):
+    shown = [cell.source for cell in book.cells if cell.cell_type == "markdown"]
+    shown += [output.get("data", {}).get("text/markdown", "") for cell in code(book) for output in cell.outputs]
+    for link in re.findall(r"\]\(([^)\s]+)\)", "\n".join(shown)):
+        file = (books.FOLDER / unquote(link.partition("#")[0])).resolve()
+        assert not link.startswith("/") and file.is_file() and file.is_relative_to(books.ROOT), link
+
+
 def test_the_first_check_stands_in_the_first_third(book):
     first = next(i for i, cell in enumerate(book.cells) if cell.cell_type == "code" and "\nassert " in cell.source)
     assert first < len(book.cells) / 3
@@ -88,7 +148,7 @@ def test_the_first_check_stands_in_the_first_third(book):
 def test_every_figure_and_every_printed_check_was_stored(book):
     for cell in code(book):
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
-        if cell.source.endswith((".figure", "study", "both(study)")):
+        if cell.source.endswith((".figure", "both(study)")):
             assert "image/png" in kinds, cell.source
         if "print(" in cell.source:
             assert any(output.get("text", "").strip() for output in cell.outputs)
@@ -125,7 +185,7 @@ def test_the_first_page_asks_before_anything_gives_its_answer_away():
 def test_each_panel_takes_a_guess_shows_itself_twice_while_it_trains_and_stops(path):
     cells = code(nbformat.read(path, as_version=4))
     for source in [cell.source for cell in cells if "Panel(" in cell.source]:
-        names = {"rt": rt}
+        names: dict = {}
         exec(source.rpartition("\n")[0], names)
         panel = names["panel"]
         largest = max(side.batch_size for side in panel._sides(panel.asked))
