@@ -110,12 +110,12 @@ def draw(sides: Mapping[str, Runs]) -> Axes:
     return curves(sides)
 '''
 CELLS = (
-    "# {title}\n\n*{question}* An outline: about {minutes} minutes.\n\n## What do you expect?",
+    "# {title}\n\n*{question}* An outline: about {minutes} minutes.\n\n## What do you expect?\n\n"
+    "Run the next cell and press your guess: it trains ten networks a side.",
     'import rnntips as rt\n\npanel = rt.panels.Panel("{name}")\npanel',
-    "study = panel.study()\nstudy",
-    'long = rt.Recipe(cell="gru", width=24, past=32, lr=0.01, updates=300)\n'
+    "# Press your guess; then run this cell.\nstudy = panel.study()\nstudy",
+    '# A check: open it after your guess\nlong = rt.Recipe(cell="gru", width=24, past=32, lr=0.01, updates=300)\n'
     "check = rt.compare(long, long.but(updates=30), on=rt.series.sines(), seeds=range(10))\n"
-    'print("a tenth of the updates does worse:", check.verdict == "WORSE")\n'
     'assert check.verdict == "WORSE", "more training should help here"',
     "## Why",
     "from rnntips.lessons.{name}.figure import draw\n\n"
@@ -129,6 +129,7 @@ CELLS = (
     "# rt.exercises.{name}.passes.solution()",
     "rt.labbook.show()",
 )
+CHECK = "# A check:"
 FOLDED = ("panel", "study", "compare(", "figure")
 
 
@@ -146,13 +147,15 @@ def make(lesson: Lesson, notebooks: Path = ROOT / "notebooks") -> Path:
         "prerequisites": list(lesson.prerequisites),
     }})  # fmt: skip
     for number, source in enumerate(CELLS):
-        source = source.format(**about)
-        if source.startswith("#"):
+        text, source = source.startswith(("# {title}", "## ")), source.format(**about)
+        if text:
             cell = nbformat.v4.new_markdown_cell(source)
         else:
             cell = nbformat.v4.new_code_cell(source)
             cell.metadata |= {"tags": ["exercise"]} if source.startswith("def ") else {}
-            cell.metadata |= {"jupyter": {"outputs_hidden": True}} if any(w in source for w in FOLDED) else {}
+            hidden = {"outputs_hidden": any(word in source for word in FOLDED), "source_hidden": CHECK in source}
+            if any(hidden.values()):
+                cell.metadata["jupyter"] = {part: True for part in hidden if hidden[part]}
         cell.id = f"cell-{number}"
         book.cells.append(cell)
     path = notebooks / f"{lesson.notebook}.ipynb"

@@ -26,5 +26,8 @@ def test_a_lesson_that_is_started_has_what_a_lesson_needs(lesson, monkeypatch, t
     assert names["passes"].passed and names["passes"].name == f"{lesson.name}.passes"
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert f'Panel("{lesson.name}")' in code[0].source and f"about {lesson.minutes} minutes" in book.cells[0].source
+    panel, study, check = code[:3]
+    assert panel.source.startswith("import rnntips as rt\n") and study.source.startswith("# Press your guess")
+    assert check.metadata["jupyter"] == {"outputs_hidden": True, "source_hidden": True} and "print(" not in check.source
     assert not re.search(r"\{\w+\}", "".join(cell.source for cell in book.cells))
     assert sum("exercise" in cell.metadata.get("tags", []) for cell in code) == 1
