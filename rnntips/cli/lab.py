@@ -1,6 +1,5 @@
 """`rnntips lab`: the workbook in JupyterLab, on this machine alone."""
 
-import os
 import secrets
 from pathlib import Path
 
