@@ -155,7 +155,7 @@ def test_a_fresh_environment_of_exactly_these_lines_runs_a_lesson(way, tmp_path,
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info"))
     venv.create(prefix, with_pip=True)
     path = f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "NB_PYTHON_PREFIX": str(prefix), "HOME": str(tmp_path)}
+    environment = os.environ | {"PATH": path, "NB_PYTHON_PREFIX": str(prefix)}
     environment.pop("PYTHONPATH", None)
 
     def run(*command) -> None:
