@@ -27,7 +27,7 @@ OUTSIDE = {  # what may be imported beside the standard library
     "doctor": {"numpy", "torch"},
     "notebook": {"numpy", "ipywidgets", "IPython", "fastjsonschema"},
     "lessons": {"numpy", "torch", "matplotlib"},
-    "cli": {"click", "jupyter_server"},
+    "cli": {"click", "jupyterlab", "traitlets"},
 }
 LONG_LINES = 3_900  # of the whole top level, which is to be read in one evening
 

@@ -1,4 +1,4 @@
-"""The command line: what it shows, what it refuses, and that the server it starts is locked and ends with it."""
+"""The command line: what it shows, what it refuses, and that its server is locked and leaves nothing behind."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import tomllib
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +18,10 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
+from kernels import connect_kernel, hear, send
 
 import rnntips
-from rnntips.cli import NOTEBOOKS, main
+from rnntips.cli import main
 
 LAB = import_module("rnntips.cli.lab")  # the module; the package has a command of that name
 
@@ -71,9 +72,9 @@ def test_check_names_what_is_missing_and_how_to_mend_it(monkeypatch, name):
 
 def test_check_sees_that_there_are_no_notebooks(monkeypatch, tmp_path):
     """Outside a clone the folder is named, and what to do."""
-    monkeypatch.setattr("rnntips.cli.NOTEBOOKS", tmp_path / "nowhere")
+    monkeypatch.setattr("rnntips.cli.checkout", lambda: None)
     found = run("check")
-    assert 1 == found.exit_code and "nowhere" in found.output and "Clone" in found.output
+    assert 1 == found.exit_code and str(LAB.INSTALLED) in found.output and "Clone" in found.output
 
 
 def test_check_sees_that_training_does_not_learn(monkeypatch):
@@ -84,22 +85,65 @@ def test_check_sees_that_training_does_not_learn(monkeypatch):
     assert 1 == found.exit_code and "did not lower the error" in found.output and "make env" in found.output
 
 
+def make_checkout(folder: Path) -> Path:
+    """Something that looks like this project."""
+    for name in (LAB.START, "rnntips/__init__.py"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("inside", [".", "notebooks", "rnntips"])
+def test_the_checkout_is_that_of_the_current_folder(monkeypatch, tmp_path, inside):
+    """Wherever in it one stands; elsewhere it is the one that the package came from, if there are notebooks."""
+    here = make_checkout(tmp_path / "here")
+    monkeypatch.chdir(here / inside)
+    assert here == LAB.checkout()
+    monkeypatch.chdir(tmp_path)
+    assert LAB.INSTALLED == LAB.checkout() == Path(rnntips.__file__).parents[1]
+    monkeypatch.setattr(LAB, "INSTALLED", tmp_path / "nowhere")
+    assert LAB.checkout() is None
+
+
 def test_lab_outside_a_clone_says_where_it_looked(monkeypatch, tmp_path):
     """No server is started without notebooks."""
-    monkeypatch.setattr(LAB, "NOTEBOOKS", tmp_path / "nowhere")
-    monkeypatch.setattr(LAB.subprocess, "Popen", lambda *_, **__: pytest.fail("a server was started"))
+    monkeypatch.setattr(LAB, "INSTALLED", tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
     found = run("lab", "--no-browser")
     assert 0 != found.exit_code and "nowhere" in found.output and "clone" in found.output
 
 
 # a shell may have told its children to ignore Ctrl-C, which a user's terminal does not
 START = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from rnntips.cli import main; main()"
+# what a user may have allowed for servers of their own
+OPEN = """
+from jupyter_server.auth.identity import IdentityProvider, User
+from jupyter_server.auth.login import LegacyLoginHandler
+
+class Anyone(IdentityProvider):
+    def get_user(self, handler):
+        return User("anyone")
+
+class Legacy(LegacyLoginHandler):
+    @classmethod
+    def get_user(cls, handler):
+        return "anyone"
+
+c.IdentityProvider.token = c.ServerApp.token = c.PasswordIdentityProvider.token = ""
+c.ServerApp.PasswordIdentityProvider.token = ""
+c.ServerApp.identity_provider_class, c.ServerApp.login_handler_class = Anyone, Legacy
+c.ServerApp.ip, c.ServerApp.root_dir, c.ServerApp.allow_origin = "0.0.0.0", "/", "*"
+c.ServerApp.disable_check_xsrf = c.ServerApp.allow_remote_access = True
+c.ServerApp.tornado_settings = {"websocket_max_message_size": 100}
+"""
 
 
 @pytest.fixture
 def lab(tmp_path):
     """`rnntips lab --no-browser` as a process of its own, its first port in use, and the address it printed."""
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    (tmp_path / "CONFIG").mkdir()
+    (tmp_path / "CONFIG" / "jupyter_server_config.py").write_text(OPEN)
     with (tmp_path / "messages").open("w") as messages, socket.socket() as busy:
         with suppress(OSError):  # or somebody else uses it
             busy.bind(("127.0.0.1", LAB.FIRST_PORT))
@@ -109,12 +153,12 @@ def lab(tmp_path):
             stdout=subprocess.PIPE, stderr=messages, text=True, start_new_session=True, env=os.environ | folders,
         )  # fmt: skip
         address = next((line.strip() for line in process.stdout if "http://" in line), None)
-        family = psutil.Process(process.pid).children(recursive=True)
+        family = [psutil.Process(process.pid)]
         try:
             assert address, (tmp_path / "messages").read_text()
             yield process, address, family
         finally:
-            for member in [process, *alive(family)]:
+            for member in alive(family):
                 member.kill()
             process.communicate()
 
@@ -134,47 +178,40 @@ def status(address: str) -> tuple[int, str]:
         return refused.code, address
 
 
+TRAINING = "import rnntips as rt; print('begun')\nwhile True: rt.train(rt.Recipe(), rt.series.sines(), device='cpu')"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the way Unix does")
-@pytest.mark.parametrize(
-    "end",
-    [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("end", ["SIGINT", *(pytest.param(f"SIG{end}", marks=pytest.mark.slow)
+                                             for end in ("TERM", "HUP", "KILL"))])  # fmt: skip
 def test_lab_answers_to_its_token_alone_and_leaves_nothing_behind(lab, end):
-    """The printed address opens; without its token nothing does; a signal ends the server and all its children."""
+    """The printed address opens, whatever the user's configuration allows; a signal ends server and kernels."""
     process, address, family = lab
     page, token = address.split("?token=")
     host = page.split("/lab/")[0]
     assert host.startswith("http://127.0.0.1:") and len(token) >= 32
-    assert LAB.FIRST_PORT < int(host.rpartition(":")[2]) <= LAB.FIRST_PORT + LAB.PORTS
-    assert NOTEBOOKS.joinpath(page.rsplit("/", 1)[1]).is_file()
+    assert LAB.FIRST_PORT <= int(host.rpartition(":")[2]) <= LAB.FIRST_PORT + LAB.PORTS
 
     assert (200, address) == status(address)
-    assert 200 == status(f"{host}/api/contents?token={token}")[0]
+    assert 200 == status(f"{host}/api/contents/{LAB.START}?token={token}")[0]
     assert 403 == status(f"{host}/api/contents")[0] == status(f"{host}/api/contents?token={'0' * len(token)}")[0]
     assert "/login" in status(page)[1]
+    listening = {place.laddr.ip for place in family[0].net_connections() if place.status == psutil.CONN_LISTEN}
+    assert {"127.0.0.1"} == listening
 
-    family = alive(family)
-    assert family and not [member for member in family if token in " ".join(member.cmdline())]
-    process.send_signal(end)
-    code = process.wait(timeout=30)
-    psutil.wait_procs(family, timeout=10)
+    with closing(connect_kernel(host, token)) as kernel:
+        send(kernel, "kernel_info_request", padding="x" * 11_000_000)  # a page's server takes 10 MB unless told
+        assert "ok" == hear(kernel, "kernel_info_reply")["status"]
+        send(kernel, "execute_request", code=TRAINING, silent=False)
+        assert "begun" in hear(kernel, "stream")["text"]
+        family += family[0].children(recursive=True)
+        assert 2 <= len(family) and not [member for member in family if token in " ".join(member.cmdline())]
+        process.send_signal(getattr(signal, end))
+        code = process.wait(timeout=60)
+        psutil.wait_procs(family, timeout=60)
     assert not alive(family)
-    if end == signal.SIGINT:
+    if end == "SIGINT":
         assert 0 == code
-
-
-def test_a_server_that_does_not_start_is_no_workbook(monkeypatch):
-    """It ended at once, or does not answer in time; either way nothing is left of it."""
-    ended = []
-    server = SimpleNamespace(pid=-1, returncode=3, poll=lambda: 3, terminate=lambda: ended.append(True), wait=int)
-    monkeypatch.setattr(LAB.subprocess, "Popen", lambda *_, **__: server)
-    monkeypatch.setattr(LAB.signal, "signal", lambda *_: None)
-    found = run("lab", "--no-browser")
-    assert 1 == found.exit_code and "ended at once (exit status 3)" in found.output
-    server.poll = lambda: None
-    monkeypatch.setattr(LAB, "PATIENCE", 0.1)
-    found = run("lab", "--no-browser")
-    assert 1 == found.exit_code and "did not answer" in found.output and len(ended) == 2
 
 
 def test_the_command_is_there_for_every_way_of_installing():

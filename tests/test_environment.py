@@ -1,6 +1,5 @@
-"""pip, conda and Binder each read their own file: all of them must name the same versions."""
+"""pip, conda and Binder install the same versions: those of constraints.txt."""
 
-import re
 import sys
 import tomllib
 from importlib import metadata
@@ -8,46 +7,34 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENTS = ["environment.yml", "binder/environment.yml"]
-ON_CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 
 
-def lines(name: str) -> list[str]:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def constraints() -> dict[str, str]:
-    pins = (line.split("==") for line in lines("constraints.txt"))
+    pins = (line.split("==") for line in read("constraints.txt").splitlines() if not line.startswith("#"))
     return {canonicalize_name(name): version for name, version in pins}
 
 
-def conda_pins(name: str) -> dict[str, str]:
-    """Package -> version of an environment file, the CPU variant under the plain name."""
-    pins = dict(re.findall(r"^  - ([\w-]+)=([\w.]+)$", "\n".join(lines(name)), flags=re.MULTILINE))
-    return {package.removesuffix("-cpu"): version for package, version in pins.items()}
-
-
 def declared(extra: str = "") -> list[Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads(read("pyproject.toml"))["project"]
     chosen = project["optional-dependencies"][extra] if extra else project["dependencies"]
     return [Requirement(text) for text in chosen]
 
 
-def test_environment_files_differ_in_the_pytorch_variant_alone():
-    plain, binder = (lines(name) for name in ENVIRONMENTS)
-    differing = [pair for pair in zip(plain, binder, strict=True) if pair[0] != pair[1]]
-    assert differing == [(f"  - pytorch={constraints()['torch']}", f"  - pytorch-cpu={constraints()['torch']}")]
-
-
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_environment_holds_the_dependencies_at_the_constrained_versions(name):
-    wanted = {ON_CONDA.get(each.name, each.name): constraints()[each.name] for each in declared()}
-    assert conda_pins(name) == {"python": "3.11", **wanted}
+def test_conda_brings_python_and_pip_alone():
+    """And pip the package, all else in the constrained versions, PyTorch in the build that `make` takes."""
+    *conda, rest = yaml.safe_load(read("environment.yml"))["dependencies"]
+    assert conda == yaml.safe_load(read("binder/environment.yml"))["dependencies"] == ["python=3.11", "pip"]
+    (index,) = [line.split(" = ")[1] for line in read("Makefile").splitlines() if line.startswith("CPU_INDEX")]
+    assert rest == {"pip": [f"--extra-index-url {index}", "--constraint constraints.txt", "--editable ."]}
 
 
 def test_constraints_lie_within_the_declared_ranges():

@@ -1,13 +1,17 @@
-"""Generated parts of pages, each between two comments: `python -m tools.pages` writes the README's table of lessons."""
+"""Generated parts of pages, each between two comments: `python -m tools.pages` writes those of the README."""
 
+import re
+import tomllib
 from pathlib import Path
 
+from rnntips.cli.lab import START
 from rnntips.errors import BadData
 from rnntips.notebook.lessons import lessons
 
-__all__ = ["README", "lessons_table", "write_between"]
+__all__ = ["README", "lessons_table", "repository", "write_between", "write_readme"]
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
 
 
 def lessons_table() -> str:
@@ -15,6 +19,35 @@ def lessons_table() -> str:
     rows = [f"| [`{each.notebook}`](notebooks/{each.notebook}.ipynb) | {each.question} | {each.minutes} |"
             for each in lessons()]  # fmt: skip
     return "\n".join(["| notebook | question | minutes |", "| --- | --- | --- |", *rows])
+
+
+def repository() -> str:
+    """The address on GitHub that `pyproject.toml` names, the one place where its owner stands.
+
+    Raises:
+        BadData: It is no address of a repository on GitHub.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    address = project["urls"]["Repository"]
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
+        raise BadData(f"pyproject.toml: Repository is {address!r}; it must be like https://github.com/OWNER/rnntips.")
+    return address
+
+
+def ways(address: str) -> str:
+    """Where the repository at this address opens without an installation, for the README."""
+    name = address.removeprefix("https://github.com/")
+    binder = f"https://mybinder.org/v2/gh/{name}/HEAD?urlpath=lab/tree/{START}"
+    on_colab = f"https://colab.research.google.com/github/{name}/blob/HEAD/{START}"
+    return (
+        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({on_colab})"
+    )
+
+
+def colab(address: str) -> str:
+    """The cell that installs from this address on Google Colab, for the README."""
+    return f'    %pip install "numba>=0.61"\n    %pip install --no-deps git+{address}'
 
 
 def write_between(page: Path, text: str, name: str) -> None:
@@ -32,5 +65,11 @@ def write_between(page: Path, text: str, name: str) -> None:
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
+def write_readme(page: Path, address: str) -> None:
+    """Write every generated part of the README, for the repository at this address."""
+    for name, text in {"lessons": lessons_table(), "ways": ways(address), "colab": colab(address)}.items():
+        write_between(page, text, name)
+
+
 if __name__ == "__main__":
-    write_between(README, lessons_table(), "lessons")
+    write_readme(README, repository())

@@ -8,7 +8,7 @@ from importlib import metadata
 
 import click
 
-from rnntips.cli.lab import NOTEBOOKS, lab
+from rnntips.cli.lab import INSTALLED, checkout, lab
 from rnntips.cli.pages import check_page, write_page
 from rnntips.errors import RnntipsError
 
@@ -37,8 +37,8 @@ def check() -> None:
             click.echo(f"{name:12} {metadata.version(name)}")
         except ImportError as error:
             problems.append(f"{name} is missing or broken ({error}). Run `make env`, or `pip install -e .`.")
-    if not NOTEBOOKS.is_dir():
-        problems.append(f"There are no notebooks at {NOTEBOOKS}. Clone the repository and run from there.")
+    if checkout() is None:
+        problems.append(f"There are no notebooks here, nor at {INSTALLED}. Clone the repository and run from there.")
     if not problems:
         problems += _try_training()
     for problem in problems:

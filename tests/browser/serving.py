@@ -70,7 +70,7 @@ def serving(home: Path, **variables: str) -> Iterator[Server]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", f"--config={home / 'config.py'}", f"--ServerApp.root_dir={folder}",
                "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--allow-root",
-               f"--LabApp.app_settings_dir={ROOT / 'rnntips' / 'data' / 'lab'}"]  # fmt: skip
+               f"--LabApp.app_settings_dir={ROOT / 'rnntips' / 'cli' / 'jupyterlab'}"]  # fmt: skip
     log = home / "log.txt"
     with log.open("w") as written:
         environment = os.environ | variables | {name: str(place) for name, place in own.items()}
