@@ -21,8 +21,8 @@ from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Budget", "Parameters", "Recipe", "count", "epochs", "parameters", "seconds", "shapes", "tokens", "typed",
-           "updates", "worded"]  # fmt: skip
+__all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
+           "typed", "updates", "worded"]  # fmt: skip
 
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
@@ -210,18 +210,23 @@ def parameters(amount: int) -> Parameters:
     return Parameters(amount)
 
 
-def _choice(default: Any, doc: str, *, per_run: bool = False, costs: bool = False, **allowed: Any) -> Any:
+def _choice(
+    default: Any, doc: str, *, per_run: bool = False, costs: bool = False, called: tuple[str, str] | None = None,
+    **allowed: Any,
+) -> Any:  # fmt: skip
     """A field of a recipe.
 
     Args:
         doc: What it means.
         per_run: Whether runs that are trained together may differ in it.
         costs: Whether the time of an update depends on it.
+        called: What a side of a comparison is called that has None or False, and one that has another value.
         allowed: `names`: one of these; `whole`: whole numbers from this on; `low` (included) or `above`, and `below`:
             numbers between; `flag`: True or False; `widths`: a tuple of whole numbers. None is allowed where it is the
             default.
     """
-    return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "allowed": allowed})
+    return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "called": called,
+                                                "allowed": allowed})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -270,13 +275,13 @@ class Recipe:
     stride: int | None = _choice(None, "New steps of a chunk: only these count (k1). None: as many as `chunk`.",
         costs=True, whole=1)  # fmt: skip
     carry: bool = _choice(False, "Whether a chunk begins with the state that the chunk before it left, instead of "
-        "zeros.", costs=True, flag=True)  # fmt: skip
+        "zeros.", costs=True, called=("state reset", "state kept"), flag=True)  # fmt: skip
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=1)  # fmt: skip
     optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
         names=OPTIMIZERS)  # fmt: skip
-    lr: float = _choice(0.01, "Learning rate.", per_run=True, above=0)
+    lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"), above=0)
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
         '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
         "None: always 1.", per_run=True)  # fmt: skip
@@ -285,12 +290,13 @@ class Recipe:
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, low=0, below=1)
-    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True, flag=True)
+    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
+        called=("plain momentum", "Nesterov's momentum"), flag=True)  # fmt: skip
     clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
         'or each `"value"` of it; or each of the `"weights"`, biases included, after the update.',
         names=CLIPS)  # fmt: skip
     clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
-        per_run=True, above=0)  # fmt: skip
+        per_run=True, called=("no clipping", "clip at {}"), above=0)  # fmt: skip
     weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
         per_run=True, low=0)  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
@@ -447,6 +453,16 @@ class Recipe:
 
 
 FIELDS = {one.name: one.default for one in fields(Recipe)}  # name → default
+CALLED = {one.name: one.metadata["called"] for one in fields(Recipe)}
+
+
+def called(name: str, value: Any) -> str:
+    """What a side of a comparison is called, by its value of a field: "standard", "momentum 0.9", "state kept"."""
+    if isinstance(value, str):
+        return value
+    absent, present = CALLED[name] or ("none", f"{name.replace('_', ' ')} {{}}")
+    number = f"{value:g}" if isinstance(value, float) else value
+    return absent if value is None or value is False else present.format(number)
 
 
 def _check(name: str, value: Any, allowed: Mapping[str, Any]) -> None:
