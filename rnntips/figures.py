@@ -24,18 +24,17 @@ from rnntips.training import predict
 from rnntips.verdict import LEAST, interval, middle
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "DASHES", "GREY", "INK", "Still", "axes", "band", "both", "curves", "findings", "forecasts",
+__all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts",
            "forest", "log_ticks", "loss_bands", "paired", "plain", "series", "show"]  # fmt: skip
 
 # Figures have no ground of their own, so every colour has to hold on a white page and on a dark one. No colour has
-# more contrast than 4.34 with both white and JupyterLab's dark #111111: INK has it, lines have 3 and more.
+# more contrast than 4.34 with both white and JupyterLab's dark #111111: GREY has it, lines have 3 and more.
 # Blue and orange of Okabe and Ito (2008), the orange darkened; the line style says the same as the colour.
-INK = "#797979"
-COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
+COLORS = {"baseline": "#1B7FBF", "variant": "#C65A12"}
 DASHES = {"baseline": "-", "variant": (0, (5, 2))}
-GREY = INK
+GREY = "#797979"  # of all text as well
 DPI = 90
-PALETTE = 64  # colours of a stored figure: its file is a third as large, and looks the same
+PALETTE = 256  # colours of a stored figure: its file is a third as large, and looks the same
 FAR = 5.0  # above a change of 500 % the axis becomes logarithmic
 PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # its ticks
 ROOM = 1.15  # factor by which that axis extends beyond the data
@@ -46,10 +45,10 @@ class Still(Figure):
     """A figure that notebooks show without pyplot, on whatever ground they have."""
 
     def draw(self, renderer) -> None:
-        """Draw, with ink for every text that has matplotlib's own colour."""
+        """Draw, with grey for every text that has matplotlib's own colour."""
         for text in self.findobj(Text):
             if text.get_color() == "black":
-                text.set_color(INK)
+                text.set_color(GREY)
         super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
@@ -67,8 +66,8 @@ def axes(count: int, width: float, height: float, rows: int = 1, **grid) -> list
     found = figure.subplots(rows, count, squeeze=False, gridspec_kw=grid).ravel()
     for ax in found:
         ax.set_facecolor("none")
-        ax.spines[:].set_color(INK)
-        ax.tick_params(which="both", colors=INK)
+        ax.spines[:].set_color(GREY)
+        ax.tick_params(which="both", colors=GREY)
         ax.spines[["top", "right"]].set_visible(False)
     return list(found)
 
@@ -210,15 +209,15 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     """One dot per seed: the variant's change of the test error; diamond and bar: median and 95 % interval."""
     ax = ax or axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
-    ax.axvspan(100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color=INK, alpha=0.15, linewidth=0)
+    ax.axvspan(100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
     relative = 100 * np.expm1(d)
     lower = d <= 0
     for where, marker in ((lower, "o"), (~lower, "^")):
-        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
+        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])
     low, high = (100 * np.expm1(value) for value in interval(d))
-    ax.plot([low, high], [0, 0], color=INK, linewidth=2)
-    ax.plot(100 * np.expm1(middle(d)), 0, "D", color=INK)
+    ax.plot([low, high], [0, 0], color=GREY, linewidth=2)
+    ax.plot(100 * np.expm1(middle(d)), 0, "D", color=GREY)
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
     ax.set(xlim=(-reach, reach), yticks=[])
     ax.set_xlabel("error of “{1}” against “{0}” (%)".format(*study.names), size=9)
@@ -273,10 +272,10 @@ def findings(
         return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
 
     least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
-    ax.axvspan(drawn(least), drawn(smallest), color=INK, alpha=0.15, linewidth=0)
+    ax.axvspan(drawn(least), drawn(smallest), color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(drawn(0), color=GREY, linewidth=0.8)
     for row, (_, typical, ends, whole) in enumerate(rows):
-        color = INK if whole else COLORS["variant"]
+        color = GREY if whole else COLORS["variant"]
         ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
         ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
     ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(-0.7, len(rows) - 0.3))

@@ -14,7 +14,7 @@ from rnntips.schedule import planned
 __all__ = ["edge"]
 
 MARKS = {"none": "o", "warmup": "s", "cosine": "^"}
-THIRD = "#007A5A"  # Okabe and Ito's green, darkened
+THIRD = "#00856A"  # Okabe and Ito's green, darkened
 STYLES = {
     "none": {"color": COLORS["baseline"], "linestyle": DASHES["baseline"]},
     "warmup": {"color": COLORS["variant"], "linestyle": DASHES["variant"]},

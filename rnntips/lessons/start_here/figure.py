@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnntips.figures import COLORS, GREY, INK, axes, plain
+from rnntips.figures import COLORS, GREY, axes, plain
 from rnntips.loader import examples_of
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
@@ -79,7 +79,7 @@ def _window(ax: Axes, task: Forecast, examples: Examples, run: Runs) -> None:
     ax.plot(range(READ), read, "o", color=COLORS["baseline"], markersize=5, label=f"{what}s read")
     ax.plot([READ, READ], [row, predicted], color=COLORS["variant"], linewidth=1)
     ax.plot(READ, predicted, "D", color=COLORS["variant"], markersize=6, label="forecast")
-    ax.plot(READ, came, "o", markerfacecolor="none", color=INK, markersize=8, label="what came")
+    ax.plot(READ, came, "o", markerfacecolor="none", color=GREY, markersize=8, label="what came")
     ax.annotate("the state is handed on", (0, row - 0.2 * reach), size=8, color=GREY, va="top")
     ax.set(xlim=(-0.9, READ + 0.6), ylim=(row - 0.4 * reach, max(ends) + 0.45 * reach), yticks=[])
     ax.set_xticks([0, READ - 1, READ], [f"… {examples.steps - READ + 1}", f"{examples.steps}", "next"])
