@@ -32,7 +32,7 @@ def test_loss_bands_show_every_run_and_both_medians(study):
     lines = ax.get_lines()
     assert len(lines) == 2 * (10 + 1) + 2
     np.testing.assert_allclose(np.median(baseline.valid_score[:, 1:], 0), lines[10].get_ydata())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.03", "0.003"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["learning rate 0.03", "learning rate 0.003"]
     assert "units" in ax.get_ylabel() and ax.get_xlabel() == "updates"
     assert lines[10].get_linestyle() != lines[21].get_linestyle()
     png(ax)
@@ -103,7 +103,7 @@ def test_colours_hold_on_a_white_page_and_on_a_dark_one(ground):
 def test_stored_pictures_have_no_ground_of_their_own(still):
     with Image.open(still) as picture:
         alpha = np.asarray(picture.convert("RGBA"))[..., 3]
-    assert alpha[0, 0] == alpha[-1, -1] == 0 and (alpha == 0).mean() > 0.5 and alpha.max() == 255
+    assert alpha[0, 0] == alpha[-1, -1] == 0 and (alpha == 0).mean() > 0.5 and alpha.max() > 250
 
 
 def test_what_is_drawn_in_black_by_default_is_drawn_in_grey(study):

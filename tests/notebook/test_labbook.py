@@ -20,6 +20,7 @@ import rnntips as rt
 from rnntips import verdict
 from rnntips.cli import main
 from rnntips.errors import BadArgument, RnntipsError
+from rnntips.figures import GREY
 from rnntips.lessons.scaling import exercises as scaling
 from rnntips.notebook.exercise import Exercise
 from rnntips.notebook.labbook import GUESSES, LabBook, Score, classbook, outcome, own_book, page, right, score
@@ -495,7 +496,7 @@ def test_the_figure_has_a_row_for_each_of_thirty_readers_and_the_pool(entry, tmp
     marks = [line for line in ax.get_lines() if line.get_marker() in ("o", "D")]
     findings = [one.finding for one in (group.pool, *reversed(group.readers))]
     np.testing.assert_allclose([line.get_xdata()[0] for line in marks], [100 * finding.typical for finding in findings])
-    assert [line.get_marker() for line in marks] == ["D"] + ["o"] * 30 and marks[0].get_color() == "black"
+    assert [line.get_marker() for line in marks] == ["D"] + ["o"] * 30 and marks[0].get_color() == GREY
     bars = [line.get_xdata() for line in ax.get_lines() if len(line.get_xdata()) == 2 and line.get_marker() == "None"]
     np.testing.assert_allclose(bars[-31:], [100 * np.array(finding.interval) for finding in findings])
     assert ax.get_yticklabels()[0].get_text() == "all 300 seeds"

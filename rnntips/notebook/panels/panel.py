@@ -188,7 +188,7 @@ class Panel(View):
             there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
-        sides = baseline, baseline.but(**self._changes[asked.value])
+        sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
         tuned = asked.lr == TUNED
         return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
 
