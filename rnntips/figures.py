@@ -25,16 +25,17 @@ from rnntips.training import predict
 from rnntips.verdict import LEAST, interval, middle
 from rnntips.windows import TRAIN
 
-__all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts", "forest",
-           "log_ticks", "loss_bands", "paired", "plain", "series", "show"]  # fmt: skip
+__all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts",
+           "forest", "log_ticks", "loss_bands", "paired", "plain", "series", "show"]  # fmt: skip
 
-# Blue and orange of Okabe and Ito (2008), the orange darkened to a contrast of 4.5 on white;
-# the line style says the same as the colour.
-COLORS = {"baseline": "#0072B2", "variant": "#B34700"}
+# Figures have no ground of their own, so every colour has to hold on a white page and on a dark one. No colour has
+# more contrast than 4.34 with both white and JupyterLab's dark #111111: GREY has it, lines have 3 and more.
+# Blue and orange of Okabe and Ito (2008), the orange darkened; the line style says the same as the colour.
+COLORS = {"baseline": "#1B7FBF", "variant": "#C65A12"}
 DASHES = {"baseline": "-", "variant": (0, (5, 2))}
-GREY = "#595959"
+GREY = "#797979"  # of all text as well
 DPI = 90
-PALETTE = 64  # colours of a stored figure: its file is a third as large, and looks the same
+PALETTE = 256  # colours of a stored figure: its file is a third as large, and looks the same
 FAR = 5.0  # above a change of 500 % the axis becomes logarithmic
 PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # its ticks
 ROOM = 1.15  # factor by which that axis extends beyond the data
@@ -42,12 +43,17 @@ WIDE = 74  # characters that fit under a plot
 
 
 class Still(Figure):
-    """A figure that notebooks show without pyplot. Its texts may be anybody's: no letter of them is a formula's."""
+    """A figure that notebooks show without pyplot, on whatever ground they have.
+
+    Its texts may be anybody's: no letter of them is a formula's.
+    """
 
     def draw(self, renderer) -> None:
-        """Texts are drawn as they are; letters that cannot be are spaces, or boxes where the font lacks them."""
+        """Texts are grey where they have matplotlib's own colour; letters that cannot be drawn are spaces or boxes."""
         for text in self.findobj(Text):
             text.set(parse_math=False, text=legible(text.get_text()))
+            if text.get_color() == "black":
+                text.set_color(GREY)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             super().draw(renderer)
@@ -55,7 +61,7 @@ class Still(Figure):
     def _repr_png_(self) -> bytes:
         drawn, small = BytesIO(), BytesIO()
         self.savefig(drawn, format="png")
-        few = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+        few = Image.open(drawn).quantize(PALETTE, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(small, format="png", optimize=True)
         return small.getvalue()
 
@@ -66,11 +72,14 @@ def legible(text: str) -> str:
 
 
 def axes(count: int, width: float, height: float, rows: int = 1, **grid) -> list[Axes]:
-    """Empty axes, `count` in each of so many rows, on one white canvas of so many inches."""
-    figure = Still(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    """Empty axes, `count` in each of so many rows, on one canvas of so many inches, without a ground."""
+    figure = Still(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="none")
     FigureCanvasAgg(figure)
     found = figure.subplots(rows, count, squeeze=False, gridspec_kw=grid).ravel()
     for ax in found:
+        ax.set_facecolor("none")
+        ax.spines[:].set_color(GREY)
+        ax.tick_params(which="both", colors=GREY)
         ax.spines[["top", "right"]].set_visible(False)
     return list(found)
 
@@ -184,7 +193,7 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
     for side, name, runs in zip(COLORS, study.names, next(iter(study.runs.values())), strict=True):
         predicted, truth = predict(runs.only([0]), on, steps)
         if side == "baseline":
-            ax.plot(truth[0], color="#BFBFBF", linewidth=5, label="what came")
+            ax.plot(truth[0], color="#8C8C8C", linewidth=5, label="what came")
         ax.plot(predicted[0], color=COLORS[side], linestyle=DASHES[side], linewidth=1.5, label=name)
     ax.set(xlabel="steps of the test part", ylabel=f"{runs.setting} ({runs.unit})")
     plain(ax.yaxis)
@@ -194,8 +203,7 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 
 def _bounds(ax: Axes, runs: Runs) -> None:
     for name, value in {"naive = 100 %": runs.valid_naive.mean(), "floor = 0 %": runs.floor.mean()}.items():
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        place = {"color": GREY, "size": 8, "bbox": box, "ha": "right", "zorder": 1.5}  # no line is hidden
+        place = {"color": GREY, "size": 8, "ha": "right"}
         if value > 0:
             ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
             ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="bottom", **place)
@@ -207,17 +215,15 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     """One dot per seed: the variant's change of the test error; diamond and bar: median and 95 % interval."""
     ax = ax or axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
-    ax.axvspan(
-        100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color="#000000", alpha=0.07, linewidth=0
-    )
+    ax.axvspan(100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
     relative = 100 * np.expm1(d)
     lower = d <= 0
     for where, marker in ((lower, "o"), (~lower, "^")):
-        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"], alpha=0.7)
+        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])
     low, high = (100 * np.expm1(value) for value in interval(d))
-    ax.plot([low, high], [0, 0], color="black", linewidth=2)
-    ax.plot(100 * np.expm1(middle(d)), 0, "D", color="black")
+    ax.plot([low, high], [0, 0], color=GREY, linewidth=2)
+    ax.plot(100 * np.expm1(middle(d)), 0, "D", color=GREY)
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
     ax.set(xlim=(-reach, reach), yticks=[])
     ax.set_xlabel("error of “{1}” against “{0}” (%)".format(*study.names), size=9)
@@ -259,7 +265,7 @@ def findings(
     what: str = "error",
     ax: Axes | None = None,
 ) -> Axes:
-    """Findings under each other, the first on top: dots, and black diamonds for pooled ones, with 95 % intervals.
+    """Findings under each other, the first on top: dots, and grey diamonds for pooled ones, with 95 % intervals.
 
     Args:
         rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a pooled one.
@@ -272,10 +278,10 @@ def findings(
         return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
 
     least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
-    ax.axvspan(drawn(least), drawn(smallest), color="black", alpha=0.07, linewidth=0)
+    ax.axvspan(drawn(least), drawn(smallest), color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(drawn(0), color=GREY, linewidth=0.8)
     for row, (_, typical, ends, whole) in enumerate(rows):
-        color = "black" if whole else COLORS["variant"]
+        color = GREY if whole else COLORS["variant"]
         ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
         ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
     ax.set(yticks=range(len(rows)), yticklabels=[legible(row[0]) for row in rows], ylim=(-0.7, len(rows) - 0.3))

@@ -19,8 +19,8 @@ from rnntips.errors import BadArgument, need, need_number, need_text, need_whole
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Budget", "Parameters", "Recipe", "count", "epochs", "parameters", "seconds", "shapes", "tokens", "typed",
-           "updates", "worded"]  # fmt: skip
+__all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
+           "typed", "updates", "worded"]  # fmt: skip
 
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
@@ -207,18 +207,23 @@ def parameters(amount: int) -> Parameters:
     return Parameters(amount)
 
 
-def _choice(default: Any, doc: str, *, per_run: bool = False, costs: bool = False, **allowed: Any) -> Any:
+def _choice(
+    default: Any, doc: str, *, per_run: bool = False, costs: bool = False, called: tuple[str, str] | None = None,
+    **allowed: Any,
+) -> Any:  # fmt: skip
     """A field of a recipe.
 
     Args:
         doc: What it means.
         per_run: Whether runs that are trained together may differ in it.
         costs: Whether the time of an update depends on it.
+        called: What a side of a comparison is called that has None or False, and one that has another value.
         allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
             limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, one
             such as this, which is read elsewhere. None is allowed where it is the default.
     """
-    return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "allowed": allowed})
+    return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "called": called,
+                                                "allowed": allowed})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -268,13 +273,14 @@ class Recipe:
     stride: int | None = _choice(None, "New steps of a chunk: only these count (k1). None: as many as `chunk`.",
         costs=True, whole=(1, MOST))  # fmt: skip
     carry: bool = _choice(False, "Whether a chunk begins with the state that the chunk before it left, instead of "
-        "zeros.", costs=True, kind=bool)  # fmt: skip
+        "zeros.", costs=True, called=("state reset", "state kept"), kind=bool)  # fmt: skip
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
     optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
         names=OPTIMIZERS)  # fmt: skip
-    lr: float = _choice(0.01, "Learning rate.", per_run=True, number={"above": 0, "below": LARGE})
+    lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),
+        number={"above": 0, "below": LARGE})  # fmt: skip
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
         '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
         "None: always 1.", per_run=True, text='"warmup:30+cosine"')  # fmt: skip
@@ -283,12 +289,13 @@ class Recipe:
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
-    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True, kind=bool)
+    nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
+        called=("plain momentum", "Nesterov's momentum"), kind=bool)  # fmt: skip
     clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
         'or each `"value"` of it; or each of the `"weights"`, biases included, after the update.',
         names=CLIPS)  # fmt: skip
     clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
-        per_run=True, number={"above": 0, "below": LARGE})  # fmt: skip
+        per_run=True, called=("no clipping", "clip at {}"), number={"above": 0, "below": LARGE})  # fmt: skip
     weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
         per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
@@ -445,6 +452,16 @@ EXAMPLES = {
     Budget: "an amount with its unit, such as rt.updates(300), rt.epochs(5), rt.tokens(10**6) or rt.seconds(0.5),",
 }
 FIELDS = {one.name: one.default for one in fields(Recipe)}  # name → default
+CALLED = {one.name: one.metadata["called"] for one in fields(Recipe)}
+
+
+def called(name: str, value: Any) -> str:
+    """What a side of a comparison is called, by its value of a field: "standard", "momentum 0.9", "state kept"."""
+    if isinstance(value, str):
+        return value
+    absent, present = CALLED[name] or ("none", f"{name.replace('_', ' ')} {{}}")
+    number = f"{value:g}" if isinstance(value, float) else value
+    return absent if value is None or value is False else present.format(number)
 
 
 def _checked(

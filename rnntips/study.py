@@ -12,7 +12,7 @@ import numpy as np
 
 from rnntips.errors import BadArgument, TwoChanges, need, unknown_name
 from rnntips.jobs.execute import Resources
-from rnntips.recipe import FIELDS, Parameters, Recipe
+from rnntips.recipe import FIELDS, Parameters, Recipe, called
 from rnntips.runs import Runs, check_seeds
 from rnntips.tasks import as_settings
 from rnntips.training import prepare
@@ -108,13 +108,14 @@ class Study:
             failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
             total = sum(len(runs) for runs in side)
             if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
-                words += f" With {name}, {failed} of {total} did no better than naive; they count as naive."
+                words += f" With “{name}”, {failed} of {total} did no better than naive; they count as naive."
         return words
 
     @property
     def names(self) -> tuple[str, str]:
-        """What each arm is called: its value of the field under test."""
-        return str(getattr(self.baseline, self.field)), str(getattr(self.variant, self.field))
+        """What each arm is called, by its value of the field under test."""
+        baseline, variant = (called(self.field, getattr(side, self.field)) for side in (self.baseline, self.variant))
+        return baseline, variant
 
     def __repr__(self) -> str:
         return f"Study({self.label}; on {', '.join(self.runs)})"

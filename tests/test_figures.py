@@ -5,9 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.text import Text
+from PIL import Image
 
 import rnntips as rt
 from rnntips import figures
+from rnntips.notebook.lessons import FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def test_loss_bands_show_every_run_and_both_medians(study):
     lines = ax.get_lines()
     assert len(lines) == 2 * (10 + 1) + 2
     np.testing.assert_allclose(np.median(baseline.valid_score[:, 1:], 0), lines[10].get_ydata())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.03", "0.003"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["learning rate 0.03", "learning rate 0.003"]
     assert "units" in ax.get_ylabel() and ax.get_xlabel() == "updates"
     assert lines[10].get_linestyle() != lines[21].get_linestyle()
     png(ax)
@@ -85,11 +89,43 @@ def test_showing_a_study_gives_a_sentence_and_a_picture(study, monkeypatch):
     assert shown[1]["image/png"].startswith(b"\x89PNG")
 
 
-def test_colours_have_a_contrast_of_at_least_four_and_a_half_on_white():
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
+def test_colours_hold_on_a_white_page_and_on_a_dark_one(ground):
+    """As well as one colour can on both: 4.34 is the root of the contrast that the two grounds have."""
+    assert 4.34 < contrast("#ffffff", "#111111") ** 0.5 < 4.35
     for color in [*figures.COLORS.values(), figures.GREY]:
-        channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5, color
+        assert contrast(color, ground) >= 4.3, color
+
+
+@pytest.mark.parametrize(
+    "still", sorted(FOLDER.glob("*/still*.png")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_stored_pictures_have_no_ground_of_their_own(still):
+    with Image.open(still) as picture:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+    assert alpha[0, 0] == alpha[-1, -1] == 0 and (alpha == 0).mean() > 0.5 and alpha.max() > 250
+
+
+def test_what_is_drawn_in_black_by_default_is_drawn_in_grey(study):
+    ax = figures.loss_bands(study)
+    ax.annotate("a", (0.5, 0.5), xycoords="axes fraction")
+    ax.figure.suptitle("b")
+    png(ax)
+    named = {text.get_text(): text.get_color() for text in ax.figure.findobj(Text) if text.get_text()}
+    assert set(named.values()) == {figures.GREY} and len(named) > 10
+    assert {spine.get_edgecolor() for spine in ax.spines.values()} == {to_rgba(figures.GREY)}
+
+
+def contrast(one, other):
+    """Of two colours, as WCAG 2 defines it."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(color):
+    channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
 
 
 def test_figures_can_be_drawn_by_several_threads_at_once(study):

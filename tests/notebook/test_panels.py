@@ -22,6 +22,7 @@ from rnntips.errors import BadArgument, NoDevice
 from rnntips.jobs import execute
 from rnntips.notebook.panels import panel as module
 from rnntips.notebook.panels.live import Screen
+from rnntips.notebook.panels.messages import progress
 from rnntips.notebook.panels.picture import draw
 from rnntips.notebook.tips import UNTUNED
 from rnntips.runs import failed_run, joined
@@ -58,6 +59,54 @@ def panel():
     yield made
     made.stop()
     wait(lambda: made.state != "running")
+
+
+def test_a_shown_panel_asks_before_it_trains_and_after_a_reset_again(panel):
+    panel._repr_mimebundle_()
+    for actions in ((), (panel.press, panel.reset)):
+        pressed(panel, *actions[:1])
+        if actions:
+            assert panel.study().n == 10
+        pressed(panel, *actions[1:])
+        said = panel.study()
+        assert said._repr_markdown_() == module.GUESS_FIRST and panel.state == "idle"
+    pressed(panel, lambda: panel.press("same"))
+    assert panel.study().n == 10
+
+
+def test_what_would_be_trained_stands_in_the_pictures_place_until_the_question_is_answered(panel):
+    def asks():
+        return "rnntips-asks" in panel._dom_classes
+
+    panel._ask()
+    assert asks() and "“standard”: GRU, 8 units, Adam, 60 updates, learning rate 0.01." in panel.plan.value
+    assert "“none”: all else the same." in panel.plan.value and "New question" not in panel.plan.value
+    panel.press()
+    assert not asks()
+    assert panel._ended.wait(PATIENCE) and not asks()
+    panel.fails_button.click()
+    assert asks() and "New question: guess." in panel.plan.value and panel.picture.value
+    panel.ask(panel._usual)
+    assert not asks(), "its answer is still there"
+
+
+def test_each_sides_own_learning_rate_is_named_beforehand():
+    assert "“none”: the same, but learning rate 0.001." in rt.panels.Panel("scaling").plan.value
+
+
+@pytest.mark.parametrize("tip", rt.tips)
+def test_a_panel_says_no_true_false_or_none(tip):
+    made = rt.panels.Panel(tip)
+    for _ in range(2):
+        labels = [label for label, _ in made.controls["value"].options]
+        for words in (made.question.value, made.plan.value, *labels):
+            assert not re.search(r"\b(True|False|None)\b", words)
+        made.where_it_fails()
+
+
+def test_the_time_left_is_told_once_the_speed_is_known():
+    assert progress(100, 1000, now=9.0, since=0.0, before=90) == "Training: 100 of 1000 updates."
+    assert progress(250, 1000, now=9.0, since=7.0, before=50) == "Training: 250 of 1000 updates, about 8 s left."
 
 
 def test_building_and_showing_trains_nothing_and_starts_no_thread():
@@ -165,11 +214,40 @@ def test_a_setting_brings_its_fields_and_leaves_a_changed_baseline_alone():
     [({"tip": "scalin"}, "Did you mean 'scaling'"), ({"setting": "demandd"}, "Did you mean 'demand'"),
      ({"input_scaling": "minmx"}, "Did you mean 'minmax'"), ({"width": 3}, "panel field 'width'"),
      ({"seat": -1}, "seat=-1"), ({"seat": 100}, "seats 0 to 99"), ({"seat": "7"}, "seat='7'"),
-     ({"device": "tpu"}, "device='tpu'"), ({"lr": -1}, "lr"), ({"setting": "none.csv"}, "No file at 'none.csv'")],
+ ({"device": "tpu"}, "device='tpu'"), ({"lr": -1}, "lr"), ({"setting": "none.csv"}, "No file at 'none.csv'")],
 )  # fmt: skip
 def test_unknown_names_are_answered_with_the_nearest(arguments, words):
     with pytest.raises(BadArgument, match=words):
         rt.panels.Panel(**{"tip": "scaling"} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("tip", "value"),
+    [("momentum", 0.5), ("momentum", np.float64(0.5)), ("batch_size", 37), ("batch_size", np.int64(37)), ("layers", 2),
+     ("past", 40), ("clip_norm", 2), ("clip_norm", 0.25), ("schedule", "warmup:7")],
+)  # fmt: skip
+def test_a_field_takes_what_a_recipe_takes(tip, value):
+    field, tip = tip, {made.plan["live"]["field"]: name for name, made in rt.tips.items()}[tip]
+    made = rt.panels.Panel(tip, **{field: value})
+    assert rebuilt(made).asked == made.asked and made.asked.value == value
+    assert getattr(made._sides(made.asked)[1], field) == value
+
+
+ODD = [None, "", -1, 0, 1.5, True, float("nan"), float("inf"), "x", [], {}, (), b"x", object(), 10**30, "/", "<b>",
+       np.array([1, 2]), np.datetime64("2000"), "a\0b.csv", "x" * 5000 + ".csv", "\ud800.csv",
+       Path("none.csv")]  # fmt: skip
+
+
+@pytest.mark.parametrize("tip", rt.tips)
+def test_odd_arguments_are_answered_in_words(tip):
+    common = ("setting", "column", "cell", "lr", "seat", "device", "bogus") if tip == "scaling" else ()
+    for name in (rt.tips[tip].plan["live"]["field"], *common):
+        for value in ODD:
+            try:
+                made = rt.panels.Panel(tip, **{name: value})
+            except rt.errors.RnntipsError:
+                continue
+            assert made.asked == made._first
 
 
 def test_the_picture_is_small_well_formed_and_says_in_words_what_it_shows():
@@ -423,7 +501,7 @@ def uploaded(panel, name, content):
 
 def test_an_uploaded_table_is_trained_on_and_the_line_of_code_finds_it_again(panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    uploaded(panel, "../own.csv", table())
+    uploaded(panel, "own.csv", table())
     assert (tmp_path / "own.csv").is_file() and panel.asked.setting == "own.csv"
     pressed(panel, panel.press)
     assert panel.state == "done" and "own.csv" in panel.question.value
@@ -435,20 +513,69 @@ def test_of_several_columns_one_is_chosen(panel, tmp_path, monkeypatch):
     uploaded(panel, "own.csv", table(columns=("load", "wind")))
     assert panel.controls["column"].options == ("load", "wind") and panel.asked.column == "load"
     panel.controls["column"].value = "wind"
-    assert "column='wind'" in panel.code.value.replace("&#x27;", "'")
+    assert "column='wind'" in html.unescape(panel.code.value)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "header line"), (b"a\nx\ny\n", "0 numeric columns"), (table(10), "own.csv"), (None, "lies here already")],
+    [(b"", "header line"), (b"a\nx\ny\n", "0 numeric columns"), (table(10), "own.csv"), (b"\xff\x00", "UTF-8")],
 )
-def test_a_table_that_cannot_be_used_is_refused_in_words_and_changes_nothing(
+def test_a_table_that_cannot_be_used_leaves_nothing_behind_and_its_mended_successor_is_taken(
     panel, tmp_path, monkeypatch, content, words
 ):
     monkeypatch.chdir(tmp_path)
-    if content is None:  # no upload replaces another file
-        (tmp_path / "own.csv").write_text("mine")
     before = panel.asked
-    uploaded(panel, "own.csv", table() if content is None else content)
-    assert words in panel.status.value and panel.asked == before
-    assert content is not None or (tmp_path / "own.csv").read_text() == "mine"
+    uploaded(panel, "own.csv", content)
+    assert words in panel.status.value and panel.asked == before and not [*tmp_path.iterdir()]
+    uploaded(panel, "own.csv", table())
+    assert panel.asked.setting == "own.csv" and [path.name for path in tmp_path.iterdir()] == ["own.csv"]
+
+
+@pytest.mark.parametrize("name", [
+    "numpy.py", "00_start_here.ipynb", "lab-book.jsonl", "noext", "../own.csv", "/tmp/own.csv", "..\\own.csv", "",
+    ".", "..", "/", ".own.csv", "-own.csv", "~own.csv", "a\0b.csv", "a\nb.csv", "\u202egnp.csv", "\ud800.csv",
+    "<img src=x>.csv", "x" * 300 + ".csv", "é" * 99 + ".csv",
+])  # fmt: skip
+def test_a_name_that_is_no_csv_files_is_refused_in_words(panel, tmp_path, monkeypatch, name):
+    (inside := tmp_path / "inside").mkdir()
+    monkeypatch.chdir(inside)
+    uploaded(panel, name, table())
+    assert "Rename the file." in panel.status.value and [*tmp_path.rglob("*")] == [inside]
+
+
+def test_no_upload_replaces_a_file_or_follows_a_link(panel, tmp_path, monkeypatch):
+    (inside := tmp_path / "inside").mkdir()
+    monkeypatch.chdir(inside)
+    (inside / "own.csv").write_text("mine")
+    (inside / "link.csv").symlink_to(tmp_path / "outside.csv")
+    for sent, taken in (("own.csv", "own-2.csv"), ("own.csv", "own-2.csv"), ("link.csv", "link-2.csv")):
+        uploaded(panel, "other.csv", table())
+        uploaded(panel, sent, table())
+        assert (
+            panel.asked.setting == taken and f"{taken} is chosen, since there was another {sent}" in panel.status.value
+        )
+    assert (inside / "own.csv").read_text() == "mine" and not (tmp_path / "outside.csv").exists()
+    assert sorted(path.name for path in inside.iterdir()) == ["link-2.csv", "link.csv", "other.csv", "own-2.csv",
+                                                              "own.csv"]  # fmt: skip
+
+
+def test_a_file_that_is_too_large_says_so(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rnntips.notebook.panels.upload.MAX_CSV_BYTES", 2_000_000)
+    uploaded(panel, "own.csv", b"a\n" + b"1\n" * 1_500_000)
+    assert "own.csv has 3 MB, and up to 2 MB are read" in panel.status.value and not [*tmp_path.iterdir()]
+
+
+def test_with_a_table_of_ones_own_the_cell_can_be_chosen(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = panel.controls["cell"]
+    assert cell.layout.display == "none"
+    uploaded(panel, "own.csv", table())
+    assert cell.layout.display is None and "GRU, 8 units, Adam, 60 updates" in panel.question.value
+    cell.value = "lstm"
+    assert "LSTM, 8 units, Adam, 60 updates" in panel.question.value
+    assert repr(rebuilt(panel)) == "Panel('scaling', setting='own.csv', cell='lstm')"
+    pressed(panel, panel.press)
+    assert {side.recipes[0].cell for side in panel.study().runs["own"]} == {"lstm"}
+    panel.controls["setting"].value = "demand"
+    assert cell.layout.display == "none" and "GRU" in panel.question.value and "cell" not in repr(rebuilt(panel))

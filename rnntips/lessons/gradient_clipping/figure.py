@@ -37,7 +37,7 @@ def gradients(
         left.plot(updates, _middle(highest), color=color, linestyle=dashes, linewidth=2, label=name)
         lost = runs.diverged_at[runs.diverged_at > 0]
         left.plot(lost, np.full(len(lost), 0.8 * HIGHEST), "x", color=color, markersize=6)
-    left.axhline(limit, color="black", linewidth=1)
+    left.axhline(limit, color=GREY, linewidth=1)
     left.annotate("threshold", (1, limit), (-2, -2), xycoords=("axes fraction", "data"), textcoords="offset points",
                   ha="right", va="top", fontsize=8)  # fmt: skip
     left.set(xscale="log", yscale="log", ylim=(0.05, HIGHEST), xlabel="update", ylabel="gradient norm, before clipping",

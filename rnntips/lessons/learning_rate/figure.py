@@ -14,7 +14,7 @@ from rnntips.schedule import planned
 __all__ = ["edge"]
 
 MARKS = {"none": "o", "warmup": "s", "cosine": "^"}
-THIRD = "#006B4F"  # Okabe and Ito's green, darkened to a contrast of 4.5 on white
+THIRD = "#00856A"  # Okabe and Ito's green, darkened
 STYLES = {
     "none": {"color": COLORS["baseline"], "linestyle": DASHES["baseline"]},
     "warmup": {"color": COLORS["variant"], "linestyle": DASHES["variant"]},
@@ -40,7 +40,7 @@ def edge(bends: Mapping[Recipe, np.ndarray], updates: Sequence[int], errors: Seq
         share = np.median(recipe.lr * np.array(next_factors) * sharp, 0) / edge_of(recipe)
         kind = _kind(recipe)
         filled = recipe.lr == max(tried.lr for tried in bends)
-        left.plot(updates, share, marker=MARKS[kind], markersize=5, markerfacecolor=None if filled else "white",
+        left.plot(updates, share, marker=MARKS[kind], markersize=5, markerfacecolor=None if filled else "none",
                   label=f"rate {recipe.lr:g}, {recipe.schedule or 'none'}", **STYLES[kind])  # fmt: skip
     left.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     left.annotate("the edge", (updates[-1], 1), (0, -3), textcoords="offset points", size=8, ha="right", va="top",

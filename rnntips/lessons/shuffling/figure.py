@@ -42,8 +42,7 @@ def orders(whole: Mapping[str, Runs], chunked: Mapping[str, Runs], epoch: int) -
     if unit == "nats":  # of which the loss is
         naive = next(iter(whole.values())).valid_naive.mean()
         left.axhline(naive, color=GREY, linewidth=0.8, linestyle=":")
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center", "bbox": box}
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
         left.annotate("naive", (1.02, naive), color=GREY, size=8, **place)
     left.set(
         xlabel="epochs",

@@ -71,15 +71,15 @@ def _window(ax: Axes, task: Forecast, examples: Examples, run: Runs) -> None:
     ends = [*read, predicted, came]
     low, reach = min(ends), max(ends) - min(ends)
     row = low - 0.45 * reach
-    box = {"boxstyle": "square,pad=0.35", "facecolor": "white", "edgecolor": GREY}
+    box = {"boxstyle": "square,pad=0.35", "facecolor": GREY, "edgecolor": GREY}
     for x, value in enumerate(read):
         ax.plot([x, x], [row, value], color=GREY, linewidth=0.6)
-        ax.text(x, row, "cell", ha="center", va="center", size=6.5, bbox=box, zorder=3)
+        ax.text(x, row, "cell", ha="center", va="center", size=6.5, color="white", bbox=box, zorder=3)
     ax.plot([-0.8, READ], [row, row], color=GREY, linewidth=1.2)
     ax.plot(range(READ), read, "o", color=COLORS["baseline"], markersize=5, label=f"{what}s read")
     ax.plot([READ, READ], [row, predicted], color=COLORS["variant"], linewidth=1)
     ax.plot(READ, predicted, "D", color=COLORS["variant"], markersize=6, label="forecast")
-    ax.plot(READ, came, "o", markerfacecolor="none", color="black", markersize=8, label="what came")
+    ax.plot(READ, came, "o", markerfacecolor="none", color=GREY, markersize=8, label="what came")
     ax.annotate("the state is handed on", (0, row - 0.2 * reach), size=8, color=GREY, va="top")
     ax.set(xlim=(-0.9, READ + 0.6), ylim=(row - 0.4 * reach, max(ends) + 0.45 * reach), yticks=[])
     ax.set_xticks([0, READ - 1, READ], [f"… {examples.steps - READ + 1}", f"{examples.steps}", "next"])

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
-from rnntips.notebook.panels.messages import QUARTERS, progress
+from rnntips.notebook.panels.messages import QUARTERS, progress, words
 from rnntips.notebook.panels.picture import draw
 from rnntips.notebook.panels.view import View
+from rnntips.recipe import called
 from rnntips.runs import Runs, joined
 from rnntips.study import Study
 
@@ -28,7 +28,8 @@ class Screen:
     def __init__(self, view: View, field: str, smallest: float, count: int, earlier: Study | None):
         self.view, self.field, self.smallest, self.earlier = view, field, smallest, earlier
         self.records = [Runs() for _ in range(count)]
-        self.began, self.sent, self.seen, self.quarter = time.perf_counter(), 0.0, 0, 0
+        self.began: tuple[float, int] | None = None  # when updates were seen first, and how many
+        self.sent, self.seen, self.quarter = 0.0, 0, 0
 
     def refresh(self) -> None:
         """Look at the records, and draw what is new, if the last picture was long enough ago."""
@@ -37,7 +38,8 @@ class Screen:
         if not begun or now - self.sent < FRAME:
             return
         self.sent, record = now, max(begun, key=lambda record: record.updates)
-        self.view.status.value = progress(record.reached, record.updates, now - self.began)
+        self.began = self.began or (now, record.reached)
+        self.view.status.value = progress(record.reached, record.updates, now, *self.began)
         if (seen := sum(int(np.sum(each.evaluations <= each.reached)) for each in begun)) > self.seen:
             self.seen = seen
             self.show(after(self.earlier, self._sides()))
@@ -53,13 +55,13 @@ class Screen:
 
     def show(self, sides: Sequence[Runs], sentence: str = "") -> None:
         """Draw both sides; the sentence, if there is one, is read out and becomes part of the picture's label."""
-        names = [str(getattr(side.recipes[0], self.field)) for side in sides]
+        names = [called(self.field, getattr(side.recipes[0], self.field)) for side in sides]
         reached, updates = min((side.reached, side.updates) for side in sides)
         done = f"{reached} of {updates} updates done, {len(sides[0])} runs a side"
-        words = f"{names[0]} against {names[1]}: {done}. {sentence}".strip()
-        self.view.picture.value = draw(*sides, names, self.smallest, words)
+        label = f"“{names[0]}” against “{names[1]}”: {done}. {sentence}".strip()
+        self.view.picture.value = draw(*sides, names, self.smallest, label)
         if sentence:
-            self.view.said.value = escape(sentence)
+            self.view.said.value = words(sentence)
 
 
 def after(earlier: Study | None, sides: Sequence[Runs]) -> tuple[Runs, ...]:

@@ -2,30 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnntips import __version__
+from rnntips.errors import BadArgument
 from rnntips.notebook.labbook import GUESSES, right
+from rnntips.notebook.panels.picture import HEIGHT, WIDTHS
+from rnntips.recipe import Recipe, called
 from rnntips.runs import length_in_words
 from rnntips.study import Study
 from rnntips.templates import render
 
-__all__ = ["QUARTERS", "TUNED", "Asked", "progress", "question", "result"]
+__all__ = ["QUARTERS", "TUNED", "Asked", "plan", "progress", "question", "result", "words"]
 
 QUARTERS = ("Training has begun.", "A quarter is done.", "Half is done.", "Three quarters are done.", "Done.")
 TUNED = "tuned"
+STEADY = 0.1  # share of the updates after which the speed tells how long the rest will take
+WRITTEN = {"gru": "GRU", "lstm": "LSTM", "relu": "ReLU", "adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a panel's controls stand at."""
+    """What a panel's controls stand at.
+
+    Raises:
+        BadArgument: A value that a line of code cannot hold.
+    """
 
     setting: str  # a name in `rnntips.tasks.settings.SETTINGS`, or a CSV file
     value: Any  # the variant's, of the field under test
     column: str | None = None  # of the CSV file
+    cell: str | None = None  # for a CSV file; None: the lesson's
     lr: float | str = TUNED  # of both sides; TUNED: each side's own
     seat: int = 0
     device: str = "auto"
+
+    def __post_init__(self):
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, _plain(name, value))
 
     @property
     def own(self) -> bool:
@@ -39,15 +56,54 @@ class Asked:
         return f"Panel({', '.join([repr(tip), *named])})"
 
 
-def progress(reached: int, updates: int, seconds: float) -> str:
-    """How far training is, and how long it will still take if it goes on as in these seconds."""
-    return f"Training: {reached} of {updates} updates, about {seconds * (updates / reached - 1):.0f} s left."
+def _plain(name: str, value: Any) -> Any:
+    """The value; NumPy's numbers become Python's, and paths text."""
+    value = value.item() if isinstance(value, np.generic) else str(value) if isinstance(value, Path) else value
+    if not isinstance(value, str | int | float | None):
+        raise BadArgument(f"{name}={str(value)[:80]}: a number or a text is needed.")
+    if isinstance(value, str) and ("\0" in value or value.encode("utf-8", "ignore").decode() != value):
+        raise BadArgument(f"{name}={value!r}: it holds letters that no file can hold. Leave them out.")
+    return value
 
 
-def question(why: str, field: str, before: Any, asked: Asked, seeds: Sequence[int], gpu: bool) -> str:
-    """The question that the guess buttons answer; `why` leads to it, `before` is the baseline's value."""
-    values = {"field": field, "before": str(before), "after": str(asked.value), "setting": asked.setting}
+def progress(reached: int, updates: int, now: float, since: float, before: int) -> str:
+    """How far training is, and how long it will still take, once that can be told.
+
+    Args:
+        now, since: The clock, and when `before` updates had been done; what came earlier says nothing of the speed.
+    """
+    done = reached - before
+    steady = done >= STEADY * updates
+    left = f", about {(now - since) * (updates - reached) / done:.0f} s left" if steady else ""
+    return f"Training: {reached} of {updates} updates{left}."
+
+
+def trained(recipe: Recipe) -> str:
+    """A recipe's network and training: "GRU, 24 units, Adam, 300 updates"."""
+    cell, optimizer = (WRITTEN.get(name, name) for name in (recipe.cell, recipe.optimizer))
+    layers = f"{recipe.layers} layers" if recipe.layers > 1 else ""
+    units = f"{recipe.width} units" if isinstance(recipe.width, int) else f"about {recipe.width}"
+    length = str(recipe.budget or f"{recipe.updates} updates")
+    return ", ".join(filter(None, (cell, layers, units, optimizer, length)))
+
+
+def question(why: str, field: str, sides: Sequence[Recipe], asked: Asked, seeds: Sequence[int], gpu: bool) -> str:
+    """The question that the guess buttons answer; `why` leads to it."""
+    name = f"{field.replace('_', ' ')} "
+    before, after = (called(field, getattr(side, field)).removeprefix(name) for side in sides)
+    values = {"field": field, "before": before, "after": after, "setting": asked.setting, "trained": trained(sides[0])}
     return render("notebook/panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
+
+
+def plan(field: str, sides: Sequence[Recipe], again: bool) -> str:
+    """Both sides in words, in the place of the picture to come; `again` if the picture there is an earlier one's."""
+    baseline, variant = sides
+    names = [called(field, getattr(side, field)) for side in sides]
+    changed = [called(name, theirs) for name, (_, theirs) in baseline.diff(variant).items() if name != field]
+    first = f"{trained(baseline)}, {called('lr', baseline.lr)}."
+    second = f"the same, but {' and '.join(changed)}." if changed else "all else the same."
+    rows = list(zip(("baseline", "variant"), names, (first, second), strict=True))
+    return render("notebook/panels/plan.html", sides=rows, again=again, widths=WIDTHS, height=HEIGHT)
 
 
 def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:
@@ -74,3 +130,8 @@ def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool
         lost=lost,
         not_kept=not_kept,
     )
+
+
+def words(said: object, wrong: bool = False, trace: str = "") -> str:
+    """A message as HTML, loud if something went `wrong`, with Python's `trace` folded below it."""
+    return render("notebook/panels/words.html", words=said, wrong=wrong, trace=trace).strip()

@@ -12,20 +12,20 @@ from base64 import b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from rnntips.engine.devices import resolve_device
-from rnntips.errors import BadArgument, Busy, RnntipsError, need_whole, unknown_name
+from rnntips.errors import BadArgument, BadData, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.notebook.labbook import own_book, run_entry
 from rnntips.notebook.labbook.book import SEAT, SEATS
 from rnntips.notebook.panels.live import LOOK, Screen, after
-from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, question, result
+from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, plan, question, result, words
+from rnntips.notebook.panels.upload import keep
 from rnntips.notebook.panels.view import View, show
-from rnntips.notebook.tips import UNTUNED, tips
+from rnntips.notebook.tips import UNTUNED, Markdown, tips
 from rnntips.recipe import Recipe, typed
-from rnntips.series import csv_columns, from_csv
+from rnntips.series import Series, from_csv
 from rnntips.study import Study, compare
 from rnntips.tasks import forecast
 from rnntips.tuning import tuning_grids
@@ -34,7 +34,9 @@ __all__ = ["Panel"]
 
 SEEDS = 10  # of each side, for every press
 THREAD = "rnntips panel"
+FIXED = ("setting", "column", "cell", "lr", "seat", "device")
 WAIT = "Another panel is training. Stop it, or wait until it is done."
+GUESS_FIRST = "Press a guess in the panel above first, or “just run”. Then run this cell."
 _training = threading.Lock()  # one training at a time per kernel
 
 
@@ -45,6 +47,7 @@ class Panel(View):
         tip: Name of a tip, as in `rnntips tips`.
         setting: Data to train on: one of the plan's settings, or a CSV file; the plan's default if None.
         column: Of the CSV file; needed if several hold numbers.
+        cell: For the CSV file, of both sides; None: the lesson's.
         lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each, or what the plan fixed.
         seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
         device: As for `rnntips.train`.
@@ -57,28 +60,31 @@ class Panel(View):
     _ipython_display_ = None  # ipywidgets 7, which Colab has, would show a widget and ask for nothing else
 
     def __init__(
-        self, tip: str, *, setting: str | None = None, column: str | None = None, lr: float | str = TUNED,
-        seat: int = 0, device: str = "auto", **fields: Any,
+        self, tip: str, *, setting: str | None = None, column: str | None = None, cell: str | None = None,
+        lr: float | str = TUNED, seat: int = 0, device: str = "auto", **fields: Any,
     ):  # fmt: skip
-        self.tip = tips[tip]
+        self.tip = tips[str(tip)]
         live = self.tip.plan["live"]
         self.field: str = live["field"]
         if unknown := set(fields) - {self.field}:
-            raise unknown_name("panel field", unknown.pop(), [self.field, "setting", "column", "lr", "seat", "device"])
+            raise unknown_name("panel field", unknown.pop(), [self.field, *FIXED])
         self.baseline, variant, default = self.tip.live()
         self._usual = Asked(default, getattr(variant, self.field))
-        self._first = Asked(setting or default, fields.get(self.field, self._usual.value), column, lr, seat, device)
+        value = fields.get(self.field, self._usual.value)
+        self._first = Asked(default if setting is None else setting, value, column, cell, lr, seat, device)
         self._changes = self._choices(variant)
         settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
         self._check(self._first, settings)
+        self._changes.setdefault(self._first.value, {self.field: self._first.value})
         fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
         self._says = fails.pop("says", "")
         self._failing = replace(self._usual, **fails)
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
         self._ended.set()
+        self._shown_to_reader = False
         self._forget()
         self._rates = "fixed by the plan" if self.tip.live_tuned == UNTUNED else "tuned for each side"
-        rates = sorted({*tuning_grids("lr", self.baseline)["lr"], lr} - {TUNED})
+        rates = sorted({*tuning_grids("lr", self.baseline)["lr"], self._first.lr} - {TUNED})
         labelled = [(self._rates, TUNED), *((f"{rate:g}", rate) for rate in rates)]
         super().__init__(self.field, list(self._changes), settings, labelled, self._first)
         show(self.fails_button, bool(self._says))
@@ -110,12 +116,15 @@ class Panel(View):
         resolve_device(asked.device)
         if asked.lr != TUNED:
             self.baseline.but(lr=asked.lr)
-        if asked.value not in list(self._changes):
-            raise unknown_name(self.field, asked.value, self._changes)
+        if not self.baseline.diff(self.baseline.but(**{self.field: asked.value})):
+            raise BadArgument(f"{self.field}={asked.value!r}: the baseline has that too. Choose another value.")
         if asked.own:
-            from_csv(asked.setting, target=asked.column)
+            self.baseline.but(cell=asked.cell or self.baseline.cell)
+            _series(asked)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
+        elif (asked.column, asked.cell) != (None, None):
+            raise BadArgument("column= and cell= are for a CSV file of your own. Name it with setting=, or drop them.")
 
     def _forget(self) -> None:
         """As before the first press."""
@@ -135,9 +144,11 @@ class Panel(View):
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
         """The widget, and the stored run as a picture for where there is no kernel; on Colab, words and code."""
         if "google.colab" in sys.modules:  # its widgets show what a thread did only when the next cell runs
-            words = "Panels do not move on Colab. Guess first, then run this:"
+            first = "Panels do not move on Colab. Guess first, then run this:"
             code = f"study = rt.panels.{self!r}.study()\nstudy"
-            return {"text/plain": f"{words}\n{code}", "text/html": f"<p>{words}</p><pre>{escape(code)}</pre>"}
+            html = render("notebook/panels/colab.html", words=first, code=code)
+            return {"text/plain": f"{first}\n{code}", "text/html": html}
+        self._shown_to_reader = True
         shown = super()._repr_mimebundle_()
         if self.still and self.still.is_file():
             shown["image/png"] = b64encode(self.still.read_bytes()).decode()
@@ -153,15 +164,16 @@ class Panel(View):
         asked = self.asked
         failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
         why = self._why if failing and self._why else self.tip.question
-        before, gpu = getattr(self.baseline, self.field), resolve_device(asked.device) == "cuda"
-        self.question.value = question(why, self.field, before, asked, self._seeds(asked, 0), gpu)
-        line = escape(f"rt.panels.{self._line(asked)}")
-        self.code.value = f'This panel as code: <code class="rnntips-code">{line}</code>'
+        sides, seeds, gpu = self._sides(asked), self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
+        self.question.value = question(why, self.field, sides, asked, seeds, gpu)
+        self.plan.value = plan(self.field, sides, again=bool(self.picture.value))
+        self.code.value = render("notebook/panels/code.html", line=f"rt.panels.{self._line(asked)}")
         self._enable()
 
     def _enable(self) -> None:
-        answered = self._study is not None and not self._study.stopped and self._shown == (self.asked, self.baseline)
-        self.enable(self.state == "running", answered and self._study.n + SEEDS <= SEAT)
+        running, shown = self.state == "running", self._shown == (self.asked, self.baseline)
+        answered = shown and self._study is not None and not self._study.stopped
+        self.enable(running, answered and self._study.n + SEEDS <= SEAT, asks=not running and not shown)
 
     @staticmethod
     def _seeds(asked: Asked, done: int) -> range:
@@ -174,7 +186,8 @@ class Panel(View):
         if asked.setting != self._usual.setting:  # whose fields the baseline has
             there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
-        sides = baseline, baseline.but(**self._changes[asked.value])
+        baseline = baseline.but(cell=asked.cell or baseline.cell)
+        sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
         tuned = asked.lr == TUNED
         return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
 
@@ -213,22 +226,18 @@ class Panel(View):
     def _take_file(self) -> None:
         """Keep an uploaded CSV beside the notebook, where the line of code finds it again, and choose it."""
         for file in self.upload.value:
-            path, content = Path(Path(file["name"]).name), bytes(file["content"])
             try:
-                if path.exists() and path.read_bytes() != content:
-                    raise BadArgument(f"Another {path.name} lies here already. Rename yours.")
-                path.write_bytes(content)
-                columns = csv_columns(path)
-                from_csv(path, target=columns[0] if columns else None)
+                name, columns = keep(file["name"], bytes(file["content"]))
                 several = columns if len(columns) > 1 else []
-                self.ask(replace(self.asked, setting=path.name, column=next(iter(several), None)), several)
-                self.status.value = f"{escape(path.name)} is chosen."
+                self.ask(replace(self.asked, setting=name, column=next(iter(several), None)), several)
+                other = "" if name == file["name"] else f", since there was another {file['name']} here"
+                self.status.value = words(f"{name} is chosen{other}.")
             except (RnntipsError, OSError) as error:
-                self.status.value = f"<b>{escape(str(error))}</b>"
+                self.status.value = words(error, wrong=True)
 
     def _take_note(self) -> None:
         if self.note.value:
-            self.status.value = escape(own_book().add("note", text=self.note.value, tip=self.tip.name)) or "Noted."
+            self.status.value = words(own_book().add("note", text=self.note.value, tip=self.tip.name) or "Noted.")
             self.note.value = ""
 
     # ── training ────────────────────────────────────────────────────────────
@@ -270,11 +279,11 @@ class Panel(View):
             chosen = self._rates if asked.lr == TUNED else "chosen by hand"
             self.status.value = result(study, self.guess, chosen, study.n > SEEDS, lost, not_kept)
         except Exception as error:  # a thread's exception would be seen by nobody
-            self.said.value = escape(f"Training failed: {error}")
-            self.status.value = f"<b>{self.said.value}</b>"
-            if not isinstance(error, RnntipsError):
-                trace = escape(traceback.format_exc())
-                self.status.value += f"<details><summary>Details</summary><pre>{trace}</pre></details>"
+            failed, trace = (
+                f"Training failed: {error}",
+                "" if isinstance(error, RnntipsError) else traceback.format_exc(),
+            )
+            self.said.value, self.status.value = words(failed), words(failed, wrong=True, trace=trace)
         finally:
             self.state = ended
             self._enable()
@@ -294,12 +303,15 @@ class Panel(View):
             return training.result()
 
     def _compare(self, asked: Asked, sides: list[Recipe], seeds: range, stop=None, record=None) -> Study:
-        task = forecast(from_csv(asked.setting, target=asked.column)) if asked.own else self.tip.task(asked.setting)
+        task = forecast(_series(asked)) if asked.own else self.tip.task(asked.setting)
         allow = {"lr", *self._changes[asked.value]} - {self.field}
         return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
 
-    def study(self) -> Study:
-        """What you ran; if nothing was run, the comparison as it stands, now. An interrupt stops the training.
+    def study(self) -> Study | Markdown:
+        """What you ran. An interrupt stops the training.
+
+        If nothing was run: where the panel is shown, a text that asks to guess first; else the comparison as it stands,
+        trained now.
 
         Raises:
             Busy: Another panel is training.
@@ -309,6 +321,8 @@ class Panel(View):
         except KeyboardInterrupt:
             self.stop()
             self._ended.wait()
+        if self._study is None and self._shown_to_reader:
+            return Markdown(GUESS_FIRST)
         if self._study is None:
             if not _training.acquire(blocking=False):
                 raise Busy(WAIT)
@@ -318,3 +332,11 @@ class Panel(View):
             finally:
                 _training.release()
         return self._study
+
+
+def _series(asked: Asked) -> Series:
+    """The reader's column."""
+    try:
+        return from_csv(asked.setting, target=asked.column)
+    except OSError as error:
+        raise BadData(f"setting={asked.setting[:80]!r}: {error.strerror}. Check the name and the folder.") from None

@@ -4,19 +4,20 @@ Lines are named here and get their colours from `style.css`, which follows the n
 """
 
 from collections.abc import Callable, Sequence
-from html import escape
+from typing import Any
 
 import numpy as np
 
 from rnntips.figures import log_ticks
 from rnntips.runs import Runs
+from rnntips.templates import render
 from rnntips.verdict import LEAST, effects, interval, middle
 
-__all__ = ["draw"]
+__all__ = ["HEIGHT", "WIDTHS", "draw"]
 
 HEIGHT, TOP, BOTTOM = 300, 18, 250  # of a drawing, and of its frame
-CURVES = (540, 84, 522)  # width of the drawing, left and right of the frame
-DIFFERENCES = (320, 30, 300)
+WIDTHS = {"curves": 540, "differences": 320}
+CURVES, DIFFERENCES = (84, 522), (30, 300)  # left and right of the frame
 LETTER = 13.5  # width of a name's letter at most, in any size
 
 
@@ -30,31 +31,33 @@ def draw(baseline: Runs, variant: Runs, names: Sequence[str], smallest: float, w
         words: The picture's label, for those who cannot see it.
     """
     sides = (baseline, variant)
-    curves = _drawing("curves", CURVES[0], _curves(sides, names))
-    differences = _drawing("differences", DIFFERENCES[0], _differences(sides, names, smallest))
-    return f'<div class="rnntips-plots" role="img" aria-label="{escape(words)}">{curves}{differences}</div>'
+    parts = (_curves(sides, names), _differences(sides, names, smallest))
+    drawings = [(*kind, drawn) for kind, drawn in zip(WIDTHS.items(), parts, strict=True)]
+    return render("notebook/panels/picture.html", words=words, height=HEIGHT, drawings=drawings)
 
 
-def _drawing(kind: str, width: int, parts: Sequence[str]) -> str:
-    begin = f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" viewBox="0 0 {width} {HEIGHT}" aria-hidden="true">'
-    return f"{begin}{''.join(parts)}</svg>"
+Part = tuple[str, dict[str, Any], str]  # of a drawing: tag, attributes, text
 
 
-def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" {more}>{escape(words)}</text>'
+def _text(x: float, y: float, words: str, anchor: str = "middle", **more: str) -> Part:
+    return "text", {"x": f"{x:.0f}", "y": f"{y:.0f}", "text-anchor": anchor, **more}, words
 
 
-def _line(kind: str, x0: float, y0: float, x1: float, y1: float) -> str:
-    return f'<path class="{kind}" d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}"/>'
+def _shape(kind: str, d: str) -> Part:
+    return "path", {"class": kind, "d": d}, ""
+
+
+def _line(kind: str, x0: float, y0: float, x1: float, y1: float) -> Part:
+    return _shape(kind, f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}")
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:
     return "M" + "L".join(f"{a:.0f} {b:.0f}" for a, b in zip(x, y, strict=True))
 
 
-def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
+def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
     """Validation error over updates: medians with the middle 80 %, every run faintly behind, both axes logarithmic."""
-    _, left, right = CURVES
+    left, right = CURVES
     center, naive, floor = (TOP + BOTTOM) / 2, float(sides[0].valid_naive.mean()), float(sides[0].floor.mean())
     began, seen = (np.concatenate([side.valid_score[:, part].ravel() for side in sides]) for part in (0, slice(None)))
     highest = 1.15 * max(naive, float(np.max(began[np.isfinite(began)], initial=naive)))
@@ -73,18 +76,18 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[str]:
     parts += [_text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(lowest, highest)]
     for name, value in (("naive = 100 %", naive), ("floor = 0 %" if floor else "↓ floor = 0 %", floor or lowest)):
         parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
-    turned = f'class="title" transform="rotate(-90 14 {center:.0f})"'
+    turned = {"class": "title", "transform": f"rotate(-90 14 {center:.0f})"}
     parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
-    parts.append(_text(14, center, f"validation error ({sides[0].unit})", more=turned))
+    parts.append(_text(14, center, f"validation error ({sides[0].unit})", **turned))
     legends = (left, left + LETTER * len(names[0]) + 50)
     for kind, side, name, legend in zip(("baseline", "variant"), sides, names, legends, strict=True):
         parts += _side(kind, side, across, down)
         parts.append(_line(f"{kind} median", legend, TOP - 8, legend + 28, TOP - 8))
-        parts.append(_text(legend + 34, TOP - 4, name, "start", 'class="ink"'))
+        parts.append(_text(legend + 34, TOP - 4, name, "start", **{"class": "ink"}))
     return parts
 
 
-def _side(kind: str, runs: Runs, across: Callable, down: Callable) -> list[str]:
+def _side(kind: str, runs: Runs, across: Callable, down: Callable) -> list[Part]:
     """One side: the middle eight of ten, every run, and the median, as far as it has come."""
     done = runs.evaluations <= runs.reached
     done[0] = False  # there is no place for update 0 on a logarithmic axis
@@ -96,19 +99,19 @@ def _side(kind: str, runs: Runs, across: Callable, down: Callable) -> list[str]:
     low, median, high = down(np.percentile(scores, [10, 50, 90], axis=0))
     band = _path(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])) + "Z"
     shapes = {"band": band, "run": "".join(_path(x, down(row)) for row in scores), "median": _path(x, median)}
-    return [f'<path class="{kind} {name}" d="{shape}"/>' for name, shape in shapes.items()]
+    return [_shape(f"{kind} {name}", shape) for name, shape in shapes.items()]
 
 
-def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -> list[str]:
+def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -> list[Part]:
     """Variant against baseline, one mark a seed, around zero; median and interval once training has ended."""
-    _, left, right = DIFFERENCES
+    left, right = DIFFERENCES
 
     def across(change):  # from no error at all, on the left, to twice the error
         return (left + right) / 2 + (right - left) / 2 * np.clip(change, -1, 1)
 
     low, high = across(1 / (1 + smallest) - 1), across(smallest)
     parts = [
-        f'<rect class="same" x="{low:.0f}" y="{TOP}" width="{high - low:.0f}" height="{BOTTOM - TOP}"/>',
+        _shape("same", f"M{low:.0f} {TOP}H{high:.0f}V{BOTTOM}H{low:.0f}Z"),
         _line("axis", across(0), TOP, across(0), BOTTOM),
         _line("axis", left, BOTTOM, right, BOTTOM),
         _text(across(-1), BOTTOM + 18, "−100 %"),
@@ -126,9 +129,9 @@ def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -
     for i, change in enumerate(np.expm1(d)):
         x, y = across(change), TOP + 12 + (BOTTOM - TOP - 50) * (i + 0.5) / len(d)
         disc, triangle = f"M{x - 4:.0f} {y:.0f}a4 4 0 1 0 8 0a4 4 0 1 0-8 0", f"M{x - 5:.0f} {y + 4:.0f}h10l-5-9z"
-        parts.append(f'<path class="seed" d="{triangle if change > 0 else disc}"/>')
+        parts.append(_shape("seed", triangle if change > 0 else disc))
     if all(side.reached == side.updates for side in sides):
         low, high, median = across(np.expm1([*interval(d), middle(d)]))
         parts.append(_line("interval", low, BOTTOM - 18, high, BOTTOM - 18))
-        parts.append(f'<path class="ink" d="M{median - 6:.0f} {BOTTOM - 18}l6-7 6 7-6 7z"/>')
+        parts.append(_shape("ink", f"M{median - 6:.0f} {BOTTOM - 18}l6-7 6 7-6 7z"))
     return parts

@@ -1,24 +1,35 @@
 """A panel's widgets and their arrangement; what a press does is `Panel`'s."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 
 import ipywidgets as widgets
 
+from rnntips.cells import CELLS
 from rnntips.engine.devices import devices
 from rnntips.notebook.labbook import GUESSES
 from rnntips.notebook.labbook.book import SEATS
 from rnntips.notebook.panels.messages import Asked
+from rnntips.recipe import called
 
 __all__ = ["View", "show"]
 
 # A stylesheet is the one part of an HTML widget that runs something when it has arrived. Keys pressed inside a panel
-# then no longer insert, cut or move the notebook's cells (Ctrl-S still saves), and announcements are read out.
-SET_UP = (
-    "for (const kind of ['focusin', 'keydown', 'keyup']) this.closest('.rnntips-panel').addEventListener(kind, event =>"
-    " event.target.toggleAttribute('data-lm-suppress-shortcuts',"
-    " event.shiftKey || event.altKey || !(event.ctrlKey || event.metaKey)))"
-)
+# then no longer insert, cut or move the notebook's cells (Ctrl-S still saves), announcements are read out, and the
+# verdict gets the focus if the panel had it: a button loses it, to the page's body, when it is disabled.
+SET_UP = """
+const panel = this.closest('.rnntips-panel');
+for (const kind of ['focusin', 'keydown', 'keyup']) panel.addEventListener(kind, event =>
+    event.target.toggleAttribute('data-lm-suppress-shortcuts',
+        event.shiftKey || event.altKey || !(event.ctrlKey || event.metaKey)));
+panel.addEventListener('focusin', () => panel.used = true);
+panel.addEventListener('focusout', event => panel.used = panel.contains(event.relatedTarget ?? panel));
+panel.addEventListener('rnntips-verdict', () => {
+    if (panel.used && [document.body, ...panel.querySelectorAll('*')].includes(document.activeElement))
+        panel.querySelector('.rnntips-verdict').focus({preventScroll: true});
+});
+"""
 READ_OUT = "<style onload=\"this.closest('.rnntips-said').setAttribute('role', 'status')\"></style>"
 AUTO = {"width": "auto"}
 
@@ -31,7 +42,7 @@ class View(widgets.VBox):
             name: _button(name, label, lambda name=name: self.press(name), "primary") for name, label in GUESSES.items()
         }
         self.just_run = _button("run", "just run", self.press)
-        self.stop_button = _button("stop", "Stop", self.stop, "warning")
+        self.stop_button = _button("stop", "Stop", self.stop)
         self.again_button = _button("again", "10 more seeds", self.more_seeds)
         self.fails_button = _button("fails", "Where it fails", self.where_it_fails)
         self.reset_button = _button("reset", "Reset", self.reset)
@@ -39,8 +50,9 @@ class View(widgets.VBox):
         self.big = _toggle("big", "Big", "Readable from the back of a room")
         controls = self.controls = {
             "setting": _dropdown("setting", "data", settings, settings[0]),
-            "value": _dropdown("variant", field, choices, asked.value),
+            "value": _dropdown("variant", field, [(called(field, value), value) for value in choices], asked.value),
             "column": _dropdown("column", "column", [None], None),
+            "cell": _dropdown("cell", "cell", [("as in this lesson", None), *((cell, cell) for cell in CELLS)], None),
             "lr": _dropdown("lr", "learning rate", rates, asked.lr),
             "seat": _named("seat", widgets.BoundedIntText(asked.seat, min=0, max=SEATS, description="seat")),
             "device": _dropdown("device", "device", ["auto", *devices()], "auto"),
@@ -49,33 +61,32 @@ class View(widgets.VBox):
         self.upload = widgets.FileUpload(accept=".csv", description="Your CSV", layout=AUTO)
         placeholder = "Enter keeps it in your lab book"
         self.note = _named("note", widgets.Text(description="note", placeholder=placeholder, continuous_update=False))
-        self.question, self.picture = _named("question", widgets.HTML()), _named("picture", widgets.HTML())
-        self.status, self.code = _named("status", widgets.HTML()), _named("line", widgets.HTML())
+        texts = ("question", "plan", "picture", "status", "line")
+        self.question, self.plan, self.picture, self.status, self.code = (_named(it, widgets.HTML()) for it in texts)
         self.said = _named("said", widgets.HTML(READ_OUT))
         sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
         style = widgets.HTML(f'<style onload="{SET_UP}">{sheet}</style>', layout={"display": "block", "height": "0"})
-        data = _row(self.upload, controls["column"], controls["seat"])
+        data = _row(self.upload, controls["column"], controls["cell"], controls["seat"])
         training = _row(controls["lr"], controls["device"], self.note)
         extras = _named("extras", widgets.VBox([data, training, self.code], layout={"display": "none"}))
         asks = _row(controls["value"], controls["setting"])
         guesses = _row(*self.guess_buttons.values(), self.just_run)
+        stage = _named("stage", widgets.Box([self.plan, self.picture]))
         buttons = _row(self.stop_button, self.again_button, self.fails_button, self.reset_button, self.more, self.big)
-        super().__init__([style, self.question, asks, guesses, self.picture, self.status, buttons, extras, self.said])
+        super().__init__([style, self.question, asks, guesses, stage, self.status, buttons, extras, self.said])
         self.add_class("rnntips-panel")
         self.ask(asked)
         self.more.observe(lambda change: show(extras, change["new"]), "value")
-        self.big.observe(lambda change: self._enlarge(change["new"]), "value")
+        self.big.observe(lambda change: self._mark("enlarged", change["new"]), "value")
 
-    def _enlarge(self, big: bool) -> None:
-        if big:
-            self.add_class("rnntips-enlarged")
-        else:
-            self.remove_class("rnntips-enlarged")
+    def _mark(self, state: str, on: bool) -> None:
+        (self.add_class if on else self.remove_class)(f"rnntips-{state}")
 
     @property
     def asked(self) -> Asked:
         """What the controls stand at."""
-        return Asked(**{name: control.value for name, control in self.controls.items()})
+        asked = Asked(**{name: control.value for name, control in self.controls.items()})
+        return asked if asked.own else replace(asked, column=None, cell=None)
 
     def ask(self, asked: Asked, columns: Sequence[str] = ()) -> None:
         """Set the controls; `columns` of a CSV file are offered if there are several."""
@@ -83,12 +94,19 @@ class View(widgets.VBox):
         if asked.setting not in settings.options:
             settings.options = (*settings.options, asked.setting)
         column.options = tuple(columns) or (asked.column,)
-        show(column, bool(columns))
         for name, control in self.controls.items():
             control.value = getattr(asked, name)
 
-    def enable(self, running: bool, can_add: bool) -> None:
-        """While training runs, only Stop and what changes no run can be pressed."""
+    def enable(self, running: bool, can_add: bool, asks: bool) -> None:
+        """While training runs, only Stop and what changes no run can be pressed.
+
+        Args:
+            can_add: Whether seeds can be added to the result that is shown.
+            asks: Whether the question has no answer yet; then what would be trained is shown, above an older picture.
+        """
+        self._mark("asks", asks)
+        show(self.controls["column"], self.asked.own and len(self.controls["column"].options) > 1)
+        show(self.controls["cell"], self.asked.own)
         buttons = (*self.guess_buttons.values(), self.just_run, self.fails_button, self.reset_button)
         for widget in (*buttons, self.upload, *self.controls.values()):
             widget.disabled = running
