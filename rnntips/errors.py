@@ -6,10 +6,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from math import isfinite
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 LONGEST = 100  # letters of a value in a message
 
@@ -126,19 +123,6 @@ def need_text(name: str, value: Any, least: int = 0) -> str:
     if len(value) < least or value.encode("utf-8", "replace").decode() != value:
         raise BadArgument(f"{name}={shown(value)}: a text of {least or 'any number of'} or more letters is needed.")
     return str(value)
-
-
-def need_room(size: float, what: str) -> None:
-    """Raise `BadArgument` if `what` needs more bytes than this machine has."""
-    limits = [psutil.virtual_memory().total]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of a container: control groups, version 2 and 1
-        with suppress(OSError, ValueError):
-            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
-    if size > min(limits):
-        raise BadArgument(
-            f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {min(limits) / 1e9:,.0f} GB. "
-            "Use smaller numbers."
-        )
 
 
 def spelled(text: object) -> list[tuple[str, list[float]]]:

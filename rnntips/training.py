@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from rnntips.engine.devices import resolve_device
+from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.settings import own_settings
 from rnntips.engine.tbptt import check_chunk, loader_for
 from rnntips.engine.update import UpdateStats, updater
-from rnntips.errors import BadArgument, BadData, RnntipsError, TrainingFailed, need, need_room, shown
+from rnntips.errors import BadArgument, BadData, RnntipsError, TrainingFailed, need, shown
 from rnntips.loader import Loader, examples_of, rebuilt, sized
 from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
-from rnntips.recipe import Recipe, count
+from rnntips.recipe import Recipe
 from rnntips.runs import Runs, check_seeds, last_points
 from rnntips.schedule import Rescue
 from rnntips.tasks import Task, one_task
@@ -88,7 +89,7 @@ def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
             f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
             f"{task.name} out."
         )
-    with named([Job(recipes, [seed], task)]), bounded(Runs(), recipes, "cpu", task.ignores):
+    with named([Job(recipes, [seed], task)]), bounded(Runs(), task.ignores):
         found = [sized(recipe, task) for recipe in recipes]
         for recipe in found:
             (examples,) = _draw([recipe], task, [seed])
@@ -154,7 +155,7 @@ def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None 
     recipes, seeds, task, device = job
     if len({recipe.shape() for recipe in recipes}) != 1:
         raise BadArgument("These recipes differ in shape; train them one shape at a time.")
-    with bounded(record, recipes, device, task.ignores):
+    with bounded(record, task.ignores):
         examples = _draw(recipes, task, seeds)
         bounds = [_bounds(recipe, task, *drawn) for recipe, *drawn in zip(recipes, seeds, examples, strict=True)]
         updates = recipes[0].updates_for(len(examples[0].of(0)), **examples[0].sizes)
@@ -164,7 +165,7 @@ def begin(job: Job, record: Runs, stop: Event | None = None, start: Runs | None 
 
 def _train(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     """Make updates, and yield how many are done. It holds no tensor itself, so that an error can free all of them."""
-    with bounded(record, record.recipes, record.device, task.ignores):
+    with bounded(record, task.ignores):
         yield from _updates(record, examples, task, stop, start)
 
 
@@ -267,7 +268,7 @@ def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float,
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
     examples = [examples_of(recipes[0], task, seeds[0])]
-    _need_room(recipes, examples[0], task)
+    need_room_for(recipes, examples[0], task)
     examples += [examples_of(*drawn) for drawn in zip(recipes[1:], repeat(task), seeds[1:])]
     if any(recipe.order == "class" for recipe in recipes):
         need_labels(examples[0].labels(examples[0].of(0)))
@@ -279,19 +280,3 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
             f"{windows} windows. Use at most {windows}."
         )
     return examples
-
-
-def _need_room(recipes: Sequence[Recipe], example: Examples, task) -> None:
-    """Raise `BadArgument` if the data, weights or records of so many runs do not fit into this machine's memory."""
-    recipe, runs = recipes[0], len(recipes)
-    sizes = recipe.layers, recipe.width, example.channels, example.outputs, recipe.dense, recipe.dense_after
-    updates = recipe.updates_for(len(example.of(0)), **example.sizes)
-    weights = count(recipe.cell, *sizes)
-    read = 4 * example.outputs * (example.loss_at == "last") + 8  # bytes of a window in the order of the mini-batches
-    need_room(runs * sum(value.nbytes for value in vars(example).values() if isinstance(value, np.ndarray)),
-              f"The data of {runs} runs on {task.name}")  # fmt: skip
-    need_room(
-        runs * 16 * weights, f"{runs} networks of {weights:,} weights (layers={recipe.layers}, width={recipe.width})"
-    )
-    need_room(runs * updates * (16 + read * recipe.batch_size),
-              f"{runs} runs of updates={updates} with batch_size={recipe.batch_size}")  # fmt: skip

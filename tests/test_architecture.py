@@ -20,9 +20,9 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
     "cli": {"notebook"},
 }
 OUTSIDE = {  # what may be imported beside the standard library
-    "top": {"jaxtyping", "numpy", "psutil", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
+    "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
     "tasks": {"numpy"},
-    "engine": {"jaxtyping", "numpy", "torch", "numba", "llvmlite", "triton"},
+    "engine": {"jaxtyping", "numpy", "psutil", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
     "doctor": {"numpy", "torch"},
     "notebook": {"numpy", "ipywidgets", "IPython", "fastjsonschema"},

@@ -23,7 +23,7 @@ __all__ = ["Recorder", "compiled_update", "dense", "layer", "scan"]
 
 
 def _missing(package: str, error: ImportError) -> None:
-    install = f" pip install {package.lower()}." if isinstance(error, ModuleNotFoundError) else ""
+    install = "" if "NUMBA_DISABLE_JIT" in str(error) else f" pip install {package.lower()}."
     print(f"rnntips trains more slowly here, because {package} cannot be used: {error}.{install}", file=sys.stderr)
 
 

@@ -2,7 +2,7 @@
 
 import gc
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from traceback import clear_frames
 
@@ -20,12 +20,11 @@ WANTED, FREE = re.compile(r"allocate ([\d.]+ \w+)"), re.compile(r"([\d.]+ \w+) i
 
 
 @contextmanager
-def bounded(record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[str]) -> Iterator[None]:
+def bounded(record: Runs, ignored: Set[str]) -> Iterator[None]:
     """Context for drawing data and training: out of memory becomes `OutOfMemory`, and its tensors are freed.
 
     Args:
         record: Is filled meanwhile; empty until the data are drawn.
-        recipes: One per run.
         ignored: Recipe fields that have no effect on the task, so that halving them would not help.
     """
     try:
@@ -36,7 +35,7 @@ def bounded(record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[s
         if cause is None:
             raise
         record.stopped = True
-        told = OutOfMemory(_words(str(cause), record, recipes, device, ignored))
+        told = OutOfMemory(_words(str(cause), record, ignored))
         told.record = record
         for each in chain:
             clear_frames(each.__traceback__)  # else a kept error would keep every tensor of the training
@@ -64,16 +63,16 @@ def _release() -> None:
         torch.cuda.empty_cache()
 
 
-def _words(cause: str, record: Runs, recipes: Sequence[Recipe], device: str, ignored: Set[str]) -> str:
-    where, runs = ("The GPU" if device == "cuda" else "This machine"), len(recipes)
-    if not len(record):
+def _words(cause: str, record: Runs, ignored: Set[str]) -> str:
+    where, runs = ("The GPU" if record.device == "cuda" else "This machine"), len(record)
+    if not runs:
         return f"{where} ran out of memory while data were drawn. Take shorter data or windows, or fewer seeds."
     wanted, free = (pattern.search(cause) for pattern in (WANTED, FREE))
     much = [f"{wanted[1]} more were needed"] if wanted else []
     much += [f"{free[1]} were free"] if free else []
-    few = f"train {-(-runs // 2)} runs at once instead of {runs}" if runs > 1 else _halved(recipes[0], ignored)
+    few = f"train {-(-runs // 2)} runs at once instead of {runs}" if runs > 1 else _halved(record.recipes[0], ignored)
     told = f"{where} ran out of memory{': ' * bool(much)}{', '.join(much)}. Halve what it holds: {few}."
-    if device == "cuda":
+    if record.device == "cuda":
         told += " Or use the CPU."
     return f"{told} What was done until then is kept: {record.reached} of {record.updates} updates."
 

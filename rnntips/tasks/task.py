@@ -7,7 +7,8 @@ from zlib import crc32
 
 import numpy as np
 
-from rnntips.errors import BadArgument, need_room
+from rnntips.engine.memory import need_room
+from rnntips.errors import BadArgument
 from rnntips.windows import Examples
 
 __all__ = ["SequenceTask", "Task", "nats", "need_values", "rmse", "separate", "stream"]

@@ -11,7 +11,7 @@ import rnntips as rt
 from rnntips import training
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.update import CUDAGraphUpdate, TorchUpdate
-from rnntips.errors import OutOfMemory
+from rnntips.errors import OutOfMemory, TrainingFailed
 from rnntips.loader import Loader
 
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
@@ -146,9 +146,9 @@ def test_a_recording_that_cannot_be_ended_does_not_hide_why():
     assert "20.00 GiB" in told(hidden)
 
 
-def test_other_errors_pass_as_they_are(monkeypatch):
+def test_other_errors_are_not_called_out_of_memory(monkeypatch):
     fill(monkeypatch, Loader, "batch", 1, RuntimeError("size mismatch"))
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(TrainingFailed, match="RuntimeError: size mismatch"):
         rt.train(RECIPE, TASK, range(3))
 
 

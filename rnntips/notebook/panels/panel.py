@@ -28,6 +28,7 @@ from rnntips.recipe import Recipe, typed
 from rnntips.series import Series, from_csv
 from rnntips.study import Study, compare
 from rnntips.tasks import forecast
+from rnntips.templates import render
 from rnntips.tuning import tuning_grids
 
 __all__ = ["Panel"]

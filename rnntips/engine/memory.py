@@ -1,0 +1,43 @@
+"""What this machine's memory can hold: asked before anything is made."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from rnntips.errors import BadArgument
+from rnntips.recipe import Recipe, count
+from rnntips.windows import Examples
+
+__all__ = ["need_room", "need_room_for"]
+
+
+def need_room(size: float, what: str) -> None:
+    """Raise `BadArgument` if `what` needs more bytes than this machine has."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of a container: control groups, version 2 and 1
+        with suppress(OSError, ValueError):
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    if size > min(limits):
+        raise BadArgument(
+            f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {min(limits) / 1e9:,.0f} GB. "
+            "Use smaller numbers."
+        )
+
+
+def need_room_for(recipes: Sequence[Recipe], example: Examples, task) -> None:
+    """Raise `BadArgument` if the data, weights or records of so many runs do not fit into this machine's memory."""
+    recipe, runs = recipes[0], len(recipes)
+    sizes = recipe.layers, recipe.width, example.channels, example.outputs, recipe.dense, recipe.dense_after
+    updates = recipe.updates_for(len(example.of(0)), **example.sizes)
+    weights = count(recipe.cell, *sizes)
+    read = 4 * example.outputs * (example.loss_at == "last") + 8  # bytes of a window in the order of the mini-batches
+    need_room(runs * sum(value.nbytes for value in vars(example).values() if isinstance(value, np.ndarray)),
+              f"The data of {runs} runs on {task.name}")  # fmt: skip
+    need_room(
+        runs * 16 * weights, f"{runs} networks of {weights:,} weights (layers={recipe.layers}, width={recipe.width})"
+    )
+    need_room(runs * updates * (16 + read * recipe.batch_size),
+              f"{runs} runs of updates={updates} with batch_size={recipe.batch_size}")  # fmt: skip
