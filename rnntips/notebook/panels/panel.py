@@ -115,17 +115,15 @@ class Panel(View):
         if asked.seat > SEATS:
             raise BadArgument(f"seat={asked.seat}: there are seats 0 to {SEATS}, so that no seed is used twice.")
         resolve_device(asked.device)
-        if asked.lr != TUNED:
-            self.baseline.but(lr=asked.lr)
-        if not self.baseline.diff(self.baseline.but(**{self.field: asked.value})):
-            raise BadArgument(f"{self.field}={asked.value!r}: the baseline has that too. Choose another value.")
         if asked.own:
-            self.baseline.but(cell=asked.cell or self.baseline.cell)
             _series(asked)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
         elif (asked.column, asked.cell) != (None, None):
             raise BadArgument("column= and cell= are for a CSV file of your own. Name it with setting=, or drop them.")
+        baseline, variant = self._sides(asked)  # raises for what a recipe cannot have there
+        if not baseline.diff(variant).keys() - ({"lr"} - {self.field}):
+            raise BadArgument(f"{self.field}={asked.value!r}: the baseline has that too. Choose another value.")
 
     def _forget(self) -> None:
         """As before the first press."""
