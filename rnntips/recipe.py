@@ -283,7 +283,7 @@ class Recipe:
         number={"above": 0, "below": LARGE})  # fmt: skip
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
         '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
-        "None: always 1.", per_run=True, text='"warmup:30+cosine"')  # fmt: skip
+        "None: always 1.", per_run=True, text='"warmup:30", "cosine" or "drop:0.1:0.5"')  # fmt: skip
     rescue: str | None = _choice(None, "What is done at the first spike of the training loss (after update 20, above "
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
@@ -485,7 +485,7 @@ def _checked(
         return tuple(need_whole(f"each width in {name}", wide, 1, widths) for wide in value)
     if text is not None:
         if not isinstance(value, str) or len(need_text(name, value)) > LONG:
-            raise BadArgument(f"{name}={shown(value)}: a short text is needed, for example {name}={text}.")
+            raise BadArgument(f"{name}={shown(value)}: a short text such as {text} is needed.")
         return str(value)
     if kind is not None:
         need(name, value, kind, EXAMPLES[kind])

@@ -178,20 +178,29 @@ def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
 
 
 def joined(parts: Sequence[Runs]) -> Runs:
-    """One record of several records of one shape, in their order."""
+    """One record of several records of one shape, in their order. It has the weights once all parts have theirs."""
     if len(parts) == 1:
         return parts[0]
-    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
+    rows = {name: _stacked([getattr(part, name) for part in parts]) for name in ROWS}
     states = [part.optimizer_state for part in parts]
+    names = states[0] if all(states) else ()
     return replace(
         parts[0],
         **rows,
-        optimizer_state={name: np.concatenate([state[name] for state in states]) for name in states[0]},
+        optimizer_state={name: np.concatenate([state[name] for state in states]) for name in names},
         recipes=tuple(recipe for part in parts for recipe in part.recipes),
         reached=min(part.reached for part in parts),
         stopped=any(part.stopped for part in parts),
         seconds=sum(part.seconds for part in parts),
     )
+
+
+def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows under each other, with the columns that all of them have."""
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    columns = min(part.shape[1] for part in parts)
+    return np.concatenate([part[:, :columns] for part in parts])
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:

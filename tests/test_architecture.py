@@ -25,7 +25,7 @@ OUTSIDE = {  # what may be imported beside the standard library
     "engine": {"jaxtyping", "numpy", "psutil", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
     "doctor": {"numpy", "torch"},
-    "notebook": {"numpy", "ipywidgets", "IPython", "fastjsonschema"},
+    "notebook": {"numpy", "markupsafe", "ipywidgets", "IPython", "fastjsonschema"},
     "lessons": {"numpy", "torch", "matplotlib"},
     "cli": {"click", "jupyterlab", "traitlets"},
 }

@@ -1,13 +1,18 @@
 """The compiled recurrence against `cells.scan` in float64, and what a run's bits may depend on."""
 
 import builtins
+import os
+import subprocess
+import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rnntips as rt
 from rnntips import cells, engine
 from rnntips.errors import BadArgument
 
@@ -159,6 +164,17 @@ def test_a_second_derivative_is_refused_in_float32_and_given_in_float64():
         else:
             with pytest.raises(BadArgument, match=r"create_graph=True.*float64"):
                 torch.autograd.grad(states.square().sum(), w, create_graph=True)
+
+
+def test_where_numba_may_not_compile_the_reference_serves_and_it_is_said():
+    trained = "rt.train(rt.Recipe(updates=3, width=3, past=4), rt.series.sines(99), [0]).test_score"
+    code = f"import rnntips as rt; print({trained})"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0 and ran.stderr.count("NUMBA_DISABLE_JIT is set") == 1
+    here = rt.train(rt.Recipe(updates=3, width=3, past=4), rt.series.sines(99), [0]).test_score
+    np.testing.assert_allclose(float(ran.stdout.strip("[]\n")), here[0], rtol=1e-4)
 
 
 def test_without_numba_the_reference_serves_and_it_is_said_once(monkeypatch, capsys):

@@ -88,7 +88,7 @@ def test_seeds_are_a_range_or_a_list(monkeypatch, text, seeds):
 @pytest.mark.parametrize(
     ("text", "words"),
     [("abc", ["'abc'", "0:20", "3,5,8"]), ("0:x", ["'0:x'", "0:20"]), ("1:2:3", ["'1:2:3'"]), ("1.5", ["'1.5'"]),
-     ("", ["0:20"]), ("5:2", ["seeds", "empty"]), ("-1", ["seed -1", "at least 0"]), ("3,4,3", ["seed 3", "2 times"])],
+     ("", ["0:20"]), ("5:2", ["seeds", "empty"]), ("-1", ["seed=-1", "at least 0"]), ("3,4,3", ["seed 3", "2 times"])],
 )  # fmt: skip
 def test_bad_seeds_are_refused_before_anything_is_trained(no_training, text, words):
     """The message repeats what came and shows how to write it."""
@@ -111,6 +111,12 @@ def test_a_gpus_record_never_becomes_the_stored_one(monkeypatch, no_training, no
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     found = run("run", "scaling", "--write", "--device", device, *what)
     assert 1 == found.exit_code and "evidence agree DIR" in found.output and "--device cpu" in found.output
+
+
+def test_a_folder_for_records_that_is_a_file_is_found_before_anything_is_trained(no_training, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = run("run", "scaling", "--records", str(tmp_path / "file"))
+    assert 1 == found.exit_code and "--records=" in found.output and "no folder" in found.output
 
 
 def test_a_record_beside_the_stored_one_is_the_one_that_was_computed(monkeypatch, no_training, tmp_path, plan):

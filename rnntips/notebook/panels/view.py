@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib import resources
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
 from rnntips.cells import CELLS
 from rnntips.engine.devices import devices
@@ -30,7 +31,7 @@ panel.addEventListener('rnntips-verdict', () => {
         panel.querySelector('.rnntips-verdict').focus({preventScroll: true});
 });
 """
-READ_OUT = "<style onload=\"this.closest('.rnntips-said').setAttribute('role', 'status')\"></style>"
+READ_OUT = Markup("<style onload=\"this.closest('.rnntips-said').setAttribute('role', 'status')\"></style>")
 AUTO = {"width": "auto"}
 
 
@@ -65,7 +66,8 @@ class View(widgets.VBox):
         self.question, self.plan, self.picture, self.status, self.code = (_named(it, widgets.HTML()) for it in texts)
         self.said = _named("said", widgets.HTML(READ_OUT))
         sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-        style = widgets.HTML(f'<style onload="{SET_UP}">{sheet}</style>', layout={"display": "block", "height": "0"})
+        style = Markup('<style onload="{}">{}</style>').format(SET_UP, Markup(sheet))
+        style = widgets.HTML(style, layout={"display": "block", "height": "0"})
         data = _row(self.upload, controls["column"], controls["cell"], controls["seat"])
         training = _row(controls["lr"], controls["device"], self.note)
         extras = _named("extras", widgets.VBox([data, training, self.code], layout={"display": "none"}))
