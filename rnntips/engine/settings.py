@@ -21,7 +21,8 @@ def own_settings() -> Iterator[None]:
     holds for all threads of the process: this package names the dtype of every tensor that it makes.
     """
     with ExitStack() as stack, np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
-        stack.enter_context(torch.inference_mode(False))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if torch.is_autocast_enabled("cpu"):
             stack.enter_context(torch.autocast("cpu", enabled=False))
