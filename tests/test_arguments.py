@@ -87,7 +87,7 @@ PUBLIC = {  # a call that works → the arguments that are replaced, some at a t
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PUBLIC)
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_public_function_raises_a_foreign_exception(name, data):
     function, usual, arguments = PUBLIC[name]

@@ -63,6 +63,7 @@ def test_what_starts_folded_shows_dots_alone_and_nothing_is_wider_than_the_page(
     assert not ANSWER.search(" ".join(seen for _, _, seen, _ in reader.page.evaluate(CELLS)))
 
 
+@pytest.mark.slow
 def test_run_all_leaves_panels_asking_and_gives_no_answer_under_them(reader, name, screenshot):
     book = nbformat.read(ROOT / "notebooks" / "04_momentum.ipynb", as_version=4)
     book.cells = book.cells[: next(i for i, cell in enumerate(book.cells) if cell.source.startswith("## Why"))]

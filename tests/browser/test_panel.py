@@ -62,7 +62,8 @@ def test_a_run_to_the_end_says_what_happened(reader, name, screenshot):
 
 
 @pytest.mark.parametrize("reader", ["python3"], indirect=True)
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}x{screen[1]}")
+@pytest.mark.parametrize("screen", [SCREENS[0], *(pytest.param(other, marks=pytest.mark.slow) for other in SCREENS[1:])],
+                         ids=lambda screen: f"{screen[0]}x{screen[1]}")  # fmt: skip
 def test_no_button_moves_from_the_first_look_to_the_next_question(reader, name, screen):
     width, height = screen
     reader.page.set_viewport_size({"width": width, "height": height})
@@ -82,7 +83,7 @@ def test_no_button_moves_from_the_first_look_to_the_next_question(reader, name, 
 
 
 @pytest.mark.parametrize("reader", ["python3"], indirect=True)
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", pytest.param("Dark", marks=pytest.mark.slow)])
 def test_every_text_has_enough_contrast(reader, name, theme):
     panel = reader.panel(name, ENDLESS)
     turn(reader, theme)
