@@ -62,8 +62,10 @@ def test_a_run_to_the_end_says_what_happened(reader, name, screenshot):
 
 
 @pytest.mark.parametrize("reader", ["python3"], indirect=True)
-@pytest.mark.parametrize("screen", [SCREENS[0], *(pytest.param(other, marks=pytest.mark.slow) for other in SCREENS[1:])],
-                         ids=lambda screen: f"{screen[0]}x{screen[1]}")  # fmt: skip
+@pytest.mark.parametrize(
+    "screen", [pytest.param(each, marks=[pytest.mark.slow] * (each != SCREENS[0]), id="x".join(map(str, each)))
+               for each in SCREENS],
+)  # fmt: skip
 def test_no_button_moves_from_the_first_look_to_the_next_question(reader, name, screen):
     width, height = screen
     reader.page.set_viewport_size({"width": width, "height": height})
