@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
-from math import isfinite
+from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Any
 
@@ -94,9 +94,7 @@ def need_whole(name: str, value: Any, least: int, most: int = 10**18) -> int:
     return int(value)
 
 
-def need_number(
-    name: str, value: Any, above: float = -math.inf, below: float = math.inf, low: float = -math.inf
-) -> float:
+def need_number(name: str, value: Any, above: float = -inf, below: float = inf, low: float = -inf) -> float:
     """`value` as a number of Python's.
 
     Raises:
@@ -109,7 +107,7 @@ def need_number(
     if not (above < number < below and low <= number):
         limits = [f"above {above:g}"] * isfinite(above) + [f"of at least {low:g}"] * isfinite(low)
         limits += [f"below {below:g}"] * isfinite(below)
-        raise BadArgument(f"{name}={shown(value)}: a number {' and '.join(limits)} is needed.".replace("  ", " "))
+        raise BadArgument(f"{name}={shown(value)}: a number {' and '.join(limits)} is needed.")
     return value if type(value) is int else number  # so that a reader sees the 1 that was written
 
 
@@ -120,8 +118,10 @@ def need_text(name: str, value: Any, least: int = 0) -> str:
         BadArgument: It is no text, one shorter than `least`, or none that a file can hold.
     """
     need(name, value, str, "a text")
-    if len(value) < least or value.encode("utf-8", "replace").decode() != value:
-        raise BadArgument(f"{name}={shown(value)}: a text of {least or 'any number of'} or more letters is needed.")
+    if len(value) < least:
+        raise BadArgument(f"{name}={shown(value)}: a text of at least {least} letters is needed.")
+    if value.encode("utf-8", "replace").decode() != value:
+        raise BadArgument(f"{name}={shown(value)}: it holds letters that no file can hold. Leave them out.")
     return str(value)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import psutil
 
+from rnntips.engine.threads import CGROUPS
 from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe, count
 from rnntips.windows import Examples
@@ -14,15 +15,21 @@ from rnntips.windows import Examples
 __all__ = ["need_room", "need_room_for"]
 
 
+@cache
+def _memory() -> int:
+    """Bytes of this machine, or of the container that this process is in."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, version 2 and 1
+        with suppress(OSError, ValueError):
+            limits.append(int((CGROUPS / name).read_text()))
+    return min(limits)
+
+
 def need_room(size: float, what: str) -> None:
     """Raise `BadArgument` if `what` needs more bytes than this machine has."""
-    limits = [psutil.virtual_memory().total]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of a container: control groups, version 2 and 1
-        with suppress(OSError, ValueError):
-            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
-    if size > min(limits):
+    if size > _memory():
         raise BadArgument(
-            f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {min(limits) / 1e9:,.0f} GB. "
+            f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {_memory() / 1e9:,.0f} GB. "
             "Use smaller numbers."
         )
 
