@@ -38,7 +38,8 @@ class Series:
         simulator: Draws a fresh (N, C) realisation; None for a recorded series.
         floor: Horizon → error, in `unit`, of the best possible forecast; None if unknown.
         trending: Whether the level drifts; then changes, not levels, are read and forecast by default.
-        note: What was done to the data, in one sentence.
+        notes: What was done to the data and what was inferred when they were read, in sentences.
+        times: When each step was, (N,) datetime64; None if no dates are known.
     """
 
     name: str
@@ -48,11 +49,14 @@ class Series:
     simulator: Callable[[np.random.Generator], np.ndarray] | None = field(default=None, repr=False)
     floor: Callable[[int], float] | None = field(default=None, repr=False)
     trending: bool = False
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    times: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        for name, least in (("name", 1), ("unit", 0), ("note", 0)):
+        for name, least in (("name", 1), ("unit", 0)):
             object.__setattr__(self, name, need_text(name, getattr(self, name), least))
+        need("notes", self.notes, list | tuple, 'several sentences, such as ["Gaps were filled."],')
+        object.__setattr__(self, "notes", tuple(need_text("one of notes", note, 1) for note in self.notes))
         if self.period is not None:
             object.__setattr__(self, "period", need_whole("period", self.period, 1, 10**6))
         need("trending", self.trending, bool, "True or False")
@@ -304,7 +308,7 @@ def co2() -> Series:
     recorded = _bundled("co2.csv", "co2_ppm")
     weeks, known = np.arange(len(recorded)), np.isfinite(recorded)
     filled, note = np.interp(weeks, weeks[known], recorded[known]), f"{(~known).sum()} missing weeks filled"
-    return from_array(filled, name="CO2", unit="ppm", period=52, trending=True, note=f"{note} by straight lines.")
+    return from_array(filled, name="CO2", unit="ppm", period=52, trending=True, notes=[f"{note} by straight lines."])
 
 
 def weather() -> Series:
@@ -323,4 +327,4 @@ def _bundled(file: str, column: str) -> np.ndarray:
 
 def _simulated(name: str, unit: str, simulate: Callable, **more) -> Series:
     example = from_array(simulate(np.random.default_rng(0)), name=name, unit=unit)
-    return replace(example, simulator=simulate, note="Simulated; every seed draws its own.", **more)
+    return replace(example, simulator=simulate, notes=("Simulated; every seed draws its own.",), **more)

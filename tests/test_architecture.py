@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnntips"
 TOP = ("errors series windows recipe schedule cells models optimizers runs loader training tuning verdict study "
        "figures templates")  # fmt: skip
-BELOW = {"tasks", "engine", "jobs"}  # what the top level is made of, beside its own files
+BELOW = {"tables", "tasks", "engine", "jobs"}  # what the top level is made of, beside its own files
 ABOVE = {"doctor", "notebook", "lessons", "cli"}  # what is made of the top level
 MAY_KNOW = {  # room → rooms above the top level that it may know
     "doctor": set(),
@@ -21,6 +21,7 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
 }
 OUTSIDE = {  # what may be imported beside the standard library
     "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
+    "tables": {"numpy", "pandas"},
     "tasks": {"numpy"},
     "engine": {"jaxtyping", "numpy", "psutil", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},

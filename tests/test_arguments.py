@@ -69,7 +69,7 @@ PUBLIC = {  # a call that works → the arguments that are replaced, some at a t
     "sweep": (rt.sweep, {"baseline": BASE, "on": SERIES, "seeds": [0], "lr": [0.03]},
               ["baseline", "on", "seeds", "tune", "allow", "device", "executor", "stop", "lr", "width", "dense"]),
     "from_array": (rt.series.from_array, {"values": np.arange(99.0)},
-                   ["values", "name", "unit", "period", "trending", "note"]),
+                   ["values", "name", "unit", "period", "trending", "notes"]),
     "from_csv": (rt.series.from_csv, {"path": "no-file.csv"}, ["path", "target", "date", "inputs", "name", "unit"]),
     "demand": (rt.series.demand, {}, ["weeks"]),
     "sines": (rt.series.sines, {}, ["steps", "offset", "noise"]),

@@ -301,7 +301,7 @@ def test_co2_has_its_gaps_filled_by_straight_lines():
     series = rt.series.co2()
     assert (2284, 59) == (len(series), filled)
     np.testing.assert_allclose(expected, series.values[:, 0], rtol=0, atol=1e-9)
-    assert "59" in series.note and series.trending and series.unit == "ppm"
+    assert "59" in series.notes[0] and series.trending and series.unit == "ppm"
 
 
 def test_a_draw_of_co2_is_a_stretch_of_the_record():
