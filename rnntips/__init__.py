@@ -27,7 +27,7 @@ from rnntips.study import Study, Sweep, compare, sweep
 from rnntips.training import train
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors",
+__all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors", "look",
            "parameters", "seconds", "series", "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
 
 # Imported on first use, since some need matplotlib or ipywidgets: name → module, and attribute or None.
@@ -36,6 +36,7 @@ _LAZY = {
     "exercises": ("rnntips.notebook.exercise", "exercises"),
     "figures": ("rnntips.figures", None),
     "kernels": ("rnntips.engine", None),  # the old name, kept for one release
+    "look": ("rnntips.doctor.look", "look"),
     "labbook": ("rnntips.notebook.labbook", None),
     "panels": ("rnntips.notebook.panels", None),
     "tips": ("rnntips.notebook.tips", "tips"),
