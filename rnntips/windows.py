@@ -16,8 +16,7 @@ from rnntips.errors import BadArgument, BadData, need_whole, spelled, unknown_na
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Float
 
-__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences",
-           "largest_window"]  # fmt: skip
+__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the series, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth has no targets, whatever the window
@@ -216,7 +215,7 @@ def cut(
     first = int(n * HISTORY) if history is None else history
     needed = past + horizon - 1 + lags
     if needed > first:
-        largest = largest_window(n, horizon, lags, first)
+        largest = first - horizon + 1 - lags
         raise BadData(
             f"{name}: a window of past={past} with horizon={horizon}"
             + (f" and features={features!r}" if lags else "")
@@ -251,18 +250,6 @@ def cut(
         times=times,
         part=part,
     )
-
-
-def largest_window(steps: int, horizon: int, lags: int, history: int | None = None) -> int:
-    """The `past` of the longest windows that a series has room for before its first target; below 1 if for none.
-
-    Args:
-        steps: Of the series.
-        lags: K of `"differences:K"`, 0 for `"levels"`.
-        history: As for `cut`.
-    """
-    first = int(steps * HISTORY) if history is None else history
-    return first - horizon + 1 - lags
 
 
 def difference_lags(features: str) -> int:

@@ -3,10 +3,10 @@
 from rnntips.doctor.series_checks import drift, extremes
 from rnntips.recipe import FIELDS, Recipe
 from rnntips.series import Series
-from rnntips.tasks import forecast
-from rnntips.windows import largest_window
+from rnntips.tasks import Forecast, forecast
+from rnntips.windows import HISTORY, difference_lags
 
-__all__ = ["first_recipe"]
+__all__ = ["first_recipe", "longest_window"]
 
 SEASON = 16, 200  # steps of a window: at least so many, and no season longer than this
 ROBUST = 50  # interquartile ranges from the median to the farthest value
@@ -34,7 +34,7 @@ def first_recipe(series: Series) -> tuple[Recipe, list[str]]:
         past = seasons * season
         reason = f"a window of {past} steps: {'one season' if seasons == 1 else f'{seasons} seasons'}"
     examples = task.examples(Recipe(past=1, input_scaling="none", target_scaling="none", **chosen), 0)
-    longest = largest_window(len(task.values(0)), 1, int(changes))
+    longest = longest_window(task, Recipe(**chosen))
     if longest < past:
         past, reason = longest, f"a window of {longest} steps, the most that this short series allows"
     chosen["past"] = past
@@ -53,3 +53,9 @@ def first_recipe(series: Series) -> tuple[Recipe, list[str]]:
         chosen["batch_size"] = windows
         why.append(f"batches of {windows} windows, which are all")
     return Recipe(**chosen), why
+
+
+def longest_window(task: Forecast, recipe: Recipe) -> int:
+    """The largest `past` for which there are values before the first target; below 1 if there is none."""
+    features = recipe.features or ("differences:1" if task.series.trending else "levels")
+    return int(len(task.values(0)) * HISTORY) - recipe.horizon + 1 - difference_lags(features)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnntips.doctor.first_recipe import first_recipe
 from rnntips.doctor.series_checks import NOWHERE, SEEDS, easy_errors, place, warnings
-from rnntips.errors import BadArgument, RnntipsError
+from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.recipe import Recipe
 from rnntips.series import Series, from_array, from_csv, from_frame
 from rnntips.tables import Doubt, Table
@@ -124,6 +124,8 @@ def look(data: str | Path | Series | Any, target: str | None = None, **how: Any)
     from rnntips.tables import read_csv, read_frame  # so that pandas is loaded only for a table
 
     read, make = (read_frame, from_frame) if frame else (read_csv, from_csv)
+    for name in how.keys() - (known := [*signature(make).parameters][2:]):
+        raise unknown_name("argument", name, known)
     table = read(data, target, **{name: value for name, value in how.items() if name not in OF_SERIES})
     doubts = tuple(one for one in table.doubts if not (one.gap and how.get("gaps") == "fill"))
     filled = how | {"gaps": "fill"} if doubts else how
@@ -154,11 +156,8 @@ def _call(begin: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _drawn(table: Table) -> Series:
-    """The target of a table that cannot be used yet, with straight lines across what is missing."""
-    target, steps = table.values[:, 0], np.arange(len(table.values))
-    known = np.isfinite(target)
-    filled = np.interp(steps, steps[known], target[known]) if known.any() else target
-    return from_array(filled, name=table.titles[0], times=table.times, notes=table.notes)
+    """The target of a table that cannot be used yet."""
+    return from_array(table.filled()[:, 0], name=table.titles[0], times=table.times, notes=table.notes)
 
 
 def _paragraph(head: str, lines: Sequence[str]) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from rnntips.doctor.first_recipe import longest_window
 from rnntips.doctor.look import OF_SERIES
 from rnntips.doctor.series_checks import easy_errors, warnings
 from rnntips.errors import BadData, RnntipsError, shown
 from rnntips.recipe import Recipe
-from rnntips.series import MAX_CSV_BYTES, Series, from_csv, sines
-from rnntips.tables import numeric_columns
+from rnntips.series import Series, from_csv, sines
+from rnntips.tables import MAX_BYTES, numeric_columns
 from rnntips.tasks import Task, forecast
 from rnntips.training import prepare
-from rnntips.windows import difference_lags, largest_window
 
 __all__ = ["File", "Fit", "Gaps", "candidates", "fit", "keep", "read", "refusal"]
 
@@ -78,9 +78,9 @@ def _check(name: str, content: bytes) -> None:
             f"{name[:LONGEST]!r} was not taken: a name is needed that ends in .csv, begins with a letter or a number, "
             f"has at most {LONGEST} letters and none of {' '.join(sorted(SPECIAL))}. Rename the file."
         )
-    if len(content) > MAX_CSV_BYTES:
+    if len(content) > MAX_BYTES:
         raise BadData(
-            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the "
+            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_BYTES / 1e6:.0f} MB are read. Cut it to the "
             "rows and columns you need."
         )
 
@@ -154,8 +154,7 @@ def fit(sides: Sequence[Recipe], series: Series, seeds: Sequence[int]) -> Fit:
 def _fitted(recipe: Recipe, task: Task, seed: int) -> tuple[Recipe, list[str]]:
     """A recipe that fits a series, and what was changed for that."""
     changes, told = {}, []
-    lags = difference_lags(recipe.features or ("differences:1" if task.series.trending else "levels"))
-    longest = largest_window(len(task.values(seed)), recipe.horizon, lags)
+    longest = longest_window(task, recipe)
     if 1 <= longest < recipe.past:
         changes["past"] = longest
         told.append(f"A window has {longest} steps instead of {recipe.past}, the most that this short series allows.")
