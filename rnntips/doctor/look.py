@@ -7,8 +7,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rnntips.doctor.first_recipe import first_recipe
 from rnntips.doctor.series_checks import NOWHERE, SEEDS, easy_errors, place, warnings
 from rnntips.errors import BadArgument, RnntipsError, unknown_name

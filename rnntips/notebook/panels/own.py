@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from rnntips.doctor.first_recipe import longest_window
-from rnntips.doctor.look import OF_SERIES
+from rnntips.doctor.look import OF_SERIES, READING
 from rnntips.doctor.series_checks import easy_errors, warnings
 from rnntips.errors import BadData, RnntipsError, shown
 from rnntips.recipe import Recipe
@@ -21,6 +21,7 @@ from rnntips.training import prepare
 
 __all__ = ["File", "Fit", "Gaps", "candidates", "fit", "keep", "read", "refusal"]
 
+IN_CODE = "A panel takes such an argument in code: put the file beside this notebook, and name both in rt.panels.Panel."
 LONGEST = 100  # letters of a name, which file systems count in bytes, of which 255 are allowed
 SPECIAL = set('/\\<>:"|?*')  # in no name on some system
 
@@ -98,7 +99,11 @@ def _columns(path: Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
             return columns
         except RnntipsError as error:
             wrong.append(error)
-    raise next((error for error in wrong if isinstance(error, Gaps)), wrong[0])
+    for error in wrong:
+        if isinstance(error, Gaps):
+            raise error
+    by_code = any(f"{name}=" in str(wrong[0]) for name in READING)
+    raise BadData(f"{wrong[0]} {IN_CODE if by_code else ''}".strip())
 
 
 def candidates(path: str | Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
@@ -118,11 +123,16 @@ def read(path: str | Path, column: str | None, reading: Mapping[str, Any]) -> Se
     except OSError as error:
         raise BadData(f"setting={shown(str(path))}: {error.strerror}. Check the name and the folder.") from None
     except BadData as error:
-        if "gaps" not in reading:
-            with suppress(RnntipsError):
-                from_csv(path, column, gaps="fill", **reading)
-                raise Gaps(str(error)) from None
-        raise
+        if "gaps" in reading or not _fills(path, column, reading):
+            raise
+        raise Gaps(f"{error} Here: press “Fill with straight lines”.") from None
+
+
+def _fills(path: str | Path, column: str | None, reading: Mapping[str, Any]) -> bool:
+    with suppress(BadData):
+        from_csv(path, column, gaps="fill", **reading)
+        return True
+    return False
 
 
 def refusal(sides: Sequence[Recipe]) -> str:
@@ -147,8 +157,8 @@ def fit(sides: Sequence[Recipe], series: Series, seeds: Sequence[int]) -> Fit:
         raise BadData(f"Both sides would be the same: {' '.join(told)} Choose another value, or a longer series.")
     for seed in seeds:
         prepare(fitted, task, seed)
-    told += [f"{one.says} {one.do}" for one in warnings(series, easy_errors(series))]
-    return Fit(list(fitted), task, told)
+    surprises = [f"{one.says} {one.do}" for one in warnings(series, easy_errors(series))]
+    return Fit(list(fitted), task, [*told, *surprises, *series.notes])
 
 
 def _fitted(recipe: Recipe, task: Task, seed: int) -> tuple[Recipe, list[str]]:

@@ -126,7 +126,7 @@ class Panel(View):
             files[asked.setting] = File(asked.setting, tuple(columns), asked.reading)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
-        elif given := [*filter(vars(asked).get, ("column", "cell")), *asked.reading]:
+        elif given := [name for name in ("column", "cell") if getattr(asked, name) is not None] + [*asked.reading]:
             raise BadArgument(f"{given[0]}= is for a CSV file of your own. Name it with setting=, or drop {given[0]}=.")
         baseline, variant = self._sides(asked)  # raises for what a recipe cannot have there
         if not baseline.diff(variant).keys() - ({"lr"} - {self.field}):
