@@ -75,12 +75,17 @@ class Look:
                   for name, error in self.errors.items()}  # fmt: skip
         return [f"{name}: {error:.4g}{unit}{shares[name]}" for name, error in self.errors.items()]
 
+    @property
+    def unsettled(self) -> str:
+        """The heading of the doubts."""
+        return f"To be settled before it is used{'' if self.errors else '; then look again'}:"
+
     def __repr__(self) -> str:
         numbered = [f"{number}. {one.says} {one.do}" for number, one in enumerate((*self.doubts, *self.warnings), 1)]
         kept, seen = numbered[: len(self.doubts)], numbered[len(self.doubts) :]
         parts = {
             self.read: [],
-            "To be settled before it is used:": kept,
+            self.unsettled: kept,
             "To know:": [*seen, *self.notes],
             "Test errors without a network (medians of ten seeds):": self.forecasts,
             "To begin with: " + "; ".join(self.why) + ".": [self.code] if self.code else [],

@@ -36,6 +36,7 @@ def draw(series: Series, places: Sequence[np.ndarray]) -> Figure:
         if len(rows):
             _mark(ax, x, values, rows, str(number))
     ax.set(ylabel=legible(f"{series.name} ({series.unit})" if series.unit else series.name))
+    ax.margins(y=0.12)  # room for the parts' names
     plain(ax.yaxis)
     if series.times is None:
         ax.set_xlabel("step")

@@ -1,7 +1,12 @@
 """`rt.look`: what it says of a series is so, its errors are a comparison's, and its recipe is no worse than usual."""
 
+import html
+from io import BytesIO
+
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 import rnntips as rt
 
@@ -113,3 +118,106 @@ def test_on_a_short_series_its_recipe_has_a_shorter_window_and_trains(steps):
     seen = rt.look(series)
     runs = rt.train(seen.recipe, series, range(10))
     assert np.isfinite(runs.test_score).all() and "the most that this short series allows" in seen.why[1]
+
+
+# ── files and frames ────────────────────────────────────────────────────────
+
+HOURS = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=N, freq="h"), "load": PLAIN.round(3),
+                      "wind": RNG.normal(5, 1, N).round(3)})  # fmt: skip
+
+
+def written(frame, path):
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_of_a_file_it_says_what_was_read(tmp_path):
+    seen = rt.look(written(HOURS[::-1], tmp_path / "hours.csv"), "load")
+    assert seen.read == f"hours.csv, column load: {N:,} steps of 1 hour, from 2024-01-01 to 2024-02-19 23:00."
+    assert seen.notes == seen.series.notes and "newest first" in seen.notes[0] and not seen.doubts
+    assert np.array_equal(seen.series.values[:, 0], HOURS["load"])
+
+
+@pytest.mark.parametrize("kind", ["file", "frame", "array", "series"])
+def test_its_line_of_code_runs_and_trains_on_what_was_looked_at(kind, tmp_path):
+    gap = HOURS.drop(index=range(300, 320))
+    given = {"file": str(tmp_path / "hours.csv"), "frame": gap, "array": PLAIN, "series": made(PLAIN, period=24)}[kind]
+    written(gap, tmp_path / "hours.csv")
+    seen = rt.look(given, **({"target": "load"} if kind in ("file", "frame") else {}))
+    names = {"rt": rt, "frame": given, "values": given, "series": given}
+    exec(seen.code.replace("seeds=range(10)", "seeds=range(2)"), names)
+    assert names["runs"].recipes[0].but(updates=300) == seen.recipe and "\n" not in seen.code
+    task = rt.tasks.forecast(seen.series)
+    assert names["runs"].naive == pytest.approx([task.bounds(seen.recipe, seed)[0] for seed in range(2)])
+
+
+def test_gaps_are_shown_with_what_settles_them_and_filled_for_the_picture(tmp_path):
+    path = written(HOURS.drop(index=range(300, 320)), tmp_path / "hours.csv")
+    seen = rt.look(path, "load")
+    (doubt,) = seen.doubts
+    assert 'gaps="fill"' in doubt.do and doubt.rows.tolist() == [*range(300, 320)] and "gaps='fill'" in seen.code
+    settled = rt.look(path, "load", gaps="fill")
+    assert not settled.doubts and settled.code == seen.code and settled.errors == seen.errors
+
+
+def test_while_something_else_is_doubtful_nothing_is_computed(tmp_path):
+    marked = HOURS.copy()
+    marked.loc[[100, 200, 900], "load"] = -999
+    seen = rt.look(written(marked, tmp_path / "hours.csv"), "load")
+    assert "missing=[-999]" in seen.doubts[0].do and seen.doubts[0].rows.tolist() == [100, 200, 900]
+    assert (seen.errors, seen.recipe, seen.code) == ({}, None, "") and "then look again" in repr(seen)
+    assert seen.picture().axes and rt.look(tmp_path / "hours.csv", "load", missing=[-999], gaps="fill").code
+
+
+@pytest.mark.parametrize(
+    ("given", "how", "words"),
+    [
+        ("none.csv", {}, "No file at"),
+        (HOURS, {}, "2 numeric columns to forecast"),
+        (HOURS, {"target": "load", "sep": ";"}, "argument 'sep' is not known"),
+        (PLAIN, {"target": "load"}, "an array has no names"),
+        ("text", {"bogus": 1}, "argument 'bogus' is not known"),
+        (np.r_[PLAIN, np.nan], {}, "not finite"),
+    ],
+)
+def test_what_no_series_can_be_made_of_is_raised_in_words(given, how, words):
+    with pytest.raises(rt.errors.BadArgument, match=words):
+        rt.look(given, **how)
+
+
+def test_a_stretch_that_cannot_be_trained_on_is_named_in_place_of_a_recipe():
+    seen = rt.look(made(np.r_[PLAIN[:600], np.full(600, 7.0)]))
+    assert seen.recipe is None and seen.code == "" and "nothing is left to learn" in said(seen).casefold()
+
+
+# ── how it is shown ─────────────────────────────────────────────────────────
+
+
+def test_it_is_one_screen_of_text_and_in_a_notebook_text_and_a_picture(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    seen = rt.look(made(spiked(40), name="<load>", period=24, notes=["A $\\frac{note."]))
+    assert len(repr(seen).splitlines()) <= 30 and max(map(len, repr(seen).splitlines()[:-1])) <= 100
+    seen._ipython_display_()
+    text, picture = shown
+    assert "&lt;load&gt;" in text["text/html"] and "<load>" not in text["text/html"]
+    for words in (seen.read, *seen.forecasts, *(one.says for one in seen.warnings), *seen.notes):
+        assert words in html.unescape(text["text/html"]) and words.split(":")[0] in " ".join(repr(seen).split())
+    drawn = Image.open(BytesIO(picture["image/png"])).convert("RGBA")
+    assert drawn.width > 500 and drawn.getpixel((1, 1))[3] == 0, "it has no ground of its own"
+
+
+def test_doubtful_places_are_marked_in_the_picture_with_their_numbers():
+    values = np.r_[PLAIN[:300], np.full(99, 7.0), PLAIN[399:1000], PLAIN[1000:] + 30]
+    seen = rt.look(made(values, times=np.datetime64("2024-01-01", "ns") + T * np.timedelta64(1, "h")))
+    (ax,) = seen.picture().axes
+    assert {text.get_text() for text in ax.texts} == {"training", "validation", "test", "1", "2", "3"}
+    plain = rt.look(made(PLAIN)).picture().axes[0]
+    assert len(ax.patches) > len(plain.patches) == 0
+
+
+def test_a_long_series_is_drawn_with_its_extremes():
+    values = np.tile(PLAIN, 40)
+    values[12_345] = 99.0
+    (line,) = [line for line in rt.look(made(values)).picture().axes[0].lines if len(line.get_xdata()) > 100]
+    assert len(line.get_xdata()) <= 4000 and line.get_ydata().max() == 99.0

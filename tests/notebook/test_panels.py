@@ -550,7 +550,9 @@ def test_a_file_with_gaps_is_refused_and_one_press_fills_them(panel, tmp_path, m
     content = holed(content, 90, column=1)
     uploaded(panel, "own.csv", content)
     assert panel.asked == before and not [*tmp_path.iterdir()] and panel.fill_button.layout.display is None
-    assert all(place in panel.status.value for place in ("line 41 to line 42 (2 steps)", "line 201")), panel.status.value
+    assert all(place in panel.status.value for place in ("line 41 to line 42 (2 steps)", "line 201")), (
+        panel.status.value
+    )
     panel.fill_button.click()
     assert panel.asked.setting == "own.csv" and (tmp_path / "own.csv").read_bytes() == content
     panel.controls["column"].value = "load"
