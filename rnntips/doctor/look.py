@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rnntips.doctor.first_recipe import first_recipe
-from rnntips.doctor.series_checks import NOWHERE, SEEDS, easy_errors, place, warnings
+from rnntips.doctor.series_checks import NOWHERE, SEEDS, easy_errors, place, seeds_for, warnings
 from rnntips.errors import BadArgument, RnntipsError, unknown_name
 from rnntips.recipe import Recipe
 from rnntips.series import Series, from_array, from_csv, from_frame
@@ -76,6 +76,13 @@ class Look:
         return [f"{name}: {error:.4g}{unit}{shares[name]}" for name, error in self.errors.items()]
 
     @property
+    def measured(self) -> str:
+        """The heading of the errors."""
+        seeds = seeds_for(self.series)
+        of = f"medians over seeds 0 to {seeds[-1]}" if seeds[-1] else "of seed 0, since the series is long"
+        return f"Test errors without a network ({of}):"
+
+    @property
     def unsettled(self) -> str:
         """The heading of the doubts."""
         return f"To be settled before it is used{'' if self.errors else '; then look again'}:"
@@ -87,7 +94,7 @@ class Look:
             self.read: [],
             self.unsettled: kept,
             "To know:": [*seen, *self.notes],
-            "Test errors without a network (medians of ten seeds):": self.forecasts,
+            self.measured: self.forecasts,
             "To begin with: " + "; ".join(self.why) + ".": [self.code] if self.code else [],
         }
         return "\n".join(_paragraph(head, lines) for head, lines in parts.items() if lines or head == self.read)

@@ -11,9 +11,9 @@ from rnntips.tasks import forecast
 from rnntips.tasks.forecasts import linear_error
 from rnntips.windows import TRAIN, VALID
 
-__all__ = ["FAR", "NOWHERE", "SEEDS", "drift", "easy_errors", "extremes", "place", "stretches", "warnings"]
+__all__ = ["FAR", "NOWHERE", "SEEDS", "drift", "easy_errors", "extremes", "place", "seeds_for", "stretches", "warnings"]
 
-SEEDS, LONG = 10, 200_000  # seeds that errors are medians of; a longer series is too slow for more than one
+SEEDS, LONG = 10, 100_000  # seeds that errors are medians of; a longer series is too slow for more than one
 BETTER = 0.98  # below this share of the naive error a forecast is better than naive
 OUTSIDE = 0.1  # share of the test part that lies outside the training part's range where the level shifts
 FAR, FEW = 5.0, 0.01  # interquartile ranges from the median beyond which a value is extreme, and share of them at most
@@ -22,14 +22,20 @@ STUCK, SHORTEST = 0.05, 8  # share of a series, and steps, from which on a const
 
 
 def easy_errors(series: Series) -> dict[str, float]:
-    """Test errors of forecasts that need no network, in the series' unit: medians over seeds 0 to 9.
+    """Test errors of forecasts that need no network, in the series' unit: medians over seeds 0 to 9, or of seed 0
+    where a series is long.
 
     Split and scored windows are those of `rnntips.tasks.forecast`, so that these are the errors that its runs are
     compared with. "naive": the last value. "seasonal naive": the value of a season before, if a period is known.
     "linear": a ridge regression on two seasons of values.
     """
-    found = [_errors(series, seed) for seed in range(SEEDS if len(series) <= LONG else 1)]
+    found = [_errors(series, seed) for seed in seeds_for(series)]
     return {name: float(np.median([errors[name] for errors in found])) for name in found[0]}
+
+
+def seeds_for(series: Series) -> range:
+    """Seeds over which errors are medians."""
+    return range(SEEDS if len(series) <= LONG else 1)
 
 
 def _errors(series: Series, seed: int) -> dict[str, float]:
