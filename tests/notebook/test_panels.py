@@ -510,7 +510,7 @@ def test_of_several_columns_none_is_taken_before_the_reader_takes_one(panel, tmp
     monkeypatch.chdir(tmp_path)
     uploaded(panel, "own.csv", table(columns=("load", "wind")))
     assert panel.controls["column"].options == (("choose", None), ("load", "load"), ("wind", "wind"))
-    assert "Choose the one to forecast" in panel.status.value and "Choose the one to forecast" in panel.plan.value
+    assert "Choose the one to forecast" in panel.status.value and panel.controls["column"].index == 0
     assert all(button.disabled for button in (*panel.guess_buttons.values(), panel.just_run))
     pressed(panel, panel.press)
     assert panel.state == "idle" and panel.asked.column is None
@@ -633,7 +633,8 @@ STRETCH = np.sin(np.arange(600) / 5)
 def test_what_may_surprise_in_a_file_stands_there_before_the_guess(values, words, trains, panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uploaded(panel, "own.csv", "\n".join(["load", *(f"{value:.5f}" for value in values)]).encode())
-    assert words in panel.plan.value and panel.just_run.disabled != trains and panel.state == "idle"
+    where = panel.plan if trains else panel.status
+    assert words in where.value and panel.just_run.disabled != trains and panel.state == "idle"
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,12 @@ def question(why: str, field: str, sides: Sequence[Recipe], data: str, seeds: Se
     return render("notebook/panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
 
 
-def plan(field: str, sides: Sequence[Recipe], again: bool, told: Sequence[str] = (), problem: str = "") -> str:
+def plan(field: str, sides: Sequence[Recipe], again: bool, told: Sequence[str] = ()) -> str:
     """Both sides in words, in the place of the picture to come.
 
     Args:
         again: Whether the picture there is an earlier question's.
         told: What to know of the data before a guess.
-        problem: Why nothing can be trained.
     """
     baseline, variant = sides
     names = [called(field, getattr(side, field)) for side in sides]
@@ -109,8 +108,7 @@ def plan(field: str, sides: Sequence[Recipe], again: bool, told: Sequence[str] =
     first = f"{trained(baseline)}, {called('lr', baseline.lr)}."
     second = f"the same, but {' and '.join(changed)}." if changed else "all else the same."
     rows = list(zip(("baseline", "variant"), names, (first, second), strict=True))
-    said = {"again": again, "told": told, "problem": problem}
-    return render("notebook/panels/plan.html", sides=rows, **said, widths=WIDTHS, height=HEIGHT)
+    return render("notebook/panels/plan.html", sides=rows, again=again, told=told, widths=WIDTHS, height=HEIGHT)
 
 
 def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:

@@ -179,10 +179,10 @@ class Panel(View):
         asked, self._refused = self.asked, None
         failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
         why = self._why if failing and self._why else self.tip.question
-        fitted, seeds, gpu = self._fit(asked), self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
+        fitted = self._fitted = self._fit(asked)
+        seeds, gpu = self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
         self.question.value = question(why, self.field, fitted.sides, self._data(asked), seeds, gpu)
-        again = bool(self.picture.value)
-        self.plan.value = plan(self.field, fitted.sides, again, fitted.told, fitted.problem)
+        self.plan.value = plan(self.field, fitted.sides, bool(self.picture.value), fitted.told)
         self.code.value = render("notebook/panels/code.html", line=f"rt.panels.{self._line(asked)}")
         if self._shown == (asked, self.baseline) and self._answer:
             self.status.value = self._answer
@@ -212,8 +212,7 @@ class Panel(View):
         return self._own[2]
 
     def _enable(self) -> None:
-        asked = self.asked
-        running, shown, fitted = self.state == "running", self._shown == (asked, self.baseline), self._fit(asked)
+        running, shown, fitted = self.state == "running", self._shown == (self.asked, self.baseline), self._fitted
         answered = shown and self._study is not None and not self._study.stopped
         can_add = answered and self._study.n + SEEDS <= SEAT
         self.enable(running, not fitted.problem, can_add, asks=not running and not shown)
@@ -318,7 +317,7 @@ class Panel(View):
                 return
             self.state, self.guess, self._shown = "running", guess, (asked, self.baseline)
             self._experiment = self._experiment if earlier else secrets.token_hex(6)
-            self._study = earlier
+            self._study, self._answer = earlier, ""
             self._stop.clear()
             self._ended.clear()
             self._enable()

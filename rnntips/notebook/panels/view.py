@@ -113,7 +113,10 @@ class View(widgets.VBox):
         settings.value = asked.setting
         self._offer()
         for name, control in self.controls.items():
-            control.value = getattr(asked, name)
+            if (value := getattr(asked, name)) is None:
+                control.index = 0  # by its value it would be shown as an empty line
+            else:
+                control.value = value
 
     def _offer(self) -> None:
         """The columns of the file that is chosen, if there are several; none is taken before the reader takes one."""
