@@ -127,7 +127,7 @@ def _extremes(series: Series) -> Doubt | None:
     what = ("change" if changes else "value") + ("s lie" if len(rows) > 1 else " lies")
     return Doubt(
         f"{len(rows):,} {what} more than {FAR:g} interquartile ranges from the median: the farthest, {largest} at "
-        f"{place(series, most)}, {far:.0f}.",
+        f"{place(series, most)}, lies {far:.0f} away.",
         "Take out those that are errors of measurement; missing=[...] names them.",
         rows,
     )
