@@ -87,6 +87,11 @@ def lagged_differences(target: Float[np.ndarray, " N"], lags: int) -> Float[np.n
     return out
 
 
+def seen(values: Float[np.ndarray, "N C"], lags: int) -> np.ndarray:
+    """What a network reads at each time, unscaled; with lags see `cut`, and times without differences are left out."""
+    return np.column_stack([lagged_differences(values[:, 0], lags), values[:, 1:]])[lags:] if lags else values
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs or classes.
@@ -199,7 +204,9 @@ def cut(
         values: The series, (N, C), target first. In its own unit.
         past: Steps of a window (T).
         horizon: Steps from the window's last value to its target.
-        features: `"levels"`, or `"differences:K"` for the last K one-step differences of the target (C = K).
+        features: `"levels"` of all columns, or `"differences:K"`: the last K one-step differences of the target, and
+            the levels of the other columns (K + C − 1 channels). A network can subtract two levels that it reads, but
+            cannot recover a level from changes, and that the target drifts says nothing about its inputs.
         target: `"level"` forecasts the value, `"change"` its difference from the window's last value.
         spikes: Added to the training part's inputs at each time, (N,), in standard deviations of each feature.
         history: First target time; by default an eighth of the series, whatever `past` is.
@@ -229,10 +236,10 @@ def cut(
             f"of {n}. Use a smaller history or a longer record."
         )
     level = values[:, 0]
-    signal = lagged_differences(level, lags)[lags:] if lags else values
+    signal = seen(values, lags)
     if spikes is not None:
-        seen = signal[: train_end - lags]
-        signal = np.concatenate([seen + spikes[lags:train_end, None] * seen.std(0), signal[train_end - lags :]])
+        train = signal[: train_end - lags]
+        signal = np.concatenate([train + spikes[lags:train_end, None] * train.std(0), signal[train_end - lags :]])
     shift, spread = fit_scaler(input_scaling, signal[: train_end - lags])
     times = np.arange(first, n)
     anchor = level[times - horizon] if target == "change" else np.zeros(len(times))

@@ -271,6 +271,7 @@ def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):
 
 COUNTED = rt.Recipe(width=rt.parameters(400), past=8, batch_size=4, updates=5)
 LETTERS, RECALL = rt.tasks.characters(), rt.tasks.recall(4)
+INPUTS = rt.tasks.forecast(rt.series.from_array(np.random.default_rng(0).normal(size=(200, 3)), "inputs", trending=True))
 
 
 def in_torch(cell, layers, width, channels, outputs, dense, after):
@@ -291,7 +292,7 @@ def test_the_nearest_width_by_torchs_count(cell, layers, more):
     assert count(cell, layers, found, *sizes, dense, after) == counts[1]
 
 
-@pytest.mark.parametrize("task", [SINES, RECALL, LETTERS], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [SINES, RECALL, LETTERS, INPUTS], ids=lambda task: task.name)
 @pytest.mark.parametrize("change", [{}, {"layers": 2, "cell": "tanh"}, {"dense": (5,), "dense_after": (4,)}], ids=str)
 def test_a_run_is_the_run_of_that_width(task, change):
     """The same record, bit for bit, and with the weights that the number stands for."""

@@ -47,9 +47,11 @@ class Forecast:
     def meaning(self, recipe, seed: int) -> list:
         """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         floor = self.series.floor and self.series.floor(recipe.horizon)
-        data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
+        values = self.values(seed)
+        data = sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        inputs = [f"{values.shape[1] - 1} inputs"] if values.shape[1] > 1 else []
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
-                self.series.name, self.series.period, self.series.trending, floor, data]  # fmt: skip
+                self.series.name, self.series.period, self.series.trending, floor, data, *inputs]  # fmt: skip
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
