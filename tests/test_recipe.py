@@ -271,7 +271,7 @@ def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):
 
 COUNTED = rt.Recipe(width=rt.parameters(400), past=8, batch_size=4, updates=5)
 LETTERS, RECALL = rt.tasks.characters(), rt.tasks.recall(4)
-INPUTS = rt.tasks.forecast(rt.series.from_array(np.random.default_rng(0).normal(size=(200, 3)), "inputs", trending=True))
+INPUTS = rt.tasks.forecast(rt.series.from_array(np.random.default_rng(0).normal(size=(99, 3)), "three", trending=True))
 
 
 def in_torch(cell, layers, width, channels, outputs, dense, after):
