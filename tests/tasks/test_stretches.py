@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import rnntips as rt
 from rnntips.errors import BadData
-from rnntips.tasks import forecast, need_spread
+from rnntips.tasks import forecast, need_spread, stream
 from rnntips.tuning import TUNING_SEEDS
 from rnntips.windows import SCALINGS, TARGETS
 
@@ -99,6 +99,25 @@ def test_the_message_has_place_value_seeds_and_a_cure_that_works(series, change,
 def test_what_is_not_constant_but_no_use_is_said_as_it_is(values, change, words):
     with pytest.raises(BadData, match=words):
         need_spread([RECIPE.but(**change)], forecast(rt.series.from_array(values)), range(10))
+
+
+def test_every_lag_and_no_step_but_those_that_are_scored_are_looked_at():
+    """The oldest of nine differences ends eight steps before the newest; a long test part is scored at some steps."""
+    task, nine = forecast(flat(0, 159)), RECIPE.but(features="differences:9", target_scaling="none")
+    begin = task.series.stretch(stream("data", "mine", 0)).start
+    early = flat(begin, begin + 135)
+    assert unfit(early, nine, 0) and not unfit(early, nine.but(features="differences:1"), 0)
+    with pytest.raises(BadData, match=rf"from step {begin} to step {begin + 135} .*training part of seed 0"):
+        need_spread([nine], forecast(early), [0])
+    values = np.random.default_rng(0).normal(size=3000)
+    task = forecast(rt.series.from_array(values, name="long"))
+    example, begin = task.examples(RECIPE, 0), task.series.stretch(stream("data", "long", 0)).start
+    scored = begin + example.times[example.scored(2)]
+    assert len(scored) < len(example.of(2))
+    for step in scored:
+        values[step] = values[step - 1]
+    with pytest.raises(BadData, match="With horizon=1 the last value is right at every step that is scored"):
+        need_spread([RECIPE], forecast(rt.series.from_array(values, name="long")), [0])
 
 
 @pytest.mark.parametrize(
