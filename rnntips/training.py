@@ -77,7 +77,8 @@ def train(
     need("stop", stop, Event | None, "a threading.Event, or None")
     need("start", start, Runs | None, "a finished record, or None")
     seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
-    need_spread([recipe], task, seeds)
+    with named([Job([recipe], seeds, task)]):
+        need_spread([recipe], task, seeds)
     job = Job([sized(recipe, task)] * len(seeds), seeds, task, resolve_device(device))
     return train_jobs([job], [Runs() if record is None else record], stop or Event(), start)[0]
 
