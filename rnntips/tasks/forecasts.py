@@ -48,11 +48,10 @@ class Forecast:
     def meaning(self, recipe, seed: int) -> list:
         """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         floor = self.series.floor and self.series.floor(recipe.horizon)
-        values = self.values(seed)
-        data = sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-        inputs = [f"{values.shape[1] - 1} inputs"] if values.shape[1] > 1 else []
+        data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
-                self.series.name, self.series.period, self.series.trending, floor, data, *inputs]  # fmt: skip
+                self.series.name, self.series.period, self.series.trending, floor, data,
+                *["inputs are read"] * (self.series.values.shape[1] > 1)]  # fmt: skip
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
