@@ -75,9 +75,13 @@ class Series:
         """
         if self.simulator is not None:
             return self.simulator(rng)
+        return self.values[self.stretch(rng)]
+
+    def stretch(self, rng: np.random.Generator) -> slice:
+        """The steps of a recorded series that one seed gets, see `draw`."""
         length = max(SHORTEST, int(0.8 * len(self)))
         first = int(rng.integers(0, len(self) - length + 1))
-        return self.values[first : first + length]
+        return slice(first, first + length)
 
 
 def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = "", **more) -> Series:
