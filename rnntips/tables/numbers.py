@@ -131,7 +131,9 @@ def style_of(
     style = Style(next(iter(decimals), "," if "." in groups else "."), next(iter(groups), ""))
     notes = []
     for mark, example in groups.items():
-        notes.append(f"{title}: “{mark}” was taken to group thousands ({example} = {_number(example, style):.12g}){why}.")
+        notes.append(
+            f"{title}: “{mark}” was taken to group thousands ({example} = {_number(example, style):.12g}){why}."
+        )
     if "," in decimals:
         example = decimals[","]
         notes.append(f"{title}: “,” was taken as the decimal mark ({example} = {_number(example, style):.12g}){why}.")
