@@ -57,5 +57,5 @@ def first_recipe(series: Series) -> tuple[Recipe, list[str]]:
 
 def longest_window(task: Forecast, recipe: Recipe) -> int:
     """The largest `past` for which there are values before the first target; below 1 if there is none."""
-    features = recipe.features or ("differences:1" if task.series.trending else "levels")
-    return int(len(task.values(0)) * HISTORY) - recipe.horizon + 1 - difference_lags(features)
+    lags = difference_lags(task.choices(recipe)["features"])
+    return int(len(task.values(0)) * HISTORY) - recipe.horizon + 1 - lags

@@ -154,8 +154,7 @@ def _seen(series: Series, source: str, step: str, doubts: tuple[Doubt, ...], cal
     errors = easy_errors(series)
     found, (recipe, why) = warnings(series, errors), first_recipe(series)
     try:
-        for seed in range(SEEDS):
-            prepare([recipe], forecast(series), seed)
+        prepare([recipe], forecast(series), range(SEEDS))
     except RnntipsError as error:  # such as a test part that is constant for one seed
         return Look(source, series, step, doubts, (*found, Doubt(str(error), "", NOWHERE)), errors, None, (), "")
     code = f"runs = rt.train(rt.{recipe!r}, {call}, seeds=range({SEEDS}))"

@@ -110,7 +110,9 @@ def extremes(series: Series) -> tuple[np.ndarray, float]:
     values = series.values[:, 0]
     seen = np.diff(values, prepend=values[0]) if _changes(series) else values
     quarter, middle, other = np.percentile(seen, [25, 50, 75])
-    distance = np.abs(seen - middle) / max(other - quarter, 1e-300)
+    if other - quarter <= 1e-12 * np.abs(seen).max():  # most are equal, and nothing tells what is far
+        return NOWHERE, 0.0
+    distance = np.abs(seen - middle) / (other - quarter)
     rows = np.flatnonzero(distance > FAR)
     if not 0 < len(rows) <= FEW * len(values):
         return NOWHERE, 0.0

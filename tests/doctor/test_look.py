@@ -6,6 +6,9 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import rnntips as rt
@@ -221,3 +224,19 @@ def test_a_long_series_is_drawn_with_its_extremes():
     values[12_345] = 99.0
     (line,) = [line for line in rt.look(made(values)).picture().axes[0].lines if len(line.get_xdata()) > 100]
     assert len(line.get_xdata()) <= 4000 and line.get_ydata().max() == 99.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=arrays(np.float64, st.integers(1, 120), elements=st.one_of(
+        st.sampled_from([0.0, 1.0, -999.0, np.nan]), st.floats(-1e6, 1e6), st.floats(allow_nan=False, width=32))),
+    period=st.sampled_from([None, 1, 2, 7, 365]),
+    trending=st.booleans(),
+)  # fmt: skip
+def test_whatever_the_numbers_it_says_something_in_words_or_raises_a_named_error(values, period, trending):
+    try:
+        seen = rt.look(values, period=period, trending=trending)
+    except rt.errors.BadData:
+        return
+    assert len(repr(seen).splitlines()) <= 40 and seen.picture().axes
+    assert (seen.recipe is None) == (seen.code == "") and all(np.isfinite([*seen.errors.values()]))

@@ -138,7 +138,7 @@ def _fills(path: str | Path, column: str | None, reading: Mapping[str, Any]) -> 
 def refusal(sides: Sequence[Recipe]) -> str:
     """Why two recipes cannot be compared on any series of a reader's; "" if they can."""
     try:
-        prepare(sides, forecast(replace(sines(), name="a series of your own")), 0)
+        prepare(sides, forecast(replace(sines(), name="a series of your own")), [0])
     except RnntipsError as error:
         return str(error).partition(". ")[0] + "."
     return ""
@@ -155,8 +155,7 @@ def fit(sides: Sequence[Recipe], series: Series, seeds: Sequence[int]) -> Fit:
     told = list(dict.fromkeys(sentence for each in told for sentence in each))
     if fitted[0] == fitted[1]:
         raise BadData(f"Both sides would be the same: {' '.join(told)} Choose another value, or a longer series.")
-    for seed in seeds:
-        prepare(fitted, task, seed)
+    prepare(fitted, task, seeds)
     surprises = [f"{one.says} {one.do}" for one in warnings(series, easy_errors(series))]
     return Fit(list(fitted), task, [*told, *surprises, *series.notes])
 
