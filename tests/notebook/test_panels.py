@@ -531,7 +531,7 @@ def test_every_file_keeps_its_own_columns_and_a_verdict_comes_back_with_its_ques
     uploaded(panel, "two.csv", table(columns=("load", "wind")))
     assert "Choose" in panel.status.value
     panel.controls["setting"].value = "one.csv"
-    assert panel.controls["column"].options == (("choose", None),) and panel.status.value == verdict
+    assert panel.controls["column"].layout.display == "none" and panel.status.value == verdict
     panel.controls["setting"].value = "two.csv"
     assert [title for title, _ in panel.controls["column"].options] == ["choose", "load", "wind"]
 
@@ -572,6 +572,17 @@ def test_gaps_of_one_column_alone_are_filled_once_it_is_chosen(panel, tmp_path, 
     assert panel.just_run.disabled and panel.fill_button.layout.display is None
     panel.fill_button.click()
     assert not panel.just_run.disabled and "gaps='fill'" in html.unescape(panel.code.value)
+
+
+def test_a_column_that_only_counts_is_forecast_if_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = table().decode().splitlines()
+    Path("own.csv").write_text("\n".join([f"row,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]))
+    assert "on <b>own.csv, column load</b>" in rt.panels.Panel("scaling", setting="own.csv").question.value
+    assert rt.panels.Panel("scaling", setting="own.csv", column="load").asked.column == "load"
+    made = rt.panels.Panel("scaling", setting="own.csv", column="row", input_scaling="robust")
+    assert "The target changes by 1 in 1 step" in made.status.value and made.just_run.disabled
+    assert rebuilt(made).asked == made.asked and made.controls["column"].layout.display is None
 
 
 def test_how_a_file_is_read_stands_in_the_line_of_code(tmp_path, monkeypatch):

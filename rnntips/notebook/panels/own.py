@@ -167,7 +167,8 @@ def _fitted(recipe: Recipe, task: Task, seed: int) -> tuple[Recipe, list[str]]:
     if 1 <= longest < recipe.past:
         changes["past"] = longest
         told.append(f"A window has {longest} steps instead of {recipe.past}, the most that this short series allows.")
-    windows = len(task.examples(recipe.but(**changes), seed).of(0))
+    unscaled = {"input_scaling": "none", "target_scaling": "none"}  # what cannot be scaled is said of all seeds, later
+    windows = len(task.examples(recipe.but(**changes, **unscaled), seed).of(0))
     if recipe.train_size and recipe.train_size > windows:
         changes["train_size"] = None
         told.append(f"There are {windows} windows to train on instead of {recipe.train_size}.")

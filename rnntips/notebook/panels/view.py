@@ -119,10 +119,10 @@ class View(widgets.VBox):
                 control.value = value
 
     def _offer(self) -> None:
-        """The columns of the file that is chosen, if there are several; none is taken before the reader takes one."""
-        file, column = self.files.get(self.controls["setting"].value), self.controls["column"]
-        several = file.columns if file and len(file.columns) > 1 else ()
-        column.options = [("choose", None), *((title, title) for title in several)]
+        """The columns of the file that is chosen; none of several is taken before the reader takes one."""
+        file = self.files.get(self.controls["setting"].value)
+        columns = file.columns if file else ()
+        self.controls["column"].options = [("choose", None), *((title, title) for title in columns)]
 
     def enable(self, running: bool, ready: bool, can_add: bool, asks: bool) -> None:
         """While training runs, only Stop and what changes no run can be pressed.
@@ -133,7 +133,7 @@ class View(widgets.VBox):
             asks: Whether the question has no answer yet; then what would be trained is shown, above an older picture.
         """
         self._mark("asks", asks)
-        show(self.controls["column"], self.asked.own and len(self.controls["column"].options) > 1)
+        show(self.controls["column"], len(self.controls["column"].options) > 2)
         show(self.controls["cell"], self.asked.own)
         for widget in (*self.guess_buttons.values(), self.just_run):
             widget.disabled = running or not ready
