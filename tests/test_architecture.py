@@ -112,5 +112,5 @@ def test_importing_the_package_loads_neither_matplotlib_nor_pandas_nor_ipywidget
 
 def test_what_is_lazy_loads_when_asked_for():
     code = ("import rnntips as rt; print(rt.figures.COLORS, rt.panels.Panel, rt.exercises.scaling, rt.labbook.show, "
-            "rt.tips, rt.doctor, rt.kernels.scan)")  # fmt: skip
+            "rt.tips, rt.doctor, rt.look, rt.kernels.scan)")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
