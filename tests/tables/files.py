@@ -65,7 +65,9 @@ def times(first: str, n: int, step: str, form: str = "%Y-%m-%d") -> list[str]:
 def grouped(texts: Sequence[str], mark: str, decimal: str = ".") -> list[str]:
     """Numbers with a mark between their thousands."""
     parts = [text.partition(".") for text in texts]
-    return [f"{int(whole):,}".replace(",", mark) + (decimal + rest if rest else "") for whole, _, rest in parts]
+    signs = ["-" if text[0] == "-" else "" for text in texts]
+    wholes = [f"{abs(int(whole)):,}".replace(",", mark) for whole, _, _ in parts]
+    return [s + w + (decimal + rest if rest else "") for s, w, (_, _, rest) in zip(signs, wholes, parts, strict=True)]
 
 
 def lakhs(text: str) -> str:
