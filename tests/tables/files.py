@@ -278,6 +278,77 @@ def published() -> Iterator[File]:
     yield File("World Bank", (head + "\n".join([titles, *rows]) + "\n").encode(), None, "API.csv", **wide)
 
 
+def more_published() -> Iterator[File]:
+    """More of other people's shapes, each with a trap."""
+    n, load = 120, numbers(120, 1)
+    values, days = floats(load), times("2023-01-01", 120, "D")
+    span, either = dict(first=days[0], last=days[-1]), dict(verdict="either", says=(".",))
+    stamps = pd.date_range("2024-01-01", periods=n, freq="15min")
+    parts = [
+        list(x) for x in (stamps.strftime("%d.%m.%Y"), stamps.strftime("%H:%M"), stamps.shift(1).strftime("%H:%M"))
+    ]
+    text = table("Datum;Anfang;Ende;load", *parts, grouped(numbers(n, 2, 13_000, 900), ".", ","), sep=";")
+    quarters = dict(first="2024-01-01T00:00", last="2024-01-02T05:45")
+    yield File("SMARD, older", text.encode(), floats(numbers(n, 2, 13_000, 900)), **quarters)
+    spans = [f"{day} - {until}" for day, until in zip(times("2024-01-01", n, "h", "%d.%m.%Y %H:%M"),
+             times("2024-01-01 01:00", n, "h", "%d.%m.%Y %H:%M"), strict=True)]  # fmt: skip
+    text = table('"Time (CET/CEST)","load"', quoted(spans), quoted(load)).encode()
+    yield File("ENTSO-E, spans of time", text, values, settles={"date": False}, **either)
+    months = times("2014-01", n, "MS", "%Y-%m")
+    fixed = [["ESTAT:PRC(1.0)"] * n, ["24/05/24 23:00:00"] * n, ["M"] * n, ["EA"] * n]
+    flags = ["p" if i > 115 else "" for i in range(n)]
+    text = table("DATAFLOW,LAST UPDATE,freq,geo,TIME_PERIOD,OBS_VALUE,OBS_FLAG", *fixed, months, load, flags).encode()
+    yield File("Eurostat", text, values, given={"target": "OBS_VALUE"}, first="2014-01-01", last="2023-12-01")
+    years = [str(1900 + i) for i in range(n)]
+    text = table("Entity,Code,Year,load", ["Land A"] * n, ["LA"] * n, years, load).encode()
+    yield File("Our World in Data, one land", text, values, first="1900", last="2019")
+    both = ["A"] * 60 + ["B"] * 60
+    text = table("Entity,Year,load", both, years[:60] * 2, load).encode()
+    lands = dict(verdict="refuses", says=("where=", "Entity"), settles={"where": {"Entity": "B"}})
+    yield File("Our World in Data, two lands", text, values[60:], **lands)
+    text = table("Month,#Passengers", months, numbers(n, 0, 200, 40)).encode()
+    yield File("a # in a title", text, floats(numbers(n, 0, 200, 40)), given={"target": "#Passengers"})
+    text = table("#,date,load", [str(i + 1) for i in range(n)], days, load).encode()
+    yield File("# is the first title", text, values, **span)
+    broken, gone = marked(load, [30, 31], "?0.2")
+    words = dict(verdict="refuses", says=(r"\?0\.2", "missing="), settles={"missing": ["?0.2"], **FILL})
+    yield File("a number behind ?", table("Date,load", days, broken).encode(), floats(gone), **words, **span)
+    short = [f"{i // 12 + 1}-{i % 12 + 1:02d}" for i in range(36)]
+    yield File("months 1-01", table('"Month","load"', quoted(short), load[:36]).encode(), values[:36], **either)
+    decimal = [f"{1980 + (i + 0.5) / 12:.4f}" for i in range(n)]
+    ask = dict(verdict="either", says=("target=",), settles={"target": "average"})
+    yield File("decimal years", table("decimal date,average", decimal, load).encode(), values, given={}, **ask)
+    seconds = [f"{i / 100:.2f}" for i in range(n)]
+    ask = dict(verdict="either", says=("target=",), settles={"target": "volt"})
+    yield File("elapsed seconds", table("time,volt", seconds, load).encode(), values, given={}, **ask)
+    for title in ("sunshine hours", "time on page", "daytime temperature", "index", "No of visits"):
+        yield File(f"{title} to forecast", table(f"date,{title}", days, load).encode(), values, given={}, **span)
+    count = [str(i + 1) for i in range(n)]
+    text = table("date,No", days, count).encode()
+    yield File("row numbers, named", text, floats(count), given={"target": "No"}, **span)
+    rising = [str(1_000 + 7 * i + int(float(x))) for i, x in enumerate(load)]
+    yield File("a total that rises", table("date,cases", days, rising).encode(), floats(rising), given={}, **span)
+    text = table('date,"load\n[MW]"', days, load).encode()
+    yield File("a title of two lines", text, values, given={"target": "load\n[MW]"}, **span)
+    other, rng = numbers(n, 1, 5, 1), np.random.default_rng(8)
+    with_input = {"target": "load", "inputs": ["other"]}
+    text = table("date,load,other", days, load, marked(other, [5, 6, 90], "-999")[0]).encode()
+    right = floats(load, marked(other, [5, 6, 90], "")[1])
+    marks = dict(verdict="refuses", says=("-999", "other"), settles={"missing": [-999], **FILL})
+    yield File("-999 in an input", text, right, given=with_input, **marks, **span)
+    text = table("date,load,other", days, load, marked(other, [5, 6, 90], "NA")[0]).encode()
+    lacks = dict(verdict="refuses", says=("other", "3"), settles=FILL)
+    yield File("an input with NA", text, right, given=with_input, **lacks, **span)
+    yield File("NA where nobody looks", text, values, **span)
+    moments = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.exponential(900, n)), unit="s")
+    text = table("time,load", [x.isoformat(timespec="milliseconds") for x in moments], load).encode()
+    yield File(
+        "events at odd moments", text, values, verdict="refuses", says=("regular|gap|step",), settles={"date": False}
+    )
+    far = [day.replace("2023-03-05", "2203-03-05") for day in days]
+    yield File("one date far away", table("date,load", far, load).encode(), None, verdict="refuses", says=("2203",))
+
+
 def shops() -> Iterator[File]:
     """Several series in one file."""
     days = times("2024-01-01", 60, "D")
@@ -645,6 +716,23 @@ def healthy() -> Iterator[File]:
 
     frame = pd.DataFrame({"date": days, "load": values[:, 0]})
     yield File("pandas' index", frame.to_csv().encode(), values, **daily)
+    last = [f"{day:%Y-%m-%d}" for day in pd.date_range("2010-01-01", periods=n, freq="BME")]
+    yield one("last trading days of months", last, first=last[0], last=last[-1])
+    closes = times("1960-03-31", n, "QE")
+    yield one("ends of quarters", closes, first=closes[0], last=closes[-1])
+    closes = times("1810-12-31", n, "YE")
+    yield one("ends of years", closes, first=closes[0], last=closes[-1])
+    office = [f"{day} {hour:02d}:00" for day in DAYS[:25] for hour in range(9, 17)]
+    yield one("office hours", office, title="time", first=office[0], last=office[-1])
+    week = pd.date_range("2024-01-07 22:00", periods=400, freq="h")
+    open_ = [f"{x:%Y-%m-%d %H:%M}" for x in week if (x + pd.Timedelta("2h")).dayofweek < 5][:n]
+    yield one("currencies, hours of five days", open_, title="time", first=open_[0], last=open_[-1])
+    seconds = times("2024-01-01 12:00", n, "10s", "%Y-%m-%d %H:%M:%S")
+    yield one("ten seconds", seconds, title="time", first=seconds[0], last=seconds[-1])
+    other_days = times("2024-01-01", n, "2D")
+    yield one("every other day", other_days, first=other_days[0], last=other_days[-1])
+    indexed = frame.set_index("date").rename_axis(None)
+    yield File("pandas' dates in the index", indexed.to_csv().encode(), values, **daily)
     text = table("date,load,temperature", days, load, other).encode()
     both = {"target": "load", "inputs": ["temperature"]}
     yield File("an input", text, floats(load, other), given=both, **daily)
@@ -687,5 +775,5 @@ def healthy() -> Iterator[File]:
     yield one("sun at night", hours, winter, title="time", first=hours[0], last=hours[-1])
 
 
-TROUBLE = [*published(), *shops(), *signs(), *dates(), *structure(), *no_tables()]
+TROUBLE = [*published(), *more_published(), *shops(), *signs(), *dates(), *structure(), *no_tables()]
 HEALTHY = list(healthy())
