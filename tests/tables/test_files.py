@@ -10,6 +10,7 @@ import rnntips as rt
 from rnntips.errors import BadData
 from rnntips.tables import numeric_columns
 
+COUNTING = {*" no date datum year month day hour time timestamp open_time mess_datum #".split(" ")}
 every = pytest.mark.parametrize("file", TROUBLE, ids=lambda file: file.name)
 
 
@@ -84,24 +85,10 @@ def test_what_may_be_the_target_holds_no_dates_years_and_row_numbers(file, tmp_p
         titles = numeric_columns(write(file, tmp_path))
     except BadData:
         return
-    counting = {
-        "",
-        "no",
-        "date",
-        "datum",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "time",
-        "timestamp",
-        "open_time",
-        "mess_datum",
-    }
-    assert not counting & {title.lower() for title in titles}
+    assert not COUNTING & {title.lower() for title in titles}
     target = file.given.get("target")
-    if file.verdict == "reads":
-        assert target is None or target in titles
+    if file.verdict == "reads" and target and target.lower() not in COUNTING:
+        assert target in titles
 
 
 @pytest.mark.parametrize(
