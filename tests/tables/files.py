@@ -345,6 +345,9 @@ def more_published() -> Iterator[File]:
     yield File(
         "events at odd moments", text, values, verdict="refuses", says=("regular|gap|step",), settles={"date": False}
     )
+    blank, gone = marked(load, [50], "")
+    lacks = dict(verdict="refuses", says=("1",), settles=FILL)
+    yield File("a blank line in one column", ("load\n" + "\n".join(blank) + "\n\n").encode(), floats(gone), **lacks)
     far = [day.replace("2023-03-05", "2203-03-05") for day in days]
     yield File("one date far away", table("date,load", far, load).encode(), None, verdict="refuses", says=("2203",))
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,15 +27,26 @@ FORMS = {  # frequency: how its times are written
 FAULTS = ["none"] * 4 + ["drop", "repeat", "clash", "sentinel", "missing", "word"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Written:
-    """A file, and what reading it may give: values and times in ascending order, or nothing but an error."""
+    """A file, and what reading it may give.
+
+    Args:
+        content: Of the file.
+        frame: The same rows as texts.
+        target: Title of the column to read.
+        values: In the order of time; NaN where a fault took one away.
+        times: Of the values; None without dates.
+        settles: Arguments with which reading it is right; None if nothing but an error is right.
+        fault: What was done to the table.
+    """
 
     content: bytes
+    frame: pd.DataFrame
     target: str
     values: np.ndarray
     times: pd.DatetimeIndex | None
-    must_refuse: bool
+    settles: dict | None
     fault: str
 
 
@@ -56,18 +68,16 @@ def written(draw) -> Written:
 
     columns, target = [], pick("load", "Last (MW)", "Verbrauch", "a, b", "Größe", "2")
     if frequency:
-        columns.append(
-            (pick("date", "Datum", "time", "when", "Date/Time"), list(times.strftime(pick(*FORMS[frequency]))))
-        )
+        title, form = pick("date", "Datum", "time", "when", "Date/Time"), pick(*FORMS[frequency])
+        columns.append((title, list(times.strftime(form))))
     fault = pick(*FAULTS) if frequency else pick("none", "sentinel", "missing", "word")
     some = sorted(2 + rng.choice(n - 4, 4, replace=False))
+    settles = {"gaps": "fill"} if fault in ("sentinel", "missing", "word", "drop") else {}
     if fault in ("sentinel", "missing", "word"):
-        mark = {
-            "sentinel": ("-9999", "-99999", "9999999"),
-            "word": ("error", "closed", "1x"),
-            "missing": ("NA", "", ".", "-"),
-        }
-        mark = pick(*mark[fault])
+        marks = {"sentinel": ["-9999", "-99999", "9999999"], "word": ["error", "1x"], "missing": ["NA", "", ".", "-"]}
+        mark = pick(*marks[fault])
+        settles |= {"sentinel": {"missing": [float(mark)]}, "word": {"missing": [mark]}, "missing": {}}[fault]
+        values[some] = np.nan
         texts = [mark if i in some else text for i, text in enumerate(texts)]
     columns.append((target, texts))
     if draw(st.booleans()):
@@ -92,7 +102,9 @@ def written(draw) -> Written:
     order = pick("old", "old", "new", "mixed") if frequency else "old"
     rows = rows if order == "old" else rows[::-1] if order == "new" else [rows[i] for i in rng.permutation(len(rows))]
     if fault == "drop" and frequency == "B":  # a holiday
-        values, times = np.delete(values, row), times.delete(row)
+        values, times, settles = np.delete(values, row), times.delete(row), {}
+    elif fault == "drop":
+        values[row] = np.nan
 
     text = io.StringIO()
     sep = pick(",", ";", "\t", "|")
@@ -102,9 +114,17 @@ def written(draw) -> Written:
     before = pick("", "", "", "# invented\n", "Report of the year\n\n", f"sep={sep}\n")
     after = pick("", "", "", "\n\n", "Source: invented\n", sep * (len(titles) - 1) + "\n")
     encoding = pick("utf-8", "utf-8-sig", "utf-16", "cp1252")
-    refuse = fault in ("clash", "sentinel", "missing", "word") or (fault == "drop" and frequency != "B")
-    whole = before + text.getvalue() + after
-    return Written(whole.encode(encoding), target, values, times if frequency else None, refuse, fault)
+    content = (before + text.getvalue() + after).encode(encoding)
+    frame = pd.DataFrame(rows, columns=titles)
+    return Written(content, frame, target, values, times, None if fault == "clash" else settles, fault)
+
+
+def assert_as_written(series: rt.series.Series, table: Written) -> None:
+    known = np.isfinite(table.values)
+    assert series.values.shape == (len(known), 1)
+    np.testing.assert_array_equal(series.values[known, 0], table.values[known])
+    if table.times is not None and series.times is not None:
+        np.testing.assert_array_equal(series.times, table.times.to_numpy())
 
 
 def test_a_table_is_read_as_it_was_written_or_refused(tmp_path):
@@ -116,20 +136,21 @@ def test_a_table_is_read_as_it_was_written_or_refused(tmp_path):
     def examine(table):
         path = tmp_path / "x.csv"
         path.write_bytes(table.content)
-        try:
-            series = rt.series.from_csv(path, target=table.target)
-        except BadData as error:
-            assert len(str(error)) > 20
-            outcomes[table.fault, "refused"] += 1
-            return
-        outcomes[table.fault, "read"] += 1
-        assert not table.must_refuse, f"{table.fault} was not noticed"
-        np.testing.assert_array_equal(series.values[:, 0], table.values)
-        if table.times is not None and series.times is not None:
-            np.testing.assert_array_equal(series.times, table.times.to_numpy())
+        readers = {"file": partial(rt.series.from_csv, path), "frame": partial(rt.series.from_frame, table.frame)}
+        for what, read in readers.items():
+            for settled in ({}, table.settles) if table.settles else ({},):
+                try:
+                    series = read(target=table.target, **settled)
+                except BadData as error:
+                    assert len(str(error)) > 20
+                    outcomes[what, table.fault, "refused"] += 1
+                    continue
+                outcomes[what, table.fault, "read"] += 1
+                assert table.settles == settled, f"{table.fault} was not noticed"
+                assert_as_written(series, table)
 
     examine()
-    assert outcomes["none", "read"] > outcomes["none", "refused"]
+    assert outcomes["file", "none", "read"] > outcomes["file", "none", "refused"]
 
 
 N = 64
