@@ -76,7 +76,8 @@ def written(draw) -> Written:
     if fault in ("sentinel", "missing", "word"):
         marks = {"sentinel": ["-9999", "-99999", "9999999"], "word": ["error", "1x"], "missing": ["NA", "", ".", "-"]}
         mark = pick(*marks[fault])
-        settles |= {"sentinel": {"missing": [float(mark)]}, "word": {"missing": [mark]}, "missing": {}}[fault]
+        given_mark = float(mark) if fault == "sentinel" else mark
+        settles |= {} if fault == "missing" else {"missing": [given_mark]}
         values[some] = np.nan
         texts = [mark if i in some else text for i, text in enumerate(texts)]
     columns.append((target, texts))
