@@ -36,6 +36,7 @@ DATED = re.compile(
     rf"\d{{1,2}}[-/.]?[-/ ]?{NAMES}[-/ ]?(\d{{4}}|\d{{2}})|"
     rf"\d{{4}}[-/ ]{NAMES}([-/ ]\d{{1,2}})?)( \d{{1,2}}:.*)?"
 )
+DIRECTIVE = re.compile("%[a-zA-Z]")
 SAMPLE = 200  # texts on which formats are tried first
 FIRST_YEAR, LAST_YEAR = 1500, 2200  # whole numbers outside are no years
 
@@ -165,11 +166,18 @@ def _readings(texts: pd.Index, clock: bool) -> Iterator[tuple[str, np.ndarray]]:
     plain = some.str.replace("T", " ", regex=False) if some.str.match(r"\d{4}\D?\d\d\D?\d\dT").all() else some
     whole = texts.str.replace("T", " ", regex=False) if plain is not some else texts
     for form in _formats(clock):
+        if _outline(DIRECTIVE.sub(lambda found: "a" if found[0] in "%a%A%b%B%p" else "0", form)) != _outline(plain[0]):
+            continue
         if pd.isna(_parsed(plain[:1], form)).any() or pd.isna(_parsed(plain, form)).any():
             continue
         found = _parsed(whole, form)
         if not pd.isna(found).any():
             yield form, found.to_numpy("datetime64[ns]")
+
+
+def _outline(text: str) -> str:
+    """The kinds of its characters, which are fast to compare: digits are 0, letters are a."""
+    return re.sub(r"\s+", " ", re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text)))
 
 
 def _formats(clock: bool) -> Iterator[str]:
