@@ -28,8 +28,8 @@ def follow(file: File, path: str) -> tuple[rt.series.Series, list[str]]:
             return rt.series.from_csv(path, **given), said
         except BadData as error:
             said.append(str(error))
-            named = {key: file.settles[key] for key in file.settles.keys() - given if f"{key}=" in said[-1]}
-            assert named, f"a dead end after {given}: {said[-1]}"
+            named = {key: value for key, value in file.settles.items() if f"{key}=" in said[-1]}
+            assert given | named != given, f"a dead end after {given}: {said[-1]}"
             given |= named
 
 
