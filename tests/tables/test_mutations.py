@@ -232,7 +232,7 @@ FRAMES = {  # name: (frame, arguments, values, or a word of the error)
     ),
     "empty": (pd.DataFrame({"load": []}), {}, "0"),
     "no columns": (pd.DataFrame(index=DAYS), {}, "column"),
-    "numbers for titles": (pd.DataFrame(np.array([WHOLE, VALUES]).T), {"target": 1}, VALUES),
+    "numbers for titles": (pd.DataFrame(np.array([WHOLE, VALUES]).T), {"target": "1"}, VALUES),
     "titles with spaces": (pd.DataFrame({"date": DAYS, " load ": VALUES}), {"target": " load "}, VALUES),
     "weekdays": (pd.DataFrame({"load": VALUES}, index=pd.bdate_range("2024-01-01", periods=N)), {}, VALUES),
     "not sorted": (pd.DataFrame({"date": DAYS, "load": VALUES}).sample(frac=1, random_state=1), {}, VALUES),
