@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnntips.errors import BadData, need, need_number, need_text, need_whole, unknown_name
+from rnntips.errors import BadData, need, need_number, need_text, need_whole, shown, unknown_name
 
 if TYPE_CHECKING:
     from rnntips.tables import Table
@@ -62,6 +62,10 @@ class Series:
         if self.period is not None:
             object.__setattr__(self, "period", need_whole("period", self.period, 1, 10**6))
         need("trending", self.trending, bool, "True or False")
+        array = _columns(self.values, self.name)
+        _check(array, self.name, [f"column {c}" for c in range(array.shape[1])])
+        array.flags.writeable = False
+        object.__setattr__(self, "values", array)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -74,10 +78,16 @@ class Series:
         so results that many seeds agree on still describe one recording.
         """
         if self.simulator is not None:
-            return self.simulator(rng)
+            drawn = _columns(self.simulator(rng), self.name)
+            _check(drawn, self.name, [f"column {c}" for c in range(drawn.shape[1])])
+            return drawn
+        return self.values[self.stretch(rng)]
+
+    def stretch(self, rng: np.random.Generator) -> slice:
+        """The steps of a recorded series that one seed gets, see `draw`."""
         length = max(SHORTEST, int(0.8 * len(self)))
         first = int(rng.integers(0, len(self) - length + 1))
-        return self.values[first : first + length]
+        return slice(first, first + length)
 
 
 def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = "", **more) -> Series:
@@ -86,37 +96,35 @@ def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = 
     Raises:
         BadData: Not numeric, not one- or two-dimensional, masked, non-finite, constant or too short.
     """
-    name = need_text("name", name, 1)
     if hasattr(values, "iloc") and hasattr(values, "index"):  # of pandas: it may have dates
         columns = [str(title) for title in getattr(values, "columns", [])]
         return from_frame(values, *columns[:1], inputs=columns[1:], name=name, unit=unit, **more)
-    array = _floats(values, name)
+    return Series(name, unit, values, **more)
+
+
+def _columns(values: Sequence | np.ndarray, name: str) -> np.ndarray:
+    """Numbers as a new (N, C) array of float64, in C order.
+
+    Raises:
+        BadData: They are no such numbers, or cannot be kept exactly.
+    """
+    try:
+        given = values if isinstance(values, np.ndarray) else np.array(values)
+        masked = np.ma.getmaskarray(values).sum() if np.ma.isMaskedArray(values) else 0
+        array = np.array(given, dtype=np.float64, order="C") if given.dtype.kind in "biufO" else None
+        large = np.zeros(1, bool) if array is None else (np.abs(array) > 2**53) & np.isfinite(array)
+        exact = given.dtype.kind not in "iuO" or all(map(eq, given[large].tolist(), array[large].tolist()))
+    except Exception as error:  # whatever the values' own type raises
+        raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
+    if array is None or masked:
+        what = f"{masked} of these are masked" if masked else f"these are {given.dtype}: {shown(given.ravel()[:1])}"
+        raise BadData(f"{name}: a series needs numbers, and {what}. Convert, fill or cut them first.")
+    if not exact:
+        raise BadData(f"{name}: whole numbers above 2**53 cannot be kept exactly. Subtract or scale first.")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not array.shape[1]:
         raise BadData(f"{name}: a series has shape (N,) or (N, C); this one has shape {array.shape}.")
-    _check(array, name, [f"column {c}" for c in range(array.shape[1])])
-    array.flags.writeable = False
-    return Series(name=name, unit=unit, values=array, **more)
-
-
-def _floats(values: Sequence | np.ndarray, name: str) -> np.ndarray:
-    """The same numbers as float64, in C order."""
-    try:
-        given = values if isinstance(values, np.ndarray) else np.array(values)
-        if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-            raise BadData(f"{name}: {np.ma.getmaskarray(values).sum()} value(s) are masked. Fill or cut them first.")
-        if given.dtype.kind in "cmMSUV":
-            raise BadData(f"{name}: a series needs numbers, and these are {given.dtype}, such as {given.flat[0]!r}.")
-        array = np.array(given, dtype=np.float64, order="C")
-        large = (np.abs(array) > 2**53) & np.isfinite(array)
-        exact = given.dtype.kind not in "iuO" or all(map(eq, given[large].tolist(), array[large].tolist()))
-    except BadData:
-        raise
-    except Exception as error:  # whatever the values' own type raises
-        raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
-    if not exact:
-        raise BadData(f"{name}: whole numbers above 2**53 cannot be kept exactly. Subtract or scale first.")
     return array
 
 
@@ -196,7 +204,6 @@ def _of(
     if period is None and table.period and 4 * table.period <= len(values):
         period = table.period
         notes.append(f"A season of {period} steps was assumed, since a step is {table.step} (period=).")
-    values.flags.writeable = False
     stem = Path(where).stem if name is None and where != "the frame" else table.titles[0]
     return Series(name or stem, unit, values, period, trending=trending, notes=tuple(notes), times=table.times)
 

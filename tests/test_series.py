@@ -146,7 +146,7 @@ GAP = r"load has no value in 1 rows.*2024-01-06 \(line 7\).*gaps=\"fill\""
         (table(load_7=""), {"target": "load"}, GAP),
         (table(load_7="  "), {"target": "load"}, GAP),
         (table(load_7="nan"), {"target": "load"}, GAP),
-        (table(wind_9="inf"), {"target": "load", "inputs": ["wind"]}, r"line 9\b.*wind.* inf"),
+        (table(wind_9="inf"), {"target": "load", "inputs": ["wind"]}, r"line 9 .*'wind' holds 'inf', not a number"),
         (table(load_7="n/a"), {"target": "load"}, GAP),
         (table(load_7="T"), {"target": "load"}, r"line 7 .*'load' holds 'T', not a number.*missing=\['T'\]"),
         (table(), {"target": "date"}, r"line 2 .*'date' holds '2024-01-01', not a number.*another column"),

@@ -71,8 +71,9 @@ def _numbers(column: Sample) -> np.ndarray | None:
     if isinstance(column, np.ndarray):
         return None if column.dtype.kind == "M" else column
     filled = [text for text in column if text]
-    return np.array([float(text) if text else np.nan for text in column]) if (
-        filled and len(numbers_in(filled)) == len(filled)) else None  # fmt: skip
+    if not filled or len(numbers_in(filled[:100])) < len(filled[:100]) or len(numbers_in(filled)) < len(filled):
+        return None
+    return np.array([float(text) if text else np.nan for text in column])
 
 
 def _times(column: Sample, numbers: np.ndarray | None, dayfirst: bool | None) -> tuple[np.ndarray, str]:

@@ -96,7 +96,7 @@ def _of_time(source: Source, column: int) -> bool:
 def candidates(source: Source, how: How, dates: Sequence[int]) -> list[int]:
     """Columns that may be the target."""
     taken = {*dates, *(find(source, title) for title in [*how.inputs, *(how.where or ())])}
-    found, empty = [], []
+    found, empty, constant = [], [], []
     for column in range(len(source.titles)):
         if column in taken:
             continue
@@ -114,9 +114,9 @@ def candidates(source: Source, how: How, dates: Sequence[int]) -> list[int]:
         _, columns = source.load(empty[:50])
         for column, values in zip(empty, columns, strict=False):
             texts = values if isinstance(values, np.ndarray) else values.rows()
-            if looks(texts) == "numbers" and len(np.unique(numbers_in(texts))) != 1 and not _counting(texts):
-                found.append(column)
-    return sorted(found)
+            if looks(texts) == "numbers" and not _counting(texts):
+                (constant if len(np.unique(numbers_in(texts))) == 1 else found).append(column)
+    return sorted(found or constant)
 
 
 def dates_of(source: Source, how: How) -> list[int]:

@@ -48,8 +48,8 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
     listed = ", ".join(f"{value:g}" for value in sorted(found))
     often = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
     return Doubt(
-        f"{title} is {listed} in {often}, and from {rest.min():g} to {rest.max():g} elsewhere; that looks like a mark of "
-        "missing values.",
+        f"{title} is {listed} in {often}, and from {rest.min():g} to {rest.max():g} elsewhere: a mark of "
+        "missing values?",
         f"Pass missing=[{listed}]; or missing=[] if these are values.",
         rows,
     )

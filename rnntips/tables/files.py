@@ -9,9 +9,10 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -59,6 +60,10 @@ class Texts:
         """All n texts."""
         return [text for part in self for text in part]
 
+    def filled(self) -> np.ndarray:
+        """Which rows have a text, (n,)."""
+        return np.concatenate([part != b"" for part in self.parts] or [np.empty(0, bool)])
+
     def only(self, chosen: np.ndarray) -> "Texts":
         """The rows where `chosen`, (n,), is true."""
         ends = np.cumsum([len(part) for part in self.parts])[:-1]
@@ -71,42 +76,55 @@ class File:
 
     name: str
     titles: list[str]
-    looked_at: list[list[str]]  # the first rows of values, and the last ones
     notes: list[str]
-    rows: Callable[[], Iterator[Row]]  # of values
+    text: bytes = field(repr=False)  # in UTF-8
+    sep: str
+    first: int  # line of the first values
+    last: int
 
-    def sample(self, column: int) -> list[str]:
-        """A column's fields in the rows that were looked at."""
-        return [row[column] for row in self.looked_at]
-
-    def load(self, columns: Sequence[int]) -> tuple[np.ndarray, list[Texts]]:
-        """The line numbers of all rows, (n,), and the named columns.
+    def rows(self) -> Iterator[tuple[np.ndarray, list[list[str]]]]:
+        """All rows of values in parts: the numbers of their lines, and as many fields each as there are titles.
 
         Raises:
-            BadData: A line with more fields than there are titles, or too many lines.
+            BadData: A line with more fields than there are titles, or a quotation that never ends.
         """
+        wide = len(self.titles)
+        reader = _reader(_lines(self.text), self.sep)
+        try:
+            while True:
+                before = reader.line_num
+                rows = list(islice(reader, CHUNK))
+                lines = before + np.arange(1, len(rows) + 1)
+                if reader.line_num - before != len(rows):  # fields with line breaks
+                    lines = before + np.cumsum([1 + "".join(row).count("\n") for row in rows]).astype(int)
+                if not rows:
+                    return
+                if lines[0] < self.first or lines[-1] > self.last or any(len(row) != wide for row in rows):
+                    kept = [(line, _fitted(row, wide, line, self.name)) for line, row in zip(lines, rows, strict=True)
+                            if self.first <= line <= self.last and (row or wide == 1)]  # fmt: skip
+                    lines, rows = np.array([line for line, _ in kept], int), [row for _, row in kept]
+                yield lines, rows
+        except csv.Error as error:
+            raise BadData(f"{self.name} cannot be read as a table ({error}). Save it as CSV in UTF-8.") from None
+
+    @cached_property
+    def looked_at(self) -> list[list[str]]:
+        """The first rows, and of a long file the last ones too."""
+        parts = (rows for _, rows in self.rows())
+        first = list(islice((row for rows in parts for row in rows), LOOKED_AT))
+        if len(self.text) <= HEAD:
+            return first
+        return first + [row for _, row in _rows(_tail(self.text), self.sep, self.name) if len(row) == len(self.titles)]
+
+    def load(self, columns: Sequence[int]) -> tuple[np.ndarray, list[Texts]]:
+        """The line numbers of all rows, (n,), and these columns."""
         numbers: list[np.ndarray] = []
         parts: list[list[np.ndarray]] = [[] for _ in columns]
-        rows = self.rows()
-        while some := list(islice(rows, CHUNK)):
-            numbers.append(np.array([line for line, _ in some]))
+        for lines, rows in self.rows():
+            numbers.append(lines)
             for part, column in zip(parts, columns, strict=True):
-                part.append(np.array([row[column].strip().encode() for _, row in some]))
-            if len(numbers) * CHUNK > MAX_ROWS:
-                raise BadData(f"{self.name} has more than {MAX_ROWS:,} rows. Cut it to the rows that you need.")
+                part.append(np.array([row[column].strip().encode() for row in rows], dtype=bytes))
         return np.concatenate([*numbers, np.empty(0, int)]).astype(int), [Texts(part) for part in parts]
-
-
-def _whole(rows: Iterable[Row], wide: int, name: str) -> Iterator[Row]:
-    """Rows with as many fields as there are titles. Empty lines are left out, but within a single column."""
-    empty: list[Row] = []
-    for line, row in rows:
-        if row:
-            yield from empty
-            empty = []
-            yield line, _fitted(row, wide, line, name)
-        elif wide == 1:
-            empty.append((line, [""]))
 
 
 def _fitted(row: list[str], wide: int, line: int, name: str) -> list[str]:
@@ -137,21 +155,13 @@ def opened(path: str | Path, sep: str | None, header: int | None, encoding: str 
     rows = _rows(head, sep, name)
     titles, first, more = _titles(name, rows[1:] if named else rows, sep, header)
     last, below = _footer(raw, sep, len(titles))
+    if last - first > MAX_ROWS:
+        raise BadData(f"{name} has more than {MAX_ROWS:,} rows. Cut it to those that you need.")
     notes += [f"Fields are separated by {SEPARATORS.get(sep, sep)}."] * (sep != "," and len(titles) > 1)
-
-    def whole_rows() -> Iterator[Row]:
-        values = (row for row in _split(_lines(raw), sep) if first <= row[0] <= last)
-        try:
-            yield from _whole(values, len(titles), name)
-        except csv.Error as error:
-            raise BadData(f"{name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8.") from None
-
-    looked_at = [row for _, row in islice(whole_rows(), LOOKED_AT)]
-    if not looked_at:
+    file = File(name, titles, [*notes, *more, *below], raw, sep, first, last)
+    if not file.looked_at:
         raise BadData(f"{name} has no line of values; a header line and one line for every step are needed.")
-    if len(raw) > HEAD:
-        looked_at += [row for _, row in _rows(_tail(raw), sep, name) if len(row) == len(titles)]
-    return File(name, titles, looked_at, [*notes, *more, *below], whole_rows)
+    return file
 
 
 # ── bytes ──────────────────────────────────────────────────────────────────
@@ -248,19 +258,18 @@ def _tail(text: bytes) -> list[str]:
 # ── lines ──────────────────────────────────────────────────────────────────
 
 
-def _split(lines: Iterable[str], sep: str) -> Iterator[Row]:
-    """Rows of fields, each with the number of its line."""
+def _reader(lines: Iterable[str], sep: str):
+    """A reader of rows of fields."""
     if sep == " ":
-        lines = (line.replace("\t", " ").strip() for line in lines)
-    reader = csv.reader(lines, delimiter=sep, skipinitialspace=sep in " ,;|")
-    for row in reader:
-        yield reader.line_num, row
+        lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
+    return csv.reader(lines, delimiter=sep, skipinitialspace=sep in " ,;|")
 
 
 def _rows(lines: list[str], sep: str, name: str) -> list[Row]:
     """Rows that are not empty, without those in which a quotation never ends."""
     try:
-        return [(line, row) for line, row in _split(lines, sep) if any(field.strip() for field in row)]
+        reader = _reader(lines, sep)
+        return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except csv.Error as error:
         raise BadData(f"{name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8.") from None
 
@@ -411,7 +420,7 @@ def _footer(text: bytes, sep: str, wide: int) -> tuple[int, list[str]]:
         if len(row) >= wide or not (_all_texts(row) or not row):
             break
         foot, last = [row, *foot] if row else foot, last - 1
-    return (last, [f"Below the values there is: {shown(_joined(foot))}"]) if foot else (10**12, [])
+    return last, [f"Below the values there is: {shown(_joined(foot))}"] * bool(foot)
 
 
 def _joined(rows: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,8 @@ WRITTEN = re.compile(
     rf"(?P<minus>[-−+(]?)\s?[$€£¥]?\s?(?P<minus2>[-−+]?)(?P<body>{BODY})(?P<power>[eE][-+]?\d+)?\s?"
     r"(?P<unit>%|[$€£¥]|[kKmMbB]|[bB]n)?(?P<close>\)?)"
 )
-PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+ONE = r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?"
+PLAIN, ALL_PLAIN = re.compile(ONE), re.compile(rf"{ONE}(?:\n{ONE})*")
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})*,\d{3}")  # the second as in India
 
 
@@ -54,6 +55,8 @@ class Marks:
     def see(self, texts: Iterable[str]) -> None:
         """Look at these texts too."""
         for text in texts:
+            if "." in self.decimals and PLAIN.fullmatch(text):
+                continue  # nothing new
             if (found := WRITTEN.fullmatch(text)) is None:
                 continue
             body, powered = found["body"].strip(), found["power"]
@@ -128,10 +131,12 @@ def style_of(
     style = Style(next(iter(decimals), "," if "." in groups else "."), next(iter(groups), ""))
     notes = []
     for mark, example in groups.items():
-        notes.append(f"{title}: “{mark}” was taken to group thousands ({example} = {_number(example, style):g}){why}.")
+        notes.append(
+            f"{title}: “{mark}” was taken to group thousands ({example} = {_number(example, style):.12g}){why}."
+        )
     if "," in decimals:
         example = decimals[","]
-        notes.append(f"{title}: “,” was taken as the decimal mark ({example} = {_number(example, style):g}){why}.")
+        notes.append(f"{title}: “,” was taken as the decimal mark ({example} = {_number(example, style):.12g}){why}.")
     return style, notes
 
 
@@ -141,15 +146,12 @@ def as_numbers(texts: Sequence[str], style: Style, missing: frozenset[str]) -> t
     Raises:
         NotANumber: One of the texts is none; it has its place.
     """
+    if style.decimal == "." and ALL_PLAIN.fullmatch("\n".join(texts)):
+        return np.array(texts).astype(np.float64), {""}
     units: set[str] = set()
     known: dict[str, float | None] = {}
     out = np.empty(len(texts))
-    usual = style.decimal == "."
     for i, text in enumerate(texts):
-        if usual and PLAIN.fullmatch(text) and (not style.thousands or style.thousands != "."):
-            out[i] = float(text)
-            units.add("")
-            continue
         if text not in known:
             small = text.casefold()
             known[text] = np.nan if small in MISSING or small in missing else _number(text, style, units)

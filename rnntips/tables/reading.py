@@ -137,11 +137,7 @@ def _filled(times: Sequence[np.ndarray | Texts], n: int) -> np.ndarray:
     """Which rows say when they were, (n,)."""
     out = np.zeros(n, bool)
     for column in times:
-        out |= (
-            ~pd.isna(column)
-            if isinstance(column, np.ndarray)
-            else np.array([bool(text) for text in column.rows()], bool)
-        )
+        out |= ~pd.isna(column) if isinstance(column, np.ndarray) else column.filled()
     return out
 
 
@@ -175,8 +171,9 @@ def _numbers(
 
 def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, how: How, notes: list[str]) -> np.ndarray:
     title, name, marks = source.titles[column], source.name, Marks()
+    missing = how.texts_missing
     for texts in values:
-        marks.see(text for text in dict.fromkeys(texts) if text.casefold() not in how.texts_missing)
+        marks.see(dict.fromkeys(text for text in texts if text.casefold() not in missing) if missing else texts)
     try:
         style, inferred = style_of(
             marks, title, _elsewhere(source, column) if marks.open else Marks(), how.decimal, how.thousands
@@ -187,7 +184,7 @@ def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, ho
     out, units, done = [], set(), 0
     for texts in values:
         try:
-            numbers, found = as_numbers(texts, style, how.texts_missing)
+            numbers, found = as_numbers(texts, style, missing)
         except NotANumber as error:
             where = _place(source, rows[done + error.place])
             if done + error.place == 0 and looks(source.sample(column)) == "texts":
@@ -266,8 +263,8 @@ def _placed(
     except Uneven as error:
         raise BadData(
             f"{name}: the times in column {named} are uneven ({error.words}; first at "
-            f"{_place(source, rows[error.place])}), and steps of one length are needed. Use frame.resample(...).mean() of "
-            f"pandas and then rt.series.from_frame; or {no_dates}."
+            f"{_place(source, rows[error.place])}), and steps of one length are needed. Use frame.resample(...).mean() "
+            f"of pandas and then rt.series.from_frame; or {no_dates}."
         ) from None
     return placed, [*notes, *placed.notes]
 

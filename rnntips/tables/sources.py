@@ -42,7 +42,7 @@ class Opened:
     notes = property(lambda self: self.file.notes)
 
     def sample(self, column: int) -> list[str]:
-        return [text.strip() for text in self.file.sample(column)]
+        return [row[column].strip() for row in self.file.looked_at]
 
     def load(self, columns: Sequence[int]) -> tuple[np.ndarray, list[Texts]]:
         return self.file.load(columns)

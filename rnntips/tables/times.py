@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -36,7 +37,6 @@ DATED = re.compile(
     rf"\d{{1,2}}[-/.]?[-/ ]?{NAMES}[-/ ]?(\d{{4}}|\d{{2}})|"
     rf"\d{{4}}[-/ ]{NAMES}([-/ ]\d{{1,2}})?)( \d{{1,2}}:.*)?"
 )
-DIRECTIVE = re.compile("%[a-zA-Z]")
 SAMPLE = 200  # texts on which formats are tried first
 FIRST_YEAR, LAST_YEAR = 1500, 2200  # whole numbers outside are no years
 
@@ -78,7 +78,7 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
     Raises:
         BadData: Not all of them can be read in one format, or several readings are left.
     """
-    distinct, places = np.unique(np.array(texts, dtype=object), return_inverse=True)
+    places, distinct = pd.factorize(np.array(texts, dtype=object))
     filled = pd.Index([text for text in distinct if text])
     if not len(filled):
         raise BadData("it is empty")
@@ -165,29 +165,31 @@ def _readings(texts: pd.Index, clock: bool) -> Iterator[tuple[str, np.ndarray]]:
         return
     plain = some.str.replace("T", " ", regex=False) if some.str.match(r"\d{4}\D?\d\d\D?\d\dT").all() else some
     whole = texts.str.replace("T", " ", regex=False) if plain is not some else texts
-    for form in _formats(clock):
-        if _outline(DIRECTIVE.sub(lambda found: "a" if found[0] in "%a%A%b%B%p" else "0", form)) != _outline(plain[0]):
-            continue
-        if pd.isna(_parsed(plain[:1], form)).any() or pd.isna(_parsed(plain, form)).any():
+    for form in _formats(clock).get(_skeleton(plain[0]), ()):
+        if pd.isna(_parsed(plain, form)).any():
             continue
         found = _parsed(whole, form)
         if not pd.isna(found).any():
             yield form, found.to_numpy("datetime64[ns]")
 
 
-def _outline(text: str) -> str:
-    """The kinds of its characters, which are fast to compare: digits are 0, letters are a."""
-    return re.sub(r"\s+", " ", re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text)))
+@cache
+def _formats(clock: bool) -> dict[str, list[str]]:
+    """Formats by the skeleton of the texts that they read."""
+    forms = CLOCKS if clock else [
+        *DAYS, *MONTHS, *(f"{day}{between}{time}" for day, between, time in product(DAYS, (" ", ", "), CLOCKS)),
+        "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d:%H%M", "%Y-%m-%d:%H", "%Y-%m-%d-%H", "%Y%m%d%H:%M",
+        "%d%b%Y:%H:%M:%S",
+    ]  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for form in forms:
+        found.setdefault(_skeleton(re.sub("%[bBaAp]", "a", re.sub("%[YymdHIMSf]", "0", form))), []).append(form)
+    return found
 
 
-def _formats(clock: bool) -> Iterator[str]:
-    if clock:
-        yield from CLOCKS
-        return
-    yield from (*DAYS, *MONTHS)
-    yield from (f"{day}{between}{time}" for day, between, time in product(DAYS, (" ", ", "), CLOCKS))
-    yield from ("%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d:%H%M", "%Y-%m-%d:%H", "%Y-%m-%d-%H", "%Y%m%d%H:%M",
-                "%d%b%Y:%H:%M:%S")  # fmt: skip
+def _skeleton(text: str) -> str:
+    """A text with one 0 for every run of digits and one a for every run of letters."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text))
 
 
 def _parsed(texts: pd.Index, form: str) -> pd.DatetimeIndex:
@@ -195,13 +197,13 @@ def _parsed(texts: pd.Index, form: str) -> pd.DatetimeIndex:
     digits = digits.replace("%M", "00").replace("%S", "00")
     if digits.isdigit() and len(digits) > 4 and (texts.str.len() != len(digits)).any():
         return pd.DatetimeIndex([pd.NaT])  # the parser would take 2024111 as a date
-    if "%H" in form or "%I" in form:
-        late = texts.str.contains(r"(?:^|[ T,])24(?:[:.h]00|$| ?Uhr|h)", regex=True)
-        if late.any():
-            earlier = texts.str.replace(r"(^|[ T,])24(?=[:.h]00|$| ?Uhr|h)", r"\g<1>00", regex=True)
-            found = pd.to_datetime(earlier, format=form, errors="coerce")
-            return found + pd.to_timedelta(late.astype(int), unit="D")
-    return pd.to_datetime(texts, format=form, errors="coerce")
+    found = pd.to_datetime(texts, format=form, errors="coerce")
+    if "%H" in form and found.isna().any():
+        midnight = r"(^|[ T,])24(?=[:.h]00|$| ?Uhr|h)"  # the end of a day
+        late = texts.str.contains(midnight.replace("(^", "(?:^"), regex=True)
+        earlier = texts.str.replace(midnight, r"\g<1>00", regex=True)
+        return pd.to_datetime(earlier, format=form, errors="coerce") + pd.to_timedelta(late.astype(int), unit="D")
+    return found
 
 
 def _with_zone(texts: pd.Index) -> Iterator[tuple[str, np.ndarray]]:
