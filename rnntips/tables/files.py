@@ -37,8 +37,7 @@ UNREADABLE = {  # how a file begins → what it is
     b"\x89HDF": "an HDF5 file: read it with its own package, and pass a frame to rt.series.from_frame",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it",
 }
-NO_TABLE = {"<": "a web page or XML: download the table itself as CSV",
-            "{": "JSON: read it with pandas.read_json, and pass the frame to rt.series.from_frame"}  # fmt: skip
+JSON = re.compile(rb"\s*(\{|\[\s*[\[{])")
 BOMS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
         b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # fmt: skip
 
@@ -235,12 +234,14 @@ def _as_utf8(name: str, raw: bytes, encoding: str | None) -> tuple[bytes, list[s
             raw, more = _as_utf8(name, raw, "cp1252")
             return raw, [*more, "Letters that are not ASCII were read as Windows-1252 (encoding=)."]
         raise BadData(
-            f"{name} cannot be read as {encoding} ({error}). Name its encoding with encoding=, or save it as CSV in "
-            "UTF-8."
+            f"{name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8, or name its encoding with "
+            "encoding=."
         ) from None
-    begin = text[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1].decode("ascii", "replace")
-    if b"\0" in text or begin in NO_TABLE:
-        raise BadData(f"{name} is {NO_TABLE.get(begin, 'not a table of text: save it as CSV in UTF-8')}.")
+    if JSON.match(text):
+        raise BadData(f"{name} is JSON. Read it with pandas.read_json, and pass the frame to rt.series.from_frame.")
+    if text.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") or b"\0" in text:
+        what = "not a table of text" if b"\0" in text else "a web page (HTML) or XML"
+        raise BadData(f"{name} is {what}. Save the table itself as CSV in UTF-8.")
     return text, notes
 
 
@@ -299,7 +300,9 @@ def _separator(lines: list[str], name: str) -> str:
     """The separator that makes the most columns of numbers and times, in rows of one length."""
     best, found = 0.0, ","
     for sep in SEPARATORS:
-        rows = [row for _, row in _rows(lines, sep, name) if not row[0].startswith("#")]
+        rows = []
+        with suppress(BadData):  # a line without this separator may be too long for a field
+            rows = [row for _, row in _rows(lines, sep, name) if not row[0].startswith("#")]
         if not rows:
             continue
         wide, share = _width(rows)

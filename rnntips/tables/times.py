@@ -84,7 +84,7 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
         raise BadData("it is empty")
     readings = {name: found for name, found in _readings(filled, clock) if _allowed(name, dayfirst)}
     if not readings:
-        at = next((text for text in filled if not is_time(text)), filled[0])
+        at = _misfit(filled, clock)
         first = next(i for i, text in enumerate(texts) if text == at)
         raise NotATime(first, at)
     all_times = {}
@@ -110,6 +110,14 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
     example = next(i for i, text in enumerate(texts) if text)
     inferred = len(readings) > 1 or two_digits
     return times, f"{texts[example]} is {str(times[example])[:10]}" if inferred else ""
+
+
+def _misfit(texts: pd.Index, clock: bool) -> str:
+    """The text that keeps a format from reading all of them."""
+    common = pd.Series([_skeleton(text) for text in texts[:SAMPLE]]).mode()[0]
+    read = [~_parsed(texts, form).isna() for form in _formats(clock).get(common, ())]
+    most = max(read, key=lambda one: one.sum(), default=np.array([is_time(text) for text in texts]))
+    return texts[0] if most.all() else texts[int(np.argmin(most))]
 
 
 class NotATime(BadData):
@@ -235,8 +243,10 @@ def times_of_numbers(numbers: np.ndarray) -> tuple[np.ndarray | None, str]:
         found = pd.to_datetime(pd.Index(texts), format=form, errors="coerce")
         if (found.isna() == (texts == "")).all():
             return found.to_numpy("datetime64[ns]"), f"{texts[texts != ''][0]} is {str(found[texts != ''][0])[:16]}"
+    steps = np.diff(np.unique(known))  # large numbers are times if most of them are equally far apart
+    regular = len(steps) > 1 and (steps == np.median(steps)).mean() > 0.5
     for length, unit in ((10, "s"), (13, "ms")):
-        if lengths == {length}:
+        if lengths == {length} and regular:
             found = pd.to_datetime(pd.Index(numbers), unit=unit, errors="coerce")
             return found.to_numpy("datetime64[ns]"), f"{texts[texts != ''][0]} is {found.dropna()[0]}"
     return None, ""
