@@ -86,7 +86,7 @@ def _of_time(source: Source, column: int) -> bool:
         return True  # in whatever order
     years, whole = numbers.min() >= 1500 and numbers.max() <= 2200, (numbers == np.round(numbers)).all()
     steps = np.diff(np.sort(numbers))
-    if years and whole and (words & PARTS[0] or (steps.min() >= 1 and steps.max() <= 3)):
+    if years and whole and (words & {*PARTS[0], *DATE_TITLES} or (steps.min() >= 1 and steps.max() <= 3)):
         return True
     never_back = (np.diff(numbers) >= 0).all() or (np.diff(numbers) <= 0).all()
     if years and never_back and (words & FRACTIONS or (whole and steps.max() <= 1)):

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from rnntips.errors import BadData, need, need_text, need_whole, shown
+from rnntips.series import MAX_CSV_BYTES
 from rnntips.tables.numbers import MISSING, is_number
 from rnntips.tables.times import is_time
 
-__all__ = ["MAX_BYTES", "File", "Texts", "listed", "opened"]
+__all__ = ["File", "Texts", "listed", "opened"]
 
-MAX_BYTES = 100_000_000  # of a file, and of what is compressed in it
 MAX_ROWS = 10_000_000
 HEAD, TAIL = 2_000_000, 50_000  # bytes that are looked at to find out how a file is written
 LOOKED_AT = 500  # rows, for the same
@@ -184,9 +184,9 @@ def _contents(path: str | Path) -> tuple[str, bytes]:
 
 
 def _bounded(name: str, size: int) -> None:
-    if size > MAX_BYTES:
+    if size > MAX_CSV_BYTES:
         raise BadData(
-            f"{name} has {size / 1e6:.0f} MB; up to {MAX_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns "
+            f"{name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns "
             "that you need."
         )
 
@@ -209,7 +209,7 @@ def _unpacked(name: str, raw: bytes) -> bytes:
     for begin, module in ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma)):
         if raw.startswith(begin):
             with module.open(io.BytesIO(raw)) as packed:
-                found = packed.read(MAX_BYTES + 1)
+                found = packed.read(MAX_CSV_BYTES + 1)
             _bounded(name, len(found))
             return found
     return raw
@@ -377,8 +377,8 @@ def _title_line(name: str, filled: list[Row], wide: int, kinds: list[str]) -> in
             continue
         looks = [_kind(field) for field in row]
         if len(row) == wide:
-            values = [look for look, kind in zip(looks, kinds, strict=True) if kind in ("number", "time")]
-            if any(look in ("number", "time") for look in values) or "text" not in looks:
+            above = {look for look, kind in zip(looks, kinds, strict=True) if kind in ("number", "time")}
+            if "time" in above or "text" not in (above if "number" in above else looks):
                 raise BadData(
                     f"{name}: line {line} holds values and not titles, or titles that are numbers: "
                     f"{shown(_joined([row]))} If these are values, pass header=0: the columns are then called "

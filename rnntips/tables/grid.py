@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnntips.tables.times import NANOSECONDS
-
 __all__ = ["Grid", "Irregular", "grid_of", "grid_of_numbers", "without_daylight_saving"]
 
+NANOSECONDS = {"day": 86_400 * 10**9, "hour": 3600 * 10**9, "minute": 60 * 10**9, "second": 10**9}
 DAY, HOUR = NANOSECONDS["day"], NANOSECONDS["hour"]
 TOLERANCE = 0.25  # of a step: how far a time may lie from its place
 HOLIDAYS = 10  # working days in a row without a value that are no gap where weekends have none either

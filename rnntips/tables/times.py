@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rnntips.errors import BadData, shown
+from rnntips.tables.grid import Irregular, grid_of
 
-__all__ = ["NANOSECONDS", "is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
+__all__ = ["is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
 
-NANOSECONDS = {"week": 604_800 * 10**9, "day": 86_400 * 10**9, "hour": 3600 * 10**9, "minute": 60 * 10**9,
-               "second": 10**9}  # fmt: skip
 DAYS = [
     *"%Y-%m-%d %Y/%m/%d %Y.%m.%d %Y%m%d %y-%m-%d %y/%m/%d %y.%m.%d %d.%m.%Y %d.%m.%y %d-%m-%Y %m-%d-%Y %d-%m-%y "
     "%m-%d-%y %d/%m/%Y %m/%d/%Y %d/%m/%y %m/%d/%y %d-%b-%Y %d-%b-%y %d/%b/%Y %d-%B-%Y %Y-%b-%d %d%b%Y".split(),
@@ -135,14 +134,14 @@ def _allowed(name: str, dayfirst: bool | None) -> bool:
 
 
 def _disorder(times: np.ndarray) -> tuple[bool, int]:
-    """How little the times look like a series: whether they go back and forth, and how many steps they have."""
-    known = times[~np.isnat(times)].view("i8")
-    steps = np.diff(known)
-    steps = steps[steps != 0]
-    back = min((steps > 0).sum(), (steps < 0).sum())
-    days = np.unique(np.round(np.abs(steps) / NANOSECONDS["day"]).astype(int)) if len(steps) else np.empty(0)
-    months = len(days) <= 4 and len(days) > 0 and days.min() >= 28
-    return bool(back), 1 if months else len(days)
+    """How little the times look like a series: whether they go back and forth, and how many steps are missing."""
+    known = times[~np.isnat(times)]
+    steps = np.diff(known.view("i8"))
+    try:
+        places = grid_of(np.unique(known)).places
+    except Irregular:
+        return bool((steps > 0).any() and (steps < 0).any()), len(times) ** 2
+    return bool((steps > 0).any() and (steps < 0).any()), int(places[-1]) + 1 - len(places)
 
 
 def _readings(texts: pd.Index, clock: bool) -> Iterator[tuple[str, np.ndarray]]:
