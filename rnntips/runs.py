@@ -12,7 +12,7 @@ import torch
 from rnntips.errors import BadArgument, need_whole, shown
 from rnntips.recipe import Recipe
 from rnntips.schedule import window_lengths
-from rnntips.verdict import Scores
+from rnntips.verdict import Scores, way
 
 __all__ = ["Outcome", "Runs", "check_seeds", "evaluation_points", "joined", "last_points", "length_in_words",
            "to_target", "tokens_to"]  # fmt: skip
@@ -160,7 +160,7 @@ def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
     Negative where it never did: −300 says "not within 300". A run that diverges later still counts as having reached
     it. The result is as exact as the evaluations are dense, a factor of about 1.3.
     """
-    target = runs.valid_naive - reach * (runs.valid_naive - runs.floor)
+    target = runs.valid_naive - reach * way(runs.valid_naive, runs.floor)
     with np.errstate(invalid="ignore"):
         there = runs.valid_score <= target[:, None]
     first = np.where(there.any(1), there.argmax(1), len(runs.evaluations) - 1)
