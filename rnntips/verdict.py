@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # shapes are for readers and type checkers
 
     PerRun = Float[np.ndarray, " n"] | Int[np.ndarray, " n"]  # one number for each of n runs
 
-__all__ = ["LEAST", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change", "decide",
-           "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
+__all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change",
+           "decide", "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
            "trained", "way"]  # fmt: skip
 
 LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing

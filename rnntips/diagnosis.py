@@ -1,0 +1,261 @@
+"""What went wrong in training, in words: rules on the log of R runs, whoever trained them.
+
+A run that diverged is judged by nothing else. What one noisy curve can show by chance, half of all runs must.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnntips.verdict import TRAINED, progress
+
+__all__ = ["Diagnosis", "Symptom", "compared", "diagnose"]
+
+CONSTANT = 0.05  # share of the truth's spread: answers that spread less explain under 1 % of its variance
+REPEATS = 0.1  # share of naive: answers nearer to the last value err at least nine tenths of naive
+FALLS = 0.05  # less error at the end than halfway: the smallest difference that matters
+LEAST = 0.01  # share of naive that it must be: a tiny error that halves is tiny
+RISES = 0.1  # more error at the end than at its lowest, which as the least of many is low by chance
+LOW, USUAL = 1e-4, 0.01  # a learning rate below which too small is likelier than too large, and one to begin with
+FAR = 2.0  # times naive: who answers worse than that was thrown off, and is not merely slow
+NOTHING = ("No forecast is known to beat naive here: a linear one does not either. "
+           "Worth a try: another horizon, or more inputs.")  # fmt: skip
+
+Try = tuple[str, dict[str, Any]]  # what to do, and the fields of a recipe that do it
+Seen = tuple[np.ndarray, str, list[Try]]  # which runs, (R,), what they did, and what may help
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that went wrong, in which runs, and what may help."""
+
+    code: str
+    runs: tuple[int, ...]  # rows of the log
+    measured: str
+    do: str  # a sentence, or nothing
+    side: str = ""  # of a comparison: "with “no clipping”, "
+    healthy: str = ""
+    why: str = ""
+    lesson: str = ""
+
+    def __str__(self) -> str:
+        said = self.side + self.measured
+        return f"{said[0].upper()}{said[1:]}."
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """What a log shows, the gravest first."""
+
+    findings: tuple[Symptom, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one} {one.do}".strip() for one in self.findings) or "The log shows nothing that went wrong."
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """What `diagnose` was given, R runs on the first axis; None: nothing."""
+
+    recipe: Mapping[str, Any]
+    alive: np.ndarray  # (R,) runs that did not diverge
+    diverged_at: np.ndarray
+    train_loss: np.ndarray | None = None
+    gradient_norm: np.ndarray | None = None
+    valid_loss: np.ndarray | None = None
+    at: np.ndarray | None = None
+    naive: np.ndarray | None = None
+    floor: np.ndarray | None = None
+    score: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    from_last: np.ndarray | None = None
+
+    def share(self, rows: np.ndarray) -> float:
+        """The typical error of these runs as a share of naive; NaN if it is not known."""
+        known = rows.any() and self.naive is not None and self.score is not None
+        return float(np.median(self.score[rows] / self.naive[rows])) if known else np.nan
+
+    def error(self, rows: np.ndarray) -> str:
+        """`share` in words, or nothing."""
+        share = self.share(rows)
+        return "" if np.isnan(share) else f" (error {share:,.{2 if share < 100 else 0}f} times naive)"
+
+    def most(self, rows: np.ndarray) -> np.ndarray:
+        """Those of these runs that did not diverge, if they are half of all, else none."""
+        rows = rows & self.alive
+        return rows & (2 * rows.sum() >= len(rows))
+
+
+def diagnose(tried: Sequence[Mapping[str, Any]] = (), **given: Any) -> Diagnosis:
+    """What the log of R runs shows; where something is not given, nothing is said of it. R = 1 needs no first axis.
+
+    Args:
+        tried: Fields of other recipes that did not help; they are not advised.
+        given: `train_loss` and `gradient_norm` at every update, (R, U); `valid_loss` at E evaluations, (R, E), and
+            `at`, the updates done by then, (E,), else they are evenly spaced; `naive` and `floor` in its unit;
+            `score`, the final error, else the last of `valid_loss`; `spread` and `from_last`, see `compared`;
+            `diverged_at`, the update of the first loss that is not finite, 0 if there is none, else the losses tell;
+            each (R,). `recipe`: the fields of these runs, so that nothing is advised that they have.
+    """
+    log, found = _log({name: value for name, value in given.items() if value is not None and np.size(value)}), []
+    known = not (log.floor is None or log.score is None or log.naive is None)
+    hopeless = log.alive & ((log.floor >= log.naive) & (log.score > (1 - LEAST) * log.naive) if known else False)
+    for code, rule in RULES.items():
+        rows, words, tries = rule(log)
+        if rows.any():
+            useful = [what + _written(fields, log.recipe) for what, fields in tries
+                      if not any(_has(recipe, fields) for recipe in (log.recipe, *tried))]  # fmt: skip
+            do = f"Worth a try: {'; or '.join(useful[:2])}." if useful else ""
+            do = NOTHING if (rows & hopeless).any() else do
+            who = "the run" if len(rows) == 1 else f"{rows.sum()} of {len(rows)} runs"
+            found.append(Symptom(code, tuple(np.flatnonzero(rows).tolist()), f"{who} {words}", do))
+    return Diagnosis(tuple(found))
+
+
+def _has(recipe: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+    return bool(fields) and all(name in recipe and recipe[name] == value for name, value in fields.items())
+
+
+def _written(fields: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The fields that a recipe does not have yet, as one writes them: ` (init="radius:1")`."""
+    new = {name: value for name, value in fields.items() if recipe and recipe.get(name, ...) != value}
+    words = [f'{name}="{value}"' if isinstance(value, str) else f"{name}={value:.3g}" if isinstance(value, float)
+             else f"{name}={value}" for name, value in new.items()]  # fmt: skip
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _log(given: dict[str, Any]) -> Log:
+    recipe, at, many = given.pop("recipe", {}), given.pop("at", None), {}
+    for name in ("train_loss", "gradient_norm", "valid_loss"):
+        if name in given:
+            many[name] = np.atleast_2d(np.asarray(given.pop(name), dtype=float))
+    n = max([len(array) for array in many.values()] + [np.size(value) for value in given.values()], default=0)
+    each = {name: np.broadcast_to(np.asarray(value, dtype=float), n) for name, value in given.items()}
+    updates = many.get("train_loss", many.get("gradient_norm", np.zeros((n, 0))))
+    if "valid_loss" in many:
+        evaluations = many["valid_loss"].shape[1]
+        each.setdefault("score", many["valid_loss"][:, -1])
+        at = np.linspace(0, updates.shape[1] or evaluations, evaluations + 1)[1:] if at is None else np.asarray(at)
+    if "diverged_at" not in each:
+        ending = np.cumprod(~np.isfinite(updates[:, ::-1]), axis=1).sum(1)  # a loss may recover, but not at the end
+        each["diverged_at"] = np.where(ending, updates.shape[1] - ending + 1, 0)
+    return Log(recipe, each["diverged_at"] == 0, **many, **each, at=at)
+
+
+def compared(answers: np.ndarray, truth: np.ndarray, last: np.ndarray | None, naive: np.ndarray) -> np.ndarray:
+    """How far each run's answers spread, and how far they are from the last value that was seen, (2, R).
+
+    Args:
+        answers, truth, last: (R, n, K) in one unit; `last` is None, and its distance NaN, where no such value is seen.
+        naive: (R,). The spread is a share of the truth's, the distance, a root mean square, one of naive.
+    """
+    with np.errstate(all="ignore"):  # a run may have diverged
+        away = np.nan if last is None else np.sqrt(np.mean((answers - last) ** 2, axis=(1, 2))) / naive
+        return np.stack(np.broadcast_arrays(answers.std(1).mean(1) / truth.std(1).mean(1), away))
+
+
+def _diverged(log: Log) -> Seen:
+    """At update 1 no weight has changed yet, so neither clipping nor a lower learning rate can help."""
+    first, recipe, tries = int(min(log.diverged_at[~log.alive], default=0)), log.recipe, []
+    kind, _, radius = str(recipe.get("init", "")).partition(":")
+    if kind == "radius" and float(radius) > 1:
+        tries.append(("begin with smaller weights", {"init": "radius:1"}))
+    if first == 1:
+        tries += [("scale the inputs", {"input_scaling": "standard"}), ("look for extreme values in the data", {})]
+    elif not (recipe.get("clip") == "global" and (recipe.get("clip_norm") or 2) <= 1):
+        tries += [("clip the gradient at a norm of 1", {"clip": "global", "clip_norm": 1}), *_lower(recipe)]
+    else:
+        tries += _lower(recipe)
+    return ~log.alive, f"diverged: the loss became infinite or NaN, first at update {first}", tries
+
+
+def _lower(recipe: Mapping[str, Any]) -> list[Try]:
+    lr = recipe.get("lr", USUAL)
+    return [("lower the learning rate", {"lr": lr / 10} if "lr" in recipe else {})] if lr > LOW else []
+
+
+def _constant(log: Log) -> Seen:
+    rows = log.alive & (False if log.spread is None else log.spread < CONSTANT)
+    return rows, f"answered nearly always the same{log.error(rows)}", _learn(log, rows)
+
+
+def _repeats(log: Log) -> Seen:
+    rows = log.alive & (False if log.from_last is None else log.from_last < REPEATS)
+    change = [("forecast the change", {"target": "change"})] if "target" in log.recipe else []
+    return rows, f"repeated the last value{log.error(rows)}", change + _learn(log, rows)
+
+
+def _overfits(log: Log) -> Seen:
+    """The validation error, smoothed, rose from its lowest, while the training loss fell."""
+    valid, losses, low = log.valid_loss, log.train_loss, 0
+    if valid is None or losses is None or valid.shape[1] < 6:
+        return ~log.alive & log.alive, "", []
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(valid, 3, axis=1), axis=2)
+    lows, size = np.maximum(log.at[smooth.argmin(1) + 1].astype(int), 1), max(1, losses.shape[1] // 20)
+    then = np.array([np.median(row[max(0, low - size) : low + size]) for row, low in zip(losses, lows, strict=True)])
+    rows = log.most(_fell(smooth[:, -1], smooth.min(1), RISES) & _fell(then, np.median(losses[:, -size:], 1), FALLS))
+    low = int(np.median(lows[rows])) if rows.any() else 0
+    tries = [("stop there", {"updates": low} if "updates" in log.recipe else {}), ("use dropout", {"dropout": 0.2})]
+    if log.recipe.get("train_size"):
+        tries.insert(0, ("train on all windows", {"train_size": None}))
+    return rows, f"overfitted: the validation error rose after update {low}, the training loss fell on", tries
+
+
+def _falls(log: Log) -> Seen:
+    """The error, of validation if it is known, is lower at the end than halfway."""
+    values, at = log.valid_loss, log.at
+    if values is None and log.train_loss is not None:
+        values, at = log.train_loss, np.arange(1, log.train_loss.shape[1] + 1)
+    if values is None or values.shape[1] < 6:
+        return ~log.alive & log.alive, "", []
+    halfway, end = (np.median(values[:, part], 1) for part in (np.abs(at / at[-1] - 0.5) < 0.15, at >= 0.9 * at[-1]))
+    least = LEAST * (np.abs(values[:, 0]) if log.naive is None else log.naive)
+    rows = log.most(_fell(halfway, end, FALLS) & (halfway - end > least))
+    by = 100 * (1 - np.median(end[rows] / halfway[rows])) if rows.any() else 0
+    longer = {"updates": 2 * log.recipe["updates"]} if log.recipe.get("updates") else {}
+    return rows, f"still got better: {by:.0f} % less error at the end than halfway", [("train longer", longer)]
+
+
+def _fell(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
+    """Whether an error fell by more than this share of what it fell to."""
+    with np.errstate(invalid="ignore"):
+        return before - after > share * np.abs(after)
+
+
+def _untrained(log: Log) -> Seen:
+    """Runs that went less than a fifth of the way from naive to the floor, unless another rule says why."""
+    if log.score is None or log.naive is None:
+        return ~log.alive & log.alive, "", []
+    come = progress(log.score, log.naive, log.naive if log.floor is None else log.floor)
+    rows = log.alive & (come < TRAINED) & ~_constant(log)[0] & ~_repeats(log)[0]
+    tries = [] if (_falls(log)[0] | _overfits(log)[0]).any() else _learn(log, rows)
+    return rows, f"ended {'hardly' if log.share(rows) < 1 else 'no'} better than naive{log.error(rows)}", tries
+
+
+def _learn(log: Log, rows: np.ndarray) -> list[Try]:
+    """What may help runs that learned nothing."""
+    recipe = log.recipe
+    tries = [("scale the inputs", {"input_scaling": "standard"})] if recipe.get("input_scaling") in UNSCALED else []
+    if recipe.get("lr", USUAL) < LOW:
+        return [("raise the learning rate", {"lr": USUAL}), *tries]
+    if log.share(rows) > FAR:
+        tries += _lower(recipe)
+    return tries if "lr" in recipe.get("tuned", ()) else [*tries, ("try other learning rates, by factors of three", {})]
+
+
+UNSCALED = ("none", "centre")
+RULES: dict[str, Callable[[Log], Seen]] = {  # code → rule, the gravest first
+    "diverged": _diverged,
+    "constant answers": _constant,
+    "repeats the last value": _repeats,
+    "overfitting": _overfits,
+    "still falling": _falls,
+    "no better than naive": _untrained,
+}
