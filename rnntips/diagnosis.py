@@ -226,7 +226,7 @@ def _falls(log: Log) -> Seen:
 def _fell(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """Whether an error fell by more than this share of what it fell to."""
     with np.errstate(invalid="ignore"):
-        return before - after > share * np.abs(after)
+        return np.isfinite(before) & (before - after > share * np.abs(after))
 
 
 def _untrained(log: Log) -> Seen:
@@ -247,7 +247,7 @@ def _learn(log: Log, rows: np.ndarray) -> list[Try]:
         return [("raise the learning rate", {"lr": USUAL}), *tries]
     if log.share(rows) > FAR:
         tries += _lower(recipe)
-    return tries if "lr" in recipe.get("tuned", ()) else [*tries, ("try other learning rates, by factors of three", {})]
+    return tries if "lr" in recipe.get("tuned", ()) else [*tries, ("other learning rates, by factors of three", {})]
 
 
 UNSCALED = ("none", "centre")
