@@ -178,7 +178,7 @@ def _diverged(log: Log) -> Seen:
 
 def _lower(recipe: Mapping[str, Any]) -> list[Try]:
     lr = recipe.get("lr", USUAL)
-    return [("lower the learning rate", {"lr": lr / 10} if "lr" in recipe else {})] if lr > LOW else []
+    return [("lower the learning rate", {"lr": min(lr / 10, USUAL)} if "lr" in recipe else {})] if lr > LOW else []
 
 
 def _constant(log: Log) -> Seen:

@@ -126,8 +126,8 @@ class Study:
         if idle:
             told += [one.do for one in self.diagnosis.findings if one.do][:1]
         for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
-            failed, lost = (sum(int(np.sum(rows)) for rows in side) for side in (
-                [~(runs.latest_score < runs.naive) for runs in side], [runs.diverged_at > 0 for runs in side]))  # fmt: skip
+            failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
+            lost = sum(int(np.sum(runs.diverged_at > 0)) for runs in side)
             total = sum(len(runs) for runs in side)
             if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
                 who = "They" if lost == failed else f"With “{name}”, {failed} of {total} did no better than naive; they"
