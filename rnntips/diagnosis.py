@@ -16,11 +16,11 @@ __all__ = ["Diagnosis", "Symptom", "compared", "diagnose"]
 CONSTANT = 0.05  # share of the truth's spread: answers that spread less explain under 1 % of its variance
 REPEATS = 0.1  # share of naive: answers nearer to the last value err at least nine tenths of naive
 FALLS = 0.05  # less error at the end than halfway: the smallest difference that matters
-LEAST = 0.01  # share of naive that it must be: a tiny error that halves is tiny
+LEAST = 0.01  # share of naive: a smaller difference is none
 RISES = 0.1  # more error at the end than at its lowest, which as the least of many is low by chance
 LOW, USUAL = 1e-4, 0.01  # a learning rate below which too small is likelier than too large, and one to begin with
 FAR = 2.0  # times naive: who answers worse than that was thrown off, and is not merely slow
-NOTHING = ("No forecast is known to beat naive here: a linear one does not either. "
+NOTHING = ("No forecast is known that clearly beats naive here: a linear one does not either. "
            "Worth a try: another horizon, or more inputs.")  # fmt: skip
 
 Try = tuple[str, dict[str, Any]]  # what to do, and the fields of a recipe that do it
@@ -106,7 +106,7 @@ def diagnose(tried: Sequence[Mapping[str, Any]] = (), **given: Any) -> Diagnosis
     """
     log, found = _log({name: value for name, value in given.items() if value is not None and np.size(value)}), []
     known = not (log.floor is None or log.score is None or log.naive is None)
-    hopeless = log.alive & ((log.floor >= log.naive) & (log.score > (1 - LEAST) * log.naive) if known else False)
+    hopeless = log.alive & ((log.floor > (1 - LEAST) * log.naive) & (log.score > (1 - LEAST) * log.naive) if known else False)
     for code, rule in RULES.items():
         rows, words, tries = rule(log)
         if rows.any():

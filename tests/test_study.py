@@ -73,7 +73,7 @@ def test_a_side_that_diverges_is_named_with_its_runs_and_what_is_not_yet_done():
     assert f"With “no clipping”, {len(lost)} of 10 runs diverged" in study.sentence
     assert f"first at update {lost.min()}." in study.sentence and "clip" not in study.sentence.split("Worth a try")[1]
     calm = rt.compare(steep, steep.but(init="radius:0.5"), rt.tasks.adding(16), range(10))
-    assert "runs diverged" in calm.sentence and [one.code for one in calm.diagnosis.findings][0] == "diverged"
+    assert "runs diverged" in calm.sentence and calm.diagnosis.findings[0].code == "diverged"
 
 
 def test_two_changes_are_refused_and_allowed_by_name(sines):
