@@ -5,7 +5,7 @@ A run that diverged is judged by nothing else. What one noisy curve can show by 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ LOW, USUAL = 1e-4, 0.01  # a learning rate below which too small is likelier tha
 FAR = 2.0  # times naive: who answers worse than that was thrown off, and is not merely slow
 NOTHING = ("No forecast is known that clearly beats naive here: a linear one does not either. "
            "Worth a try: another horizon, or more inputs.")  # fmt: skip
+
+ONCE = ("diverged_at", "naive", "floor", "score", "spread", "from_last")  # a number each run
 
 Try = tuple[str, dict[str, Any]]  # what to do, and the fields of a recipe that do it
 Seen = tuple[np.ndarray, str, list[Try]]  # which runs, (R,), what they did, and what may help
@@ -60,27 +62,28 @@ class Diagnosis:
         return "\n".join(f"{one} {one.do}".strip() for one in self.findings) or "The log shows nothing that went wrong."
 
 
-@dataclass(frozen=True, eq=False)
-class Log:
-    """What `diagnose` was given, R runs on the first axis; None: nothing."""
+class Log(NamedTuple):
+    """What `diagnose` was given, R runs on the first axis. What was not given is NaN, a curve without columns."""
 
     recipe: Mapping[str, Any]
-    alive: np.ndarray  # (R,) runs that did not diverge
     diverged_at: np.ndarray
-    train_loss: np.ndarray | None = None
-    gradient_norm: np.ndarray | None = None
-    valid_loss: np.ndarray | None = None
-    at: np.ndarray | None = None
-    naive: np.ndarray | None = None
-    floor: np.ndarray | None = None
-    score: np.ndarray | None = None
-    spread: np.ndarray | None = None
-    from_last: np.ndarray | None = None
+    train_loss: np.ndarray
+    valid_loss: np.ndarray
+    at: np.ndarray
+    naive: np.ndarray
+    floor: np.ndarray
+    score: np.ndarray
+    spread: np.ndarray
+    from_last: np.ndarray
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Which runs did not diverge, (R,)."""
+        return self.diverged_at == 0
 
     def share(self, rows: np.ndarray) -> float:
         """The typical error of these runs as a share of naive; NaN if it is not known."""
-        known = rows.any() and self.naive is not None and self.score is not None
-        return float(np.median(self.score[rows] / self.naive[rows])) if known else np.nan
+        return float(np.median(self.score[rows] / self.naive[rows])) if rows.any() else np.nan
 
     def error(self, rows: np.ndarray) -> str:
         """`share` in words, or nothing."""
@@ -94,7 +97,7 @@ class Log:
 
 
 def diagnose(tried: Sequence[Mapping[str, Any]] = (), **given: Any) -> Diagnosis:
-    """What the log of R runs shows; where something is not given, nothing is said of it. R = 1 needs no first axis.
+    """What the log of R runs shows; of what is not given, or None, nothing is said. R = 1 needs no first axis.
 
     Args:
         tried: Fields of other recipes that did not help; they are not advised.
@@ -105,48 +108,42 @@ def diagnose(tried: Sequence[Mapping[str, Any]] = (), **given: Any) -> Diagnosis
             each (R,). `recipe`: the fields of these runs, so that nothing is advised that they have.
     """
     log, found = _log({name: value for name, value in given.items() if value is not None and np.size(value)}), []
-    known = not (log.floor is None or log.score is None or log.naive is None)
-    hopeless = log.alive & ((log.floor > (1 - LEAST) * log.naive) & (log.score > (1 - LEAST) * log.naive) if known else False)
+    near = (1 - LEAST) * log.naive
+    hopeless = log.alive & (log.floor > near) & (log.score > near)
     for code, rule in RULES.items():
         rows, words, tries = rule(log)
         if rows.any():
             useful = [what + _written(fields, log.recipe) for what, fields in tries
-                      if not any(_has(recipe, fields) for recipe in (log.recipe, *tried))]  # fmt: skip
+                      if not fields or not any(fields.items() <= one.items() for one in (log.recipe, *tried))]  # fmt: skip
             do = f"Worth a try: {'; or '.join(useful[:2])}." if useful else ""
-            do = NOTHING if (rows & hopeless).any() else do
             who = "the run" if len(rows) == 1 else f"{rows.sum()} of {len(rows)} runs"
-            found.append(Symptom(code, tuple(np.flatnonzero(rows).tolist()), f"{who} {words}", do))
+            found.append(Symptom(code, tuple(np.flatnonzero(rows).tolist()), f"{who} {words}",
+                                 NOTHING if (rows & hopeless).any() else do))  # fmt: skip
     return Diagnosis(tuple(found))
-
-
-def _has(recipe: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-    return bool(fields) and all(name in recipe and recipe[name] == value for name, value in fields.items())
 
 
 def _written(fields: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     """The fields that a recipe does not have yet, as one writes them: ` (init="radius:1")`."""
-    new = {name: value for name, value in fields.items() if recipe and recipe.get(name, ...) != value}
-    words = [f'{name}="{value}"' if isinstance(value, str) else f"{name}={value:.3g}" if isinstance(value, float)
-             else f"{name}={value}" for name, value in new.items()]  # fmt: skip
-    return f" ({', '.join(words)})" if words else ""
+    new = [f"{name}={value!r}" for name, value in fields.items() if recipe and recipe.get(name, ...) != value]
+    return f" ({', '.join(new)})".replace("'", '"') if new else ""
 
 
 def _log(given: dict[str, Any]) -> Log:
-    recipe, at, many = given.pop("recipe", {}), given.pop("at", None), {}
-    for name in ("train_loss", "gradient_norm", "valid_loss"):
-        if name in given:
-            many[name] = np.atleast_2d(np.asarray(given.pop(name), dtype=float))
-    n = max([len(array) for array in many.values()] + [np.size(value) for value in given.values()], default=0)
-    each = {name: np.broadcast_to(np.asarray(value, dtype=float), n) for name, value in given.items()}
-    updates = many.get("train_loss", many.get("gradient_norm", np.zeros((n, 0))))
-    if "valid_loss" in many:
-        evaluations = many["valid_loss"].shape[1]
-        each.setdefault("score", many["valid_loss"][:, -1])
-        at = np.linspace(0, updates.shape[1] or evaluations, evaluations + 1)[1:] if at is None else np.asarray(at)
-    if "diverged_at" not in each:
+    curves = [np.atleast_2d(np.asarray(given.get(name, np.empty((0, 0))), dtype=float))
+              for name in ("train_loss", "gradient_norm", "valid_loss")]  # fmt: skip
+    n = max([len(curve) for curve in curves] + [np.size(given.get(name, ())) for name in ONCE])
+    losses, norms, valid = (curve if curve.size else np.empty((n, 0)) for curve in curves)
+    once = {name: np.broadcast_to(np.asarray(given.get(name, np.nan), dtype=float), n) for name in ONCE}
+    updates = losses if losses.size else norms
+    if valid.size and "score" not in given:
+        once["score"] = valid[:, -1]
+    if "diverged_at" not in given:
         ending = np.cumprod(~np.isfinite(updates[:, ::-1]), axis=1).sum(1)  # a loss may recover, but not at the end
-        each["diverged_at"] = np.where(ending, updates.shape[1] - ending + 1, 0)
-    return Log(recipe, each["diverged_at"] == 0, **many, **each, at=at)
+        once["diverged_at"] = np.where(ending, updates.shape[1] - ending + 1, 0)
+    even = np.linspace(0, updates.shape[1] or valid.shape[1], valid.shape[1] + 1)[1:]
+    return Log(
+        given.get("recipe", {}), train_loss=losses, valid_loss=valid, at=np.asarray(given.get("at", even)), **once
+    )
 
 
 def compared(answers: np.ndarray, truth: np.ndarray, last: np.ndarray | None, naive: np.ndarray) -> np.ndarray:
@@ -169,25 +166,26 @@ def _diverged(log: Log) -> Seen:
         tries.append(("begin with smaller weights", {"init": "radius:1"}))
     if first == 1:
         tries += [("scale the inputs", {"input_scaling": "standard"}), ("look for extreme values in the data", {})]
-    elif not (recipe.get("clip") == "global" and (recipe.get("clip_norm") or 2) <= 1):
-        tries += [("clip the gradient at a norm of 1", {"clip": "global", "clip_norm": 1}), *_lower(recipe)]
     else:
+        held = recipe.get("clip") == "global" and (recipe.get("clip_norm") or 2) <= 1
+        tries += [] if held else [("clip the gradient at a norm of 1", {"clip": "global", "clip_norm": 1})]
         tries += _lower(recipe)
     return ~log.alive, f"diverged: the loss became infinite or NaN, first at update {first}", tries
 
 
 def _lower(recipe: Mapping[str, Any]) -> list[Try]:
     lr = recipe.get("lr", USUAL)
-    return [("lower the learning rate", {"lr": min(lr / 10, USUAL)} if "lr" in recipe else {})] if lr > LOW else []
+    lower = {"lr": min(float(f"{lr / 10:.2g}"), USUAL)} if "lr" in recipe else {}
+    return [("lower the learning rate", lower)] if lr > LOW else []
 
 
 def _constant(log: Log) -> Seen:
-    rows = log.alive & (False if log.spread is None else log.spread < CONSTANT)
+    rows = log.alive & (log.spread < CONSTANT)
     return rows, f"answered nearly always the same{log.error(rows)}", _learn(log, rows)
 
 
 def _repeats(log: Log) -> Seen:
-    rows = log.alive & (False if log.from_last is None else log.from_last < REPEATS)
+    rows = log.alive & (log.from_last < REPEATS)
     change = [("forecast the change", {"target": "change"})] if "target" in log.recipe else []
     return rows, f"repeated the last value{log.error(rows)}", change + _learn(log, rows)
 
@@ -195,7 +193,7 @@ def _repeats(log: Log) -> Seen:
 def _overfits(log: Log) -> Seen:
     """The validation error, smoothed, rose from its lowest, while the training loss fell."""
     valid, losses, low = log.valid_loss, log.train_loss, 0
-    if valid is None or losses is None or valid.shape[1] < 6:
+    if valid.shape[1] < 6 or not losses.size:
         return ~log.alive & log.alive, "", []
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(valid, 3, axis=1), axis=2)
     lows, size = np.maximum(log.at[smooth.argmin(1) + 1].astype(int), 1), max(1, losses.shape[1] // 20)
@@ -211,12 +209,12 @@ def _overfits(log: Log) -> Seen:
 def _falls(log: Log) -> Seen:
     """The error, of validation if it is known, is lower at the end than halfway."""
     values, at = log.valid_loss, log.at
-    if values is None and log.train_loss is not None:
+    if not values.size:
         values, at = log.train_loss, np.arange(1, log.train_loss.shape[1] + 1)
-    if values is None or values.shape[1] < 6:
+    if values.shape[1] < 6:
         return ~log.alive & log.alive, "", []
     halfway, end = (np.median(values[:, part], 1) for part in (np.abs(at / at[-1] - 0.5) < 0.15, at >= 0.9 * at[-1]))
-    least = LEAST * (np.abs(values[:, 0]) if log.naive is None else log.naive)
+    least = LEAST * np.where(np.isnan(log.naive), np.abs(values[:, 0]), log.naive)
     rows = log.most(_fell(halfway, end, FALLS) & (halfway - end > least))
     by = 100 * (1 - np.median(end[rows] / halfway[rows])) if rows.any() else 0
     longer = {"updates": 2 * log.recipe["updates"]} if log.recipe.get("updates") else {}
@@ -225,16 +223,13 @@ def _falls(log: Log) -> Seen:
 
 def _fell(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """Whether an error fell by more than this share of what it fell to."""
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(before) & (before - after > share * np.abs(after))
+    return np.isfinite(before) & (np.where(np.isfinite(before), before, 0) - after > share * np.abs(after))
 
 
 def _untrained(log: Log) -> Seen:
     """Runs that went less than a fifth of the way from naive to the floor, unless another rule says why."""
-    if log.score is None or log.naive is None:
-        return ~log.alive & log.alive, "", []
-    come = progress(log.score, log.naive, log.naive if log.floor is None else log.floor)
-    rows = log.alive & (come < TRAINED) & ~_constant(log)[0] & ~_repeats(log)[0]
+    come = progress(log.score, log.naive, np.where(np.isnan(log.floor), log.naive, log.floor))
+    rows = log.alive & ~np.isnan(log.score) & (come < TRAINED) & ~_constant(log)[0] & ~_repeats(log)[0]
     tries = [] if (_falls(log)[0] | _overfits(log)[0]).any() else _learn(log, rows)
     return rows, f"ended {'hardly' if log.share(rows) < 1 else 'no'} better than naive{log.error(rows)}", tries
 
