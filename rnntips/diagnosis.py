@@ -113,8 +113,9 @@ def diagnose(tried: Sequence[Mapping[str, Any]] = (), **given: Any) -> Diagnosis
     for code, rule in RULES.items():
         rows, words, tries = rule(log)
         if rows.any():
+            done = [one.items() for one in (log.recipe, *tried)]
             useful = [what + _written(fields, log.recipe) for what, fields in tries
-                      if not fields or not any(fields.items() <= one.items() for one in (log.recipe, *tried))]  # fmt: skip
+                      if not fields or not any(fields.items() <= one for one in done)]  # fmt: skip
             do = f"Worth a try: {'; or '.join(useful[:2])}." if useful else ""
             who = "the run" if len(rows) == 1 else f"{rows.sum()} of {len(rows)} runs"
             found.append(Symptom(code, tuple(np.flatnonzero(rows).tolist()), f"{who} {words}",
@@ -129,10 +130,10 @@ def _written(fields: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 
 def _log(given: dict[str, Any]) -> Log:
-    curves = [np.atleast_2d(np.asarray(given.get(name, np.empty((0, 0))), dtype=float))
-              for name in ("train_loss", "gradient_norm", "valid_loss")]  # fmt: skip
-    n = max([len(curve) for curve in curves] + [np.size(given.get(name, ())) for name in ONCE])
-    losses, norms, valid = (curve if curve.size else np.empty((n, 0)) for curve in curves)
+    several = [np.atleast_2d(np.asarray(given.get(name, np.empty((0, 0))), dtype=float))
+               for name in ("train_loss", "gradient_norm", "valid_loss")]  # fmt: skip
+    n = max([len(curve) for curve in several] + [np.size(given.get(name, ())) for name in ONCE])
+    losses, norms, valid = (curve if curve.size else np.empty((n, 0)) for curve in several)
     once = {name: np.broadcast_to(np.asarray(given.get(name, np.nan), dtype=float), n) for name in ONCE}
     updates = losses if losses.size else norms
     if valid.size and "score" not in given:
@@ -141,9 +142,8 @@ def _log(given: dict[str, Any]) -> Log:
         ending = np.cumprod(~np.isfinite(updates[:, ::-1]), axis=1).sum(1)  # a loss may recover, but not at the end
         once["diverged_at"] = np.where(ending, updates.shape[1] - ending + 1, 0)
     even = np.linspace(0, updates.shape[1] or valid.shape[1], valid.shape[1] + 1)[1:]
-    return Log(
-        given.get("recipe", {}), train_loss=losses, valid_loss=valid, at=np.asarray(given.get("at", even)), **once
-    )
+    curves = {"train_loss": losses, "valid_loss": valid, "at": np.asarray(given.get("at", even))}
+    return Log(given.get("recipe", {}), **curves, **once)
 
 
 def compared(answers: np.ndarray, truth: np.ndarray, last: np.ndarray | None, naive: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _constant(log: Log) -> Seen:
 
 def _repeats(log: Log) -> Seen:
     rows = log.alive & (log.from_last < REPEATS)
-    change = [("forecast the change", {"target": "change"})] if "target" in log.recipe else []
+    change = [("forecast the change", {"target": "change"})] if log.recipe.get("target") == "level" else []
     return rows, f"repeated the last value{log.error(rows)}", change + _learn(log, rows)
 
 
@@ -200,20 +200,21 @@ def _overfits(log: Log) -> Seen:
     then = np.array([np.median(row[max(0, low - size) : low + size]) for row, low in zip(losses, lows, strict=True)])
     rows = log.most(_fell(smooth[:, -1], smooth.min(1), RISES) & _fell(then, np.median(losses[:, -size:], 1), FALLS))
     low = int(np.median(lows[rows])) if rows.any() else 0
-    tries = [("stop there", {"updates": low} if "updates" in log.recipe else {}), ("use dropout", {"dropout": 0.2})]
-    if log.recipe.get("train_size"):
-        tries.insert(0, ("train on all windows", {"train_size": None}))
+    tries = [("train on all windows", {"train_size": None})] if log.recipe.get("train_size") else []
+    tries += [("stop there", {"updates": low} if log.recipe.get("updates") else {})]
+    tries += [] if log.recipe.get("dropout") else [("use dropout", {"dropout": 0.2})]
     return rows, f"overfitted: the validation error rose after update {low}, the training loss fell on", tries
 
 
 def _falls(log: Log) -> Seen:
     """The error, of validation if it is known, is lower at the end than halfway."""
     values, at = log.valid_loss, log.at
-    if not values.size:
+    if values.shape[1] < 6:
         values, at = log.train_loss, np.arange(1, log.train_loss.shape[1] + 1)
     if values.shape[1] < 6:
         return ~log.alive & log.alive, "", []
-    halfway, end = (np.median(values[:, part], 1) for part in (np.abs(at / at[-1] - 0.5) < 0.15, at >= 0.9 * at[-1]))
+    away = np.abs(at / at[-1] - 0.5)
+    halfway, end = (np.median(values[:, part], 1) for part in (away <= max(0.15, away.min()), at >= 0.9 * at[-1]))
     least = LEAST * np.where(np.isnan(log.naive), np.abs(values[:, 0]), log.naive)
     rows = log.most(_fell(halfway, end, FALLS) & (halfway - end > least))
     by = 100 * (1 - np.median(end[rows] / halfway[rows])) if rows.any() else 0
@@ -237,7 +238,11 @@ def _untrained(log: Log) -> Seen:
 def _learn(log: Log, rows: np.ndarray) -> list[Try]:
     """What may help runs that learned nothing."""
     recipe = log.recipe
-    tries = [("scale the inputs", {"input_scaling": "standard"})] if recipe.get("input_scaling") in UNSCALED else []
+    tries = (
+        [("scale the inputs", {"input_scaling": "standard"})]
+        if recipe.get("input_scaling") in ("none", "centre")
+        else []
+    )
     if recipe.get("lr", USUAL) < LOW:
         return [("raise the learning rate", {"lr": USUAL}), *tries]
     if log.share(rows) > FAR:
@@ -245,7 +250,6 @@ def _learn(log: Log, rows: np.ndarray) -> list[Try]:
     return tries if "lr" in recipe.get("tuned", ()) else [*tries, ("other learning rates, by factors of three", {})]
 
 
-UNSCALED = ("none", "centre")
 RULES: dict[str, Callable[[Log], Seen]] = {  # code → rule, the gravest first
     "diverged": _diverged,
     "constant answers": _constant,
