@@ -237,12 +237,9 @@ def _untrained(log: Log) -> Seen:
 
 def _learn(log: Log, rows: np.ndarray) -> list[Try]:
     """What may help runs that learned nothing."""
-    recipe = log.recipe
-    tries = (
-        [("scale the inputs", {"input_scaling": "standard"})]
-        if recipe.get("input_scaling") in ("none", "centre")
-        else []
-    )
+    recipe, tries = log.recipe, []
+    if recipe.get("input_scaling") in ("none", "centre"):
+        tries.append(("scale the inputs", {"input_scaling": "standard"}))
     if recipe.get("lr", USUAL) < LOW:
         return [("raise the learning rate", {"lr": USUAL}), *tries]
     if log.share(rows) > FAR:
