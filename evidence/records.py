@@ -53,7 +53,7 @@ def _tuned(arms: Sequence[Arm], task, how: Resources, seeds: Sequence[int]) -> d
     for (tuned, choices), group in grouped(arms).items():
         if tuned != UNTUNED:
             recipes = list(dict.fromkeys(arm.recipe for arm in group))
-            prepared = prepare(recipes, task, seeds[0])
+            prepared = prepare(recipes, task, seeds)
             # the plan's own values are all that there are
             found = tune_arms(prepared, task, grid(group), how, seeds, widen=not choices)
             chosen = dict(zip(recipes, found, strict=True))
@@ -64,7 +64,7 @@ def _tuned(arms: Sequence[Arm], task, how: Resources, seeds: Sequence[int]) -> d
 def _trained(arms: Sequence[Arm], picks: Mapping[Arm, Pick], task, how: Resources, seeds: Sequence[int]) -> list[Runs]:
     """Every arm on these seeds, with what was picked for it."""
     recipes = [arm.picked(picks[arm]) for arm in arms]
-    return train_arms(prepare(recipes, task, seeds[0]), task, seeds, how)
+    return train_arms(prepare(recipes, task, seeds), task, seeds, how)
 
 
 def compute(

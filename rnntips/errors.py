@@ -1,9 +1,12 @@
 """Named errors, and the checks of arguments that raise them. A message says what came, what was needed, what to do."""
 
 import math
+import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
+from importlib import resources
 from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -67,11 +70,24 @@ def shown(value: object) -> str:
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
-    """The error for a name that is not among the known ones; it suggests the most similar of these."""
+    """The error for a name that is not among the known ones; it suggests the most similar of these.
+
+    A word of other libraries gets the sentence that `rnntips/data/words.toml` has for it.
+    """
+    if isinstance(came, str) and (hint := words().get(what.split()[0].rpartition("_")[2], {}).get(came.lower())):
+        return BadArgument(f"{what} {shown(came)} is not known. {hint}")
     known = sorted(map(str, known))
     near = get_close_matches(came.lower()[:LONGEST], known, n=1) if isinstance(came, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return BadArgument(f"{what} {shown(came)} is not known.{hint} Choose one of: {', '.join(known)}.")
+
+
+@cache
+def words() -> dict[str, dict[str, str]]:
+    """Words of other libraries: kind of name → word → what to write here, in a sentence."""
+    table = tomllib.loads(resources.files("rnntips").joinpath("data/words.toml").read_text(encoding="utf-8"))
+    return {kind: {word: hint for group, hint in hints.items() for word in group.split()}
+            for kind, hints in table.items()}  # fmt: skip
 
 
 def need(name: str, value: Any, kind: Any, words: str) -> None:

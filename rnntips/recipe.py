@@ -251,7 +251,8 @@ class Recipe:
         costs=True, text='"24:0.5"')  # fmt: skip
     horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=(1, MOST))
     features: str | None = _choice(None, '`"levels"`, or `"differences:K"`: the last K one-step differences at every '
-        'step. None: `"differences:1"` if the series is trending, else `"levels"`.',
+        'step; further columns of a series are read as levels beside them, see `rnntips.windows.cut`. None: '
+        '`"differences:1"` if the series is trending, else `"levels"`.',
         text='"differences:24"')  # fmt: skip
     input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True, names=SCALINGS)
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)

@@ -4,22 +4,24 @@ Windows, splits and scaling follow in `rnntips.windows`.
 """
 
 import csv
-import os
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
+from operator import eq
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnntips.errors import BadData, need, need_number, need_text, need_whole, shown
+from rnntips.errors import BadData, need, need_number, need_text, need_whole, shown, unknown_name
 
-__all__ = ["Series", "co2", "csv_columns", "demand", "from_array", "from_csv", "sines", "sines_as_printed"]
+if TYPE_CHECKING:
+    from rnntips.tables import Table
 
-MAX_CSV_BYTES = 100_000_000
+__all__ = ["Series", "co2", "demand", "drifts", "from_array", "from_csv", "from_frame", "sines",
+           "sines_as_printed"]  # fmt: skip
+
 LARGEST = 1e100  # and smallest difference, its inverse: squares must be numbers
 SHORTEST = 32  # below this no split leaves a usable training part
 LONGEST = 10**7  # steps of a simulation
@@ -60,6 +62,10 @@ class Series:
         if self.period is not None:
             object.__setattr__(self, "period", need_whole("period", self.period, 1, 10**6))
         need("trending", self.trending, bool, "True or False")
+        array = _columns(self.values, self.name)
+        _check(array, self.name, [f"column {c}" for c in range(array.shape[1])])
+        array.flags.writeable = False
+        object.__setattr__(self, "values", array)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -72,138 +78,140 @@ class Series:
         so results that many seeds agree on still describe one recording.
         """
         if self.simulator is not None:
-            return self.simulator(rng)
+            drawn = _columns(self.simulator(rng), self.name)
+            _check(drawn, self.name, [f"column {c}" for c in range(drawn.shape[1])])
+            return drawn
+        return self.values[self.stretch(rng)]
+
+    def stretch(self, rng: np.random.Generator) -> slice:
+        """The steps of a recorded series that one seed gets, see `draw`."""
         length = max(SHORTEST, int(0.8 * len(self)))
         first = int(rng.integers(0, len(self) - length + 1))
-        return self.values[first : first + length]
+        return slice(first, first + length)
 
 
 def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = "", **more) -> Series:
     """A Series from numbers, shape (N,) or (N, C) with the target in the first column.
 
     Raises:
-        BadData: Not numeric, not one- or two-dimensional, non-finite, constant or too short.
+        BadData: Not numeric, not one- or two-dimensional, masked, non-finite, constant or too short.
     """
-    name = need_text("name", name, 1)
+    if hasattr(values, "iloc") and hasattr(values, "index"):  # of pandas: it may have dates
+        columns = [str(title) for title in getattr(values, "columns", [])]
+        return from_frame(values, *columns[:1], inputs=columns[1:], name=name, unit=unit, **more)
+    return Series(name, unit, values, **more)
+
+
+def _columns(values: Sequence | np.ndarray, name: str) -> np.ndarray:
+    """Numbers as a new (N, C) array of float64, in C order.
+
+    Raises:
+        BadData: They are no such numbers, or cannot be kept exactly.
+    """
     try:
-        array = np.array(values, dtype=np.float64, order="C")
+        given = values if isinstance(values, np.ndarray) else np.array(values)
+        masked = np.ma.getmaskarray(values).sum() if np.ma.isMaskedArray(values) else 0
+        array = np.array(given, dtype=np.float64, order="C") if given.dtype.kind in "biufO" else None
+        large = np.zeros(1, bool) if array is None else (np.abs(array) > 2**53) & np.isfinite(array)
+        exact = given.dtype.kind not in "iuO" or all(map(eq, given[large].tolist(), array[large].tolist()))
     except Exception as error:  # whatever the values' own type raises
         raise BadData(f"{name}: a series needs numbers, and this could not be read as numbers ({error}).") from None
+    if array is None or masked:
+        what = f"{masked} of these are masked" if masked else f"these are {given.dtype}: {shown(given.ravel()[:1])}"
+        raise BadData(f"{name}: a series needs numbers, and {what}. Convert, fill or cut them first.")
+    if not exact:
+        raise BadData(f"{name}: whole numbers above 2**53 cannot be kept exactly. Subtract or scale first.")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not array.shape[1]:
         raise BadData(f"{name}: a series has shape (N,) or (N, C); this one has shape {array.shape}.")
-    _check(array, name, [f"column {c}" for c in range(array.shape[1])])
-    array.flags.writeable = False
-    return Series(name=name, unit=unit, values=array, **more)
+    return array
 
 
 def from_csv(
-    path: str | Path,
-    target: str | None = None,
-    date: str | None = None,
-    inputs: Sequence[str] = (),
-    name: str | None = None,
-    unit: str = "",
-) -> Series:
-    """A Series from a CSV file with a header line.
+    path: str | Path, target: str | None = None, *, date: str | Sequence[str] | bool | None = None,
+    inputs: Sequence[str] = (), sep: str | None = None, decimal: str | None = None, thousands: str | None = None,
+    dayfirst: bool | None = None, missing: Sequence | None = None, where: Mapping[str, object] | None = None,
+    header: int | None = None, encoding: str | None = None, gaps: str = "refuse", trending: bool | None = None,
+    period: int | None = None, name: str | None = None, unit: str = "",
+) -> Series:  # fmt: skip
+    """A Series from a CSV file, compressed or not: its values as written, or an error that says what is doubtful.
+
+    What is None is found out, and where that was not obvious it stands in `series.notes`.
 
     Args:
         path: File to read, at most 100 MB.
-        target: Column to forecast. Not needed if exactly one column is numeric.
-        date: Column of dates or times; it is left out of the inputs.
+        target: Column to forecast. Not needed if only one can be: counts of rows, years and dates cannot.
+        date: Column of dates or times, or several (a date and a time; year, month and day). Rows are put in its order.
+            False: there is none, and rows are in order and steps of one length.
         inputs: Further columns the network may look at.
+        sep: Letter between fields.
+        decimal, thousands: Marks within numbers, such as "," and ".".
+        dayfirst: Whether 05/01/2024 is in January.
+        missing: Marks of missing values, numbers or texts, beside the usual ones such as an empty field or NA; with it,
+            even empty, no number is suspected to be such a mark.
+        where: Take only these rows, for example {"shop": "A"} where several series are in one file.
+        header: Number of the line with the titles; 0: there are none.
+        encoding: Of the file, for example "cp1252".
+        gaps: "refuse", or "fill": straight lines where steps or values are missing.
+        trending, period: See `Series`.
 
     Raises:
-        BadData: Missing or huge file, unknown or text column, empty field; the message names the row and column.
+        BadData: What cannot be read or is doubtful, with its place and the argument that settles it.
     """
+    from rnntips.tables import read_csv  # pandas is loaded for those who have a table
+
+    how = {"date": date, "inputs": inputs, "decimal": decimal, "thousands": thousands, "dayfirst": dayfirst,
+           "missing": missing, "where": where, "sep": sep, "header": header, "encoding": encoding}  # fmt: skip
     need("path", path, str | Path, "a file's name")
-    for option, value in {"target": target, "date": date, "name": name}.items():
-        need(option, value, str | None, "a text, or None")
-    path = Path(path)
-    there = False
-    with suppress(OSError):  # of a name that is too long
-        there = path.is_file()
-    if not there:
-        raise BadData(f"No file at {shown(str(path))} (looked from {os.getcwd()}). Check the spelling and the folder.")
-    if (size := path.stat().st_size) > MAX_CSV_BYTES:
-        allowed = f"up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns you need."
-        raise BadData(f"{path.name} has {size / 1e6:.0f} MB; {allowed}")
-    header, lines = _read(path)
-    column = {title: i for i, title in enumerate(header)}
-    if target is None:
-        numeric = [title for title in _numeric(header, lines) if title != date]
-        if len(numeric) != 1:
-            raise BadData(
-                f"{path.name} has {len(numeric)} numeric columns ({', '.join(numeric) or 'none'}); "
-                "say which one to forecast with target=."
-                + (" Are its fields separated by semicolons? Save it with commas." if ";" in header[0] else "")
-            )
-        target = numeric[0]
-    if not isinstance(inputs, list | tuple) or not all(isinstance(title, str) for title in inputs):
-        raise BadData(f"inputs={shown(inputs)}: a list of columns is needed, for example inputs=[{header[0]!r}].")
-    wanted = [target, *inputs]
-    for title in [*wanted, *([date] if date else [])]:
-        if title not in column:
-            raise BadData(f"{path.name} has no column {title!r}. Its columns are: {', '.join(header)}.")
-    fields = [[(row[column[title]], line, title, path.name) for title in wanted] for line, row in lines]
-    values = np.array([[_number(*field) for field in row] for row in fields])
-    _check(values, path.name, wanted)
-    return from_array(values, name=name or path.stem, unit=unit)
+    return _of(partial(read_csv, path, target, **how), gaps, trending, period, name, Path(path).name, unit)
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Titles, and every row with its line number in the file; short rows are padded with empty fields."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{path.name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8.") from None
-    if len(rows) < 2:
-        raise BadData(f"{path.name} has {len(rows)} line(s); a header line and one line per step are needed.")
-    header = [title.strip() for title in rows[0][1]]
-    title, times = Counter(header).most_common(1)[0]
-    if times > 1:
-        raise BadData(f"{path.name} has the column {title!r} {times} times. Rename all but one.")
-    for line, row in rows[1:]:
-        if len(row) > len(header):
-            raise BadData(f"{path.name}: line {line} has {len(row)} fields, and the header has {len(header)}. Mend it.")
-    return header, [(line, row + [""] * (len(header) - len(row))) for line, row in rows[1:]]
-
-
-def csv_columns(path: str | Path) -> list[str]:
-    """Titles of a CSV file's columns that hold numbers.
+def from_frame(
+    frame, target: str | None = None, *, date: str | Sequence[str] | bool | None = None, inputs: Sequence[str] = (),
+    decimal: str | None = None, thousands: str | None = None, dayfirst: bool | None = None,
+    missing: Sequence | None = None, where: Mapping[str, object] | None = None, gaps: str = "refuse",
+    trending: bool | None = None, period: int | None = None, name: str | None = None, unit: str = "",
+) -> Series:  # fmt: skip
+    """A Series from a pandas DataFrame or Series, whose index may hold the dates. Arguments are those of `from_csv`.
 
     Raises:
-        BadData: Not a table.
+        BadData: As for `from_csv`.
     """
-    return _numeric(*_read(Path(path)))
+    from rnntips.tables import read_frame
+
+    how = {"date": date, "inputs": inputs, "decimal": decimal, "thousands": thousands, "dayfirst": dayfirst,
+           "missing": missing, "where": where}  # fmt: skip
+    return _of(partial(read_frame, frame, target, **how), gaps, trending, period, name, "the frame", unit)
 
 
-def _numeric(header: list[str], lines: list[tuple[int, list[str]]]) -> list[str]:
-    """Columns whose first field that is not empty is a number."""
-    first = [next((row[i] for _, row in lines if row[i].strip()), "") for i in range(len(header))]
-    return [title for title, field in zip(header, first, strict=True) if _is_number(field)]
+def _of(
+    read: Callable[[], "Table"], gaps: str, trending: bool | None, period: int | None, name: str | None, where: str,
+    unit: str,
+) -> Series:  # fmt: skip
+    """The series in a table, which is read once the arguments are known to be good."""
+    need("name", name, str | None, "a text, or None")
+    need("trending", trending, bool | None, "True, False or None")
+    if gaps not in ("refuse", "fill"):
+        raise unknown_name("gaps", gaps, ["refuse", "fill"])
+    table = read()
+    if doubts := [doubt for doubt in table.doubts if not (doubt.gap and gaps == "fill")]:
+        raise BadData(f"{where}: " + " ".join(f"{doubt.says} {doubt.do}" for doubt in doubts))
+    values, notes = table.filled(), [*table.notes, *table.filled_note()]
+    _check(values, where, table.titles)
+    if trending is None and (trending := drifts(values[:, 0])):
+        notes.append("The level drifts, so changes are read and forecast by default (trending=).")
+    if period is None and table.period and 4 * table.period <= len(values):
+        period = table.period
+        notes.append(f"A season of {period} steps was assumed, since a step is {table.step} (period=).")
+    stem = Path(where).stem if name is None and where != "the frame" else table.titles[0]
+    return Series(name or stem, unit, values, period, trending=trending, notes=tuple(notes), times=table.times)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(text: str, line: int, title: str, file: str) -> float:
-    mend = "Fill the gap (a straight line between neighbours is a start) or cut the file there."
-    if not text.strip():
-        raise BadData(f"{file}: line {line} of column {title!r} is empty. {mend}")
-    if not _is_number(text):
-        raise BadData(f"{file}: line {line} of column {title!r} holds {text!r}, not a number. Choose another column.")
-    if not np.isfinite(float(text)):
-        raise BadData(f"{file}: line {line} of column {title!r} holds {text.strip()}. {mend}")
-    return float(text)
+def drifts(values: np.ndarray) -> bool:
+    """Whether most of a series' last fifth, (N,), lies outside of what its first three fifths hold."""
+    train, test = values[: int(0.6 * len(values))], values[int(0.8 * len(values)) :]
+    return bool(np.mean((test < train.min()) | (test > train.max())) > 0.5)
 
 
 def _check(values: np.ndarray, name: str, titles: Sequence[str]) -> None:

@@ -291,7 +291,8 @@ def _experiment(
     """Tune and train every arm on every setting. For each variant: setting → both arms' runs, setting → their picks."""
     if grids and set(seeds) & set(TUNING_SEEDS):
         raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
-    prepared = {name: prepare(arms, task, seeds[0]) for name, task in settings.items()}
+    tuning = TUNING_SEEDS if grids else ()
+    prepared = {name: prepare(arms, task, seeds, tuning) for name, task in settings.items()}
     runs, tuned = {}, {}
     for name, task in settings.items():
         chosen = prepared[name]

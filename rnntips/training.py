@@ -24,7 +24,7 @@ from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, check_seeds, last_points
 from rnntips.schedule import Rescue
-from rnntips.tasks import Task, one_task
+from rnntips.tasks import Task, need_spread, one_task
 from rnntips.windows import Examples, need_labels
 
 __all__ = ["ENGINE", "Job", "begin", "named", "predict", "prepare", "train", "train_jobs"]
@@ -78,26 +78,33 @@ def train(
     need("stop", stop, Event | None, "a threading.Event, or None")
     need("start", start, Runs | None, "a finished record, or None")
     seeds, task = check_seeds(seeds), one_task(on, "train works on", " Use rt.compare.")
+    with named([Job([recipe], seeds, task)]):
+        need_spread([recipe], task, seeds)
     job = Job([sized(recipe, task)] * len(seeds), seeds, task, resolve_device(device))
     return train_jobs([job], [Runs() if record is None else record], stop or Event(), start)[0]
 
 
-def prepare(recipes: Sequence[Recipe], task: Task, seed: int) -> list[Recipe]:
-    """The recipes with widths in units; raises `BadArgument` or `BadData` if the task's windows do not fit them."""
+def prepare(recipes: Sequence[Recipe], task: Task, seeds: Sequence[int], tuning: Sequence[int] = ()) -> list[Recipe]:
+    """The recipes with widths in units.
+
+    Args:
+        tuning: Further seeds, on which values of fields are chosen.
+
+    Raises:
+        BadArgument, BadData: The task's windows do not fit the recipes, or some seed cannot be trained or scored.
+    """
     changed = {name for recipe in recipes for name in recipes[0].diff(recipe)}
     for name in sorted(changed & task.ignores):
         raise BadArgument(
             f"{name} changes nothing on {task.name}, which makes its own windows. Compare another field, or leave "
             f"{task.name} out."
         )
-    with named([Job(recipes, [seed], task)]), bounded(Runs(), task.ignores):
+    with named([Job(recipes, seeds[:1], task)]), bounded(Runs(), task.ignores):
+        need_spread(recipes, task, seeds, tuning)
         found = [sized(recipe, task) for recipe in recipes]
         for recipe in found:
-            (examples,) = _draw([recipe], task, [seed])
-            if not _bounds(recipe, task, seed, examples)[0] > 0:
-                raise BadData(
-                    f"{task.name}: the naive guess makes no error in the test part. Nothing is left to learn."
-                )
+            (examples,) = _draw([recipe], task, seeds[:1])
+            _bounds(recipe, task, seeds[0], examples)
     return found
 
 
@@ -266,8 +273,18 @@ def _evaluate(
 
 
 def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:
-    """Naive error, floor, and naive error on validation, from all windows, whatever `train_size` leaves out."""
-    return task.bounds(recipe, seed, examples if recipe.train_size is None else None)
+    """Naive error, floor, and naive error on validation, from all windows, whatever `train_size` leaves out.
+
+    Raises:
+        BadData: The naive error is 0.
+    """
+    found = task.bounds(recipe, seed, examples if recipe.train_size is None else None)
+    if not found[0] > 0:
+        raise BadData(
+            f"{task.name}: the naive guess makes no error in the test part of seed {seed}. Nothing is left to learn. "
+            "Choose data that change there."
+        )
+    return found
 
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:

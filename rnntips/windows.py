@@ -65,17 +65,22 @@ def fit_scaler(kind: str, values: Float[np.ndarray, "n C"]) -> tuple[Float[np.nd
         BadArgument: Unknown kind.
         BadData: A column whose spread is zero in the training part.
     """
+    shift, spread, flat = fitted(kind, values)
+    if flat.any():
+        raise BadData(
+            f"{kind!r} scaling divides by a spread, and column {int(np.argmax(flat))} has none in the training "
+            "part (its first 60 %). Choose another scaling or a longer record."
+        )
+    return shift, spread
+
+
+def fitted(kind: str, values: Float[np.ndarray, "n C"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `fit_scaler`, and which columns cannot be divided, since they have no spread but by rounding; each (C,)."""
     if kind not in SCALINGS:
         raise unknown_name("scaling", kind, SCALINGS)
     shift, spread = SCALINGS[kind](values)
     # by rounding a constant column has a spread of about 1e-17 of its level
-    too_small = spread <= 1e-12 * np.abs(values).max(0)
-    if too_small.any() and kind not in ("none", "centre"):
-        raise BadData(
-            f"{kind!r} scaling divides by a spread, and column {int(np.argmax(too_small))} has none in the training "
-            "part (its first 60 %). Choose another scaling or a longer record."
-        )
-    return shift, spread
+    return shift, spread, (spread <= 1e-12 * np.abs(values).max(0)) & (kind not in ("none", "centre"))
 
 
 def lagged_differences(target: Float[np.ndarray, " N"], lags: int) -> Float[np.ndarray, "N lags"]:
@@ -85,6 +90,18 @@ def lagged_differences(target: Float[np.ndarray, " N"], lags: int) -> Float[np.n
     for lag in range(lags):
         out[lag:, lag] = steps[: len(target) - lag]
     return out
+
+
+def seen(values: Float[np.ndarray, "N C"], lags: int) -> np.ndarray:
+    """What a network reads at each time, unscaled; with lags see `cut`, and times without differences are left out."""
+    return np.column_stack([lagged_differences(values[:, 0], lags), values[:, 1:]])[lags:] if lags else values
+
+
+def evenly(indices: np.ndarray, at_most: int) -> np.ndarray:
+    """At most so many of some indices, evenly spread over them."""
+    if len(indices) <= at_most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +138,7 @@ class Examples:
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
         """Indices of one part's windows; at most `at_most` of them, evenly spread over time."""
         indices = np.flatnonzero(self.part == part)
-        if at_most is None or len(indices) <= at_most:
-            return indices
-        return indices[np.linspace(0, len(indices) - 1, at_most).round().astype(int)]
+        return indices if at_most is None else evenly(indices, at_most)
 
     def fewer(self, count: int, rng: np.random.Generator, name: str = "series") -> Examples:
         """A copy with `count` training windows; the others belong to no part.
@@ -200,7 +215,9 @@ def cut(
         values: The series, (N, C), target first. In its own unit.
         past: Steps of a window (T).
         horizon: Steps from the window's last value to its target.
-        features: `"levels"`, or `"differences:K"` for the last K one-step differences of the target (C = K).
+        features: `"levels"` of all columns, or `"differences:K"`: the last K one-step differences of the target, and
+            the levels of the other columns (K + C − 1 channels). A network can subtract two levels that it reads, but
+            cannot recover a level from changes, and that the target drifts says nothing about its inputs.
         target: `"level"` forecasts the value, `"change"` its difference from the window's last value.
         spikes: Added to the training part's inputs at each time, (N,), in standard deviations of each feature.
         history: First target time; by default an eighth of the series, whatever `past` is.
@@ -208,32 +225,15 @@ def cut(
     Raises:
         BadData: The series is too short; the message has its length, the window and the largest that fits.
     """
-    past, horizon = need_whole("past", past, 1), need_whole("horizon", horizon, 1)
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
-    n = len(values)
-    lags = difference_lags(features)
-    first = int(n * HISTORY) if history is None else history
-    needed = past + horizon - 1 + lags
-    if needed > first:
-        largest = first - horizon + 1 - lags
-        raise BadData(
-            f"{name}: a window of past={past} with horizon={horizon}"
-            + (f" and features={features!r}" if lags else "")
-            + f" needs {needed} earlier steps, and targets begin at step {first} of {n}. "
-            + (f"The largest window that fits is past={largest}." if largest >= 1 else "Use a longer record.")
-        )
-    train_end, valid_end = int(TRAIN * n), int(VALID * n)
-    if first >= train_end:
-        raise BadData(
-            f"{name}: history={first} leaves nothing to train on, since the training part ends at step {train_end} "
-            f"of {n}. Use a smaller history or a longer record."
-        )
+    n, lags = len(values), difference_lags(features)
+    first, train_end, valid_end = split(n, past, horizon, features, history, name)
     level = values[:, 0]
-    signal = lagged_differences(level, lags)[lags:] if lags else values
+    signal = seen(values, lags)
     if spikes is not None:
-        seen = signal[: train_end - lags]
-        signal = np.concatenate([seen + spikes[lags:train_end, None] * seen.std(0), signal[train_end - lags :]])
+        train = signal[: train_end - lags]
+        signal = np.concatenate([train + spikes[lags:train_end, None] * train.std(0), signal[train_end - lags :]])
     shift, spread = fit_scaler(input_scaling, signal[: train_end - lags])
     times = np.arange(first, n)
     last = level[times - horizon]
@@ -253,6 +253,35 @@ def cut(
         part=part,
         last=last[:, None],
     )
+
+
+def split(
+    n: int, past: int, horizon: int = 1, features: str = "levels", history: int | None = None, name: str = "series"
+) -> tuple[int, int, int]:
+    """First target time, and where the training and the validation part of n steps end. Arguments are those of `cut`.
+
+    Raises:
+        BadData: The series is too short.
+    """
+    past, horizon = need_whole("past", past, 1), need_whole("horizon", horizon, 1)
+    lags = difference_lags(features)
+    first = int(n * HISTORY) if history is None else history
+    needed = past + horizon - 1 + lags
+    if needed > first:
+        largest = first - horizon + 1 - lags
+        raise BadData(
+            f"{name}: a window of past={past} with horizon={horizon}"
+            + (f" and features={features!r}" if lags else "")
+            + f" needs {needed} earlier steps, and targets begin at step {first} of {n}. "
+            + (f"The largest window that fits is past={largest}." if largest >= 1 else "Use a longer record.")
+        )
+    train_end, valid_end = int(TRAIN * n), int(VALID * n)
+    if first >= train_end:
+        raise BadData(
+            f"{name}: history={first} leaves nothing to train on, since the training part ends at step {train_end} "
+            f"of {n}. Use a smaller history or a longer record."
+        )
+    return first, train_end, valid_end
 
 
 def difference_lags(features: str) -> int:

@@ -1,6 +1,7 @@
 """Recipes: frozen choices, what differs between two of them, how long and how wide, and what is refused."""
 
 import dataclasses
+import inspect
 import json
 import pickle
 import re
@@ -14,7 +15,7 @@ from oracles import KINDS, assert_same
 import rnntips as rt
 from evidence.plans import work
 from evidence.timing import speeds_of
-from rnntips.errors import BadArgument, RnntipsError
+from rnntips.errors import BadArgument, RnntipsError, words
 from rnntips.jobs.execute import Resources
 from rnntips.jobs.store import Store, key
 from rnntips.loader import sized
@@ -270,6 +271,7 @@ def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):
 
 COUNTED = rt.Recipe(width=rt.parameters(400), past=8, batch_size=4, updates=5)
 LETTERS, RECALL = rt.tasks.characters(), rt.tasks.recall(4)
+INPUTS = rt.tasks.forecast(rt.series.from_array(np.random.default_rng(0).normal(size=(99, 3)), "three", trending=True))
 
 
 def in_torch(cell, layers, width, channels, outputs, dense, after):
@@ -290,7 +292,7 @@ def test_the_nearest_width_by_torchs_count(cell, layers, more):
     assert count(cell, layers, found, *sizes, dense, after) == counts[1]
 
 
-@pytest.mark.parametrize("task", [SINES, RECALL, LETTERS], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [SINES, RECALL, LETTERS, INPUTS], ids=lambda task: task.name)
 @pytest.mark.parametrize("change", [{}, {"layers": 2, "cell": "tanh"}, {"dense": (5,), "dense_after": (4,)}], ids=str)
 def test_a_run_is_the_run_of_that_width(task, change):
     """The same record, bit for bit, and with the weights that the number stands for."""
@@ -379,7 +381,8 @@ def test_rates_lie_in_their_ranges(name, bad, good, words):
     ("name", "came", "nearest"),
     [("cell", "lsmt", "lstm"), ("cell", "GRU", "gru"), ("input_scaling", "standart", "standard"),
      ("target_scaling", "min-max", "minmax"), ("target", "changes", "change"), ("order", "shuffle", "shuffled"),
-     ("optimizer", "adamw", "adam"), ("clip", "norm", None), ("init", "ortogonal", "orthogonal"),
+     ("optimizer", "nadam", "adam"), ("cell", "LSTM", "lstm"),
+     ("optimizer", "SGD", "sgd"), ("clip", "norm", None), ("init", "ortogonal", "orthogonal"),
      *((name, no_text, None) for name in ("cell", "order", "optimizer", "target") for no_text in (["gru"], {}, 3))],
     ids=str,
 )  # fmt: skip
@@ -398,6 +401,31 @@ def test_an_unknown_field_gets_the_nearest(make, came, nearest):
     """Misspelt fields are named with a suggestion, by `but` and by `Recipe` alike."""
     with pytest.raises(BadArgument, match=f"'{came}'" + (f".*Did you mean '{nearest}'" if nearest else "")):
         make(**{came: 3})
+
+
+HINTS = [(kind, word, hint) for kind, hints in words().items() for word, hint in hints.items()]
+OF_TRAINING = {name for call in (rt.train, rt.compare) for name in inspect.signature(call).parameters}
+
+
+@pytest.mark.parametrize(("kind", "word", "hint"), HINTS, ids=str)
+def test_a_word_of_other_libraries_gets_a_hint_that_can_be_written(kind, word, hint):
+    """Its own hint, in any case of letters; what the hint says to write makes a recipe, or is given to training."""
+    name = next((name for name in FIELDS if name.rpartition("_")[2] == kind), None)
+    for came in (word, word.upper()):
+        with pytest.raises(BadArgument, match=f"{came!r} is not known. {re.escape(hint)}$"):
+            rt.Recipe(**({came: 3} if kind == "field" else {name: came}))
+    written = re.findall(r'(\w+)=("[^"]*"|\w+(?:\.\w+)*(?:\(\d+\))?)', hint)
+    here = {field: eval(value, {"rt": rt}) for field, value in written if field in FIELDS}
+    assert {field for field, _ in written} - here.keys() <= OF_TRAINING
+    assert rt.Recipe(**here) and (written or kind != "field" or "eave it out" in hint)
+
+
+@pytest.mark.parametrize("call", [lambda: typed({"units": 3}), lambda: RECIPE.but(units=3),
+    lambda: rt.sweep(RECIPE, SINES, range(2), units=[3]),
+    lambda: rt.compare(RECIPE, RECIPE.but(lr=0.1), SINES, range(2), allow=["units"])])  # fmt: skip
+def test_such_words_are_understood_wherever_a_field_is_named(call):
+    with pytest.raises(BadArgument, match="width=24, the units of each layer"):
+        call()
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,17 @@ def test_updates_on_classes_equal_torchs(change, head, kind):
     equals_torch(SHORT.but(updates=3, head=head, **change), rt.tasks.digits(rows=True))
 
 
+@pytest.mark.parametrize("spikes", [0.0, 0.05])
+@pytest.mark.parametrize("features", ["levels", "differences:1", "differences:5"])
+def test_updates_on_a_series_with_inputs_equal_torchs(features, spikes, kind):
+    """Every kind of features has the inputs beside it: another input column, another run."""
+    columns = np.random.default_rng(0).normal(size=(200, 3)).cumsum(0)
+    task, other = (rt.tasks.forecast(rt.series.from_array(values), spikes) for values in (columns, columns[:, :2]))
+    equals_torch(SHORT.but(updates=3, features=features), task)
+    assert 1 == task.examples(SHORT.but(features=features), 3).channels - other.examples(
+        SHORT.but(features=features), 3).channels  # fmt: skip
+
+
 # --- what a run depends on
 
 

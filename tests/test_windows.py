@@ -33,7 +33,7 @@ def channels_of(values: np.ndarray, features: str) -> np.ndarray:
         for k in range(lags):
             if t - k - 1 >= 0:
                 seen[t, k] = values[t - k, 0] - values[t - k - 1, 0]
-    return seen
+    return np.hstack([seen, values[:, 1:]])
 
 
 # --- nothing from the future
@@ -131,6 +131,17 @@ def test_inputs_are_the_record_from_t_minus_horizon_minus_past_plus_1_to_t_minus
         t = found.times[i]
         expected = (seen[t - horizon - past + 1 : t - horizon + 1] - shift) / spread
         np.testing.assert_array_equal(expected.astype(np.float32), found.inputs(np.array([i]))[0])
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_a_network_reads_the_target_first_and_then_the_inputs_whatever_the_features_are(features):
+    """Without inputs the same numbers, bit for bit, but for the channels that are theirs."""
+    with_inputs, without = (cut(record(channels=3)[:, :n], 6, features=features) for n in (3, 1))
+    own = without.channels
+    assert (own + 2, own) == (with_inputs.channels, max(1, int(features.partition(":")[2] or 1)))
+    np.testing.assert_array_equal(with_inputs.signal[:, :own], without.signal)
+    for name in ("starts", "targets", "offset", "truth", "spread"):
+        np.testing.assert_array_equal(getattr(with_inputs, name), getattr(without, name), err_msg=name)
 
 
 @pytest.mark.parametrize("target", TARGETS)

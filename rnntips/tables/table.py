@@ -45,3 +45,17 @@ class Table:
     period: int | None
     notes: tuple[str, ...]
     doubts: tuple[Doubt, ...]
+
+    def filled(self) -> np.ndarray:
+        """The values with straight lines where they are missing, (N, C); at the ends the nearest value."""
+        out, steps = self.values.copy(), np.arange(len(self.values))
+        for column in out.T:
+            known = ~np.isnan(column)
+            if known.any():
+                column[~known] = np.interp(steps[~known], steps[known], column[known])
+        return out
+
+    def filled_note(self) -> list[str]:
+        """What `filled` does, if it does anything."""
+        count = int(np.isnan(self.values).any(1).sum())
+        return [f"{count} steps were filled by straight lines."] * bool(count)

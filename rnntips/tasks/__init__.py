@@ -21,6 +21,7 @@ from rnntips.tasks.memory import (
     recall,
     recall_stream,
 )
+from rnntips.tasks.stretches import need_spread
 from rnntips.tasks.task import SequenceTask, Task, stream
 from rnntips.tasks.text import Characters, characters
 
@@ -41,6 +42,7 @@ __all__ = [
     "digits",
     "forecast",
     "leaky",
+    "need_spread",
     "one_task",
     "opposing",
     "recall",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -49,25 +50,28 @@ class Forecast:
         floor = self.series.floor(recipe.horizon) if self.series.floor else "linear or naive"
         data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
-                self.series.name, self.series.period, self.series.trending, floor, data]  # fmt: skip
+                self.series.name, self.series.period, self.series.trending, floor, data,
+                *["inputs are read"] * (self.series.values.shape[1] > 1)]  # fmt: skip
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
         need_values(recipe, self.name, self.unit)
         values = self.values(seed)
-        trending = self.series.trending
-        return cut(
-            values,
-            recipe.past,
-            recipe.horizon,
-            features=recipe.features or ("differences:1" if trending else "levels"),
-            input_scaling=recipe.input_scaling,
-            target_scaling=recipe.target_scaling,
-            target=recipe.target or ("change" if trending else "level"),
-            spikes=self._spikes(len(values), seed) if self.spikes else None,
-            history=self.history,
-            name=self.name,
-        )
+        return cut(values, spikes=self._spikes(len(values), seed) if self.spikes else None, **self.choices(recipe))
+
+    def choices(self, recipe) -> dict[str, Any]:
+        """The recipe's data fields, as arguments of `cut`; whether the level drifts decides what it leaves open."""
+        kinds = ("differences:1", "change") if self.series.trending else ("levels", "level")
+        return {
+            "past": recipe.past,
+            "horizon": recipe.horizon,
+            "features": recipe.features or kinds[0],
+            "input_scaling": recipe.input_scaling,
+            "target_scaling": recipe.target_scaling,
+            "target": recipe.target or kinds[1],
+            "history": self.history,
+            "name": self.name,
+        }
 
     def _spikes(self, steps: int, seed: int) -> np.ndarray:
         rng = stream("spikes", self.series.name, seed)

@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rnntips.errors import BadData
-from rnntips.series import MAX_CSV_BYTES, csv_columns, from_csv
+from rnntips.series import from_csv
+from rnntips.tables import MAX_BYTES, numeric_columns
 
 __all__ = ["keep"]
 
@@ -30,15 +31,15 @@ def keep(name: str, content: bytes) -> tuple[str, list[str]]:
             f"{name[:LONGEST]!r} was not taken: a name is needed that ends in .csv, begins with a letter or a number, "
             f"has at most {LONGEST} letters and none of {' '.join(sorted(SPECIAL))}. Rename the file."
         )
-    if len(content) > MAX_CSV_BYTES:
+    if len(content) > MAX_BYTES:
         raise BadData(
-            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the "
+            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_BYTES / 1e6:.0f} MB are read. Cut it to the "
             "rows and columns you need."
         )
     with TemporaryDirectory() as elsewhere:
         tried = Path(elsewhere) / name
         tried.write_bytes(content)
-        columns = csv_columns(tried)
+        columns = numeric_columns(tried)
         from_csv(tried, target=columns[0] if columns else None)
     place = Path(name)
     names = (place.with_stem(f"{place.stem}-{number}") if number > 1 else place for number in count(1))
