@@ -67,7 +67,7 @@ class Scores:
 
     @property
     def trained(self) -> bool:
-        """Whether at least half the runs got a fifth of the way from naive to the floor."""
+        """Whether at least half the runs got a fifth of the `way` from naive to the floor."""
         return trained(self.score, self.naive, self.floor)
 
 
@@ -149,7 +149,7 @@ def way(naive: PerRun, floor: PerRun) -> PerRun:
 
 
 def trained(scores: np.ndarray, naive: np.ndarray, floor: np.ndarray) -> bool:
-    """Whether at least half the runs got a fifth of the way from naive to floor."""
+    """Whether at least half the runs got a fifth of the `way` from naive to floor."""
     return bool(np.mean(progress(scores, naive, floor) >= TRAINED) >= 0.5)
 
 
