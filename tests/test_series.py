@@ -319,11 +319,11 @@ def test_a_draw_of_co2_is_a_stretch_of_the_record():
 
 
 def test_weather_is_the_file_and_a_network_can_do_better_than_yesterday():
-    """Values are as they stand there; changes are forecast by default, and most runs beat the last value."""
+    """Changes are forecast by default, and most runs beat the last value, which a linear forecast does not."""
     with (DATA / "weather.csv").open(encoding="ascii", newline="") as file:
         expected = [float(row["max_celsius"]) for row in csv.DictReader(file)]
     series = rt.series.weather()
     np.testing.assert_array_equal(expected, series.values[:, 0])
     assert (series.name, series.unit, series.period, series.trending) == ("weather", "°C", 365, True)
     runs = rt.train(rt.Recipe(past=16, lr=0.003, updates=300), series, range(10))
-    assert np.median(runs.test_score / runs.naive) < 0.97 and (runs.floor < runs.naive).all()
+    assert np.median(runs.test_score / runs.naive) < 0.97 and (runs.floor > 0.95 * runs.naive).all()
