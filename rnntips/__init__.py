@@ -13,9 +13,9 @@ change of the weights; *naive* is the error of the obvious forecast, *floor* tha
 has every choice of a run; a *study* is one comparison, with its verdict.
 
 Rooms: `tasks` is what is to be learned; `engine` the computation of `cells` and `models` once more, fast; `jobs` trains
-runs on executors and keeps them. These and the files beside this one know nothing of the others: `doctor` looks inside
-networks; `notebook` is panels, the lab book, exercises and stored records; `lessons` has a folder for each lesson,
-whose prose is the notebook of its name; `cli` is the command `rnntips`.
+runs on executors and keeps them. These and the files beside this one know nothing of the others: `doctor` looks at
+series and inside networks; `notebook` is panels, the lab book, exercises and stored records; `lessons` has a folder for
+each lesson, whose prose is the notebook of its name; `cli` is the command `rnntips`.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ from rnntips.study import Study, Sweep, compare, sweep
 from rnntips.training import train
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors",
+__all__ = ["Budget", "Outcome", "Parameters", "Recipe", "Runs", "Study", "Sweep", "compare", "epochs", "errors", "look",
            "parameters", "seconds", "series", "sweep", "tasks", "tips", "tokens", "train", "updates"]  # fmt: skip
 
 # Imported on first use, since some need matplotlib or ipywidgets: name → module, and attribute or None.
@@ -36,6 +36,7 @@ _LAZY = {
     "exercises": ("rnntips.notebook.exercise", "exercises"),
     "figures": ("rnntips.figures", None),
     "kernels": ("rnntips.engine", None),  # the old name, kept for one release
+    "look": ("rnntips.doctor.look", "look"),
     "labbook": ("rnntips.notebook.labbook", None),
     "panels": ("rnntips.notebook.panels", None),
     "tips": ("rnntips.notebook.tips", "tips"),

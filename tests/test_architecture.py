@@ -17,7 +17,7 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
     "doctor": set(),
     "notebook": {"doctor"},
     "lessons": {"doctor", "notebook"},
-    "cli": {"notebook"},
+    "cli": {"doctor", "notebook"},
 }
 OUTSIDE = {  # what may be imported beside the standard library
     "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
@@ -25,7 +25,7 @@ OUTSIDE = {  # what may be imported beside the standard library
     "tasks": {"numpy"},
     "engine": {"jaxtyping", "numpy", "psutil", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
-    "doctor": {"numpy", "torch"},
+    "doctor": {"numpy", "torch", "matplotlib", "IPython"},
     "notebook": {"numpy", "markupsafe", "ipywidgets", "IPython", "fastjsonschema"},
     "lessons": {"numpy", "torch", "matplotlib"},
     "cli": {"click", "jupyterlab", "traitlets"},

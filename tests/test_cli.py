@@ -52,6 +52,43 @@ def test_tips_as_json_says_the_same():
     assert (tip.question, tip.words) == (scaling["question"], scaling["claims"])
 
 
+@pytest.fixture
+def hours(tmp_path):
+    """A file of two columns, with a gap."""
+    path, rng = tmp_path / "hours.csv", np.random.default_rng(0)
+    rows = [f"{i:.2f},{9 + np.sin(i / 4) + rng.normal(0, 0.1):.2f}" for i in rng.normal(5, 1, 300)]
+    rows[100] = "3,"
+    path.write_text("\n".join(["wind,load", *rows]))
+    return str(path)
+
+
+def test_look_says_what_a_table_is(hours, tmp_path):
+    """The text of `rt.look`; its picture in a file; what settles a doubt as NAME=VALUE."""
+    picture = str(tmp_path / "hours.png")
+    found = run("look", hours, "--target", "load", "--picture", picture)
+    assert 0 == found.exit_code, found.output
+    assert repr(rnntips.look(hours, "load")) in found.output and 'gaps="fill"' in found.output
+    assert (tmp_path / "hours.png").read_bytes().startswith(b"\x89PNG")
+    settled = run("look", hours, "--target=load", "gaps=fill", "missing=[-999]", "inputs=['wind']", "unit=MW")
+    how = {"gaps": "fill", "missing": [-999], "inputs": ["wind"], "unit": "MW"}
+    assert settled.output.strip() == repr(rnntips.look(hours, "load", **how))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), "2 numeric columns to forecast"), (("--target", "loat"), "loat"), (("bogus=1",), "NAME=VALUE is needed"),
+     (("gaps",), "NAME=VALUE is needed"), (("--target", "load", "gaps=1"), "gaps 1 is not known"),
+     (("--target", "load", "--picture", "{file}"), "the file that is read"),
+     (("--target", "load", "--picture", "no/such/folder.png"), "cannot be written")],
+)  # fmt: skip
+def test_look_refuses_in_words(hours, arguments, words):
+    """Exit status 1 or 2, no trace, and the file as it was."""
+    before = Path(hours).read_bytes()
+    found = run("look", hours, *(argument.format(file=hours) for argument in arguments))
+    assert found.exit_code in (1, 2) and words in found.output and "Traceback" not in found.output
+    assert Path(hours).read_bytes() == before
+
+
 def test_check_finds_everything_here():
     """In the environment the tests run in nothing is missing, and a short training learns."""
     found = run("check")
@@ -218,4 +255,4 @@ def test_the_command_is_there_for_every_way_of_installing():
     """The script that pip makes is this module's `main`."""
     project = tomllib.loads((Path(rnntips.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     assert {"rnntips": "rnntips.cli:main"} == project["project"]["scripts"]
-    assert {"lab", "check", "tips", "labbook", "classbook"} == set(main.commands)
+    assert {"lab", "check", "look", "tips", "labbook", "classbook"} == set(main.commands)

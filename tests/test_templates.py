@@ -97,12 +97,12 @@ def of_panel_parts(study, name, tmp_path, monkeypatch):
         asked = Asked(BENIGN, 0.03)
     recipes = [side.recipes[0] for side in sides]
     told = result(named(study, name), "lower", name, True, True, name)
-    return [question(name, "lr", recipes, asked, range(10), False), plan("lr", recipes, again=True), told,
+    return [question(name, "lr", recipes, asked.setting, range(10), False), plan("lr", recipes, True, [name]), told,
             draw(*sides, [name, name], 0.05, name)]  # fmt: skip
 
 
 def storable(name):
-    return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
+    return name.encode("utf-8", "ignore").decode() == name
 
 
 def of_books(study, name, tmp_path, monkeypatch):

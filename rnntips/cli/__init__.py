@@ -1,10 +1,13 @@
-"""`rnntips lab · check · tips · labbook · classbook`."""
+"""`rnntips lab · check · look · tips · labbook · classbook`."""
 
+import ast
 import importlib
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
+from typing import Any
 
 import click
 
@@ -57,6 +60,41 @@ def _try_training() -> list[str]:
     if (runs.valid_score[:, -1] < 0.7 * runs.valid_score[:, 0]).all():
         return []
     return ["A short training did not lower the error. Reinstall with `make env`, and report this if it stays."]
+
+
+@main.command()
+@click.argument("file")
+@click.argument("how", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--target", metavar="COLUMN", help="Column to forecast; not needed if only one may be.")
+@click.option("--picture", metavar="OUT", help="Draw it into this PNG file.")
+def look(file: str, how: Sequence[str], target: str | None, picture: str | None) -> None:
+    """Say what a table of numbers over time is, what is doubtful in it, and what to begin with.
+
+    NAME=VALUE settles what is doubtful, as for rnntips.series.from_csv: gaps=fill, missing=[-999], date=day,
+    "where={'shop': 'A'}".
+    """
+    from rnntips.doctor.look import READING
+    from rnntips.doctor.look import look as look_at
+
+    if picture:
+        check_page(picture, [file])
+    try:
+        seen = look_at(file, target, **dict(_named(argument, READING) for argument in how))
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(repr(seen))
+    if picture:
+        write_page(picture, seen.picture()._repr_png_())
+
+
+def _named(argument: str, known: Sequence[str]) -> tuple[str, Any]:
+    """A name and its value, which is Python's where it can be read as that, else text."""
+    name, equals, value = argument.partition("=")
+    if name not in known or not equals:
+        raise click.BadParameter(f"{argument!r}: NAME=VALUE is needed, with one of these names: {', '.join(known)}.")
+    with suppress(ValueError, SyntaxError):
+        return name, ast.literal_eval(value)
+    return name, value
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""A page that a command writes: never in place of a book, and its place is checked first."""
+"""A page or picture that a command writes: never in place of what was read, and its place is checked first."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def check_page(name: str, sources: Sequence[str | Path]) -> None:
     target = Path(name)
     try:
         if target.resolve() in [Path(source).resolve() for source in sources]:
-            raise click.ClickException(f"{name} is a lab book itself. Give the page another name.")
+            raise click.ClickException(f"{name} is the file that is read. Name another one.")
         if target.is_dir():
             raise click.ClickException(f"{name} is a folder. Name a file in it, such as {target / 'page.html'}.")
         if not os.access(target.parent, os.W_OK):
@@ -27,11 +27,11 @@ def check_page(name: str, sources: Sequence[str | Path]) -> None:
         raise click.ClickException(f"{name!r} cannot be written ({why}). Name another file.") from None
 
 
-def write_page(name: str, content: str) -> None:
+def write_page(name: str, content: str | bytes) -> None:
     """The page is there wholly or not at all."""
     part = Path(name).with_name(f"{uuid4().hex}.part")
     try:
-        part.write_text(content, encoding="utf-8", newline="\n")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(part, name)
     except OSError as error:
         with suppress(OSError):

@@ -1,1 +1,1 @@
-"""Diagnosis of networks: how far back gradients reach, and how noisy they are."""
+"""Diagnosis: what a series is before training; how far back a network's gradients reach, and how noisy they are."""

@@ -186,8 +186,8 @@ def _contents(path: str | Path) -> tuple[str, bytes]:
 def _bounded(name: str, size: int) -> None:
     if size > MAX_CSV_BYTES:
         raise BadData(
-            f"{name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns "
-            "that you need."
+            f"{name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and "
+            "columns that you need."
         )
 
 

@@ -692,7 +692,7 @@ def test_a_page_never_replaces_a_book_and_failures_are_said(books, tmp_path):
     for command in (("labbook", books[0]), ("classbook", *books)):
         itself = os.path.join(tmp_path, "..", tmp_path.name, books[0].name)
         for arguments, words in (
-            ((*command, "--html", itself), "lab book itself"),
+            ((*command, "--html", itself), "the file that is read"),
             ((*command, "--html", tmp_path / "no" / "out.html"), "there is no folder"),
             ((*command, "--html", tmp_path), "is a folder"),
             ((*command, "--html", tmp_path / ("x" * 300)), "cannot be written"),

@@ -506,17 +506,151 @@ def test_an_uploaded_table_is_trained_on_and_the_line_of_code_finds_it_again(pan
     assert rebuilt(panel).asked == panel.asked
 
 
-def test_of_several_columns_one_is_chosen(panel, tmp_path, monkeypatch):
+def test_of_several_columns_none_is_taken_before_the_reader_takes_one(panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uploaded(panel, "own.csv", table(columns=("load", "wind")))
-    assert panel.controls["column"].options == ("load", "wind") and panel.asked.column == "load"
+    assert panel.controls["column"].options == (("choose", None), ("load", "load"), ("wind", "wind"))
+    assert "Choose the one to forecast" in panel.status.value and panel.controls["column"].index == 0
+    assert all(button.disabled for button in (*panel.guess_buttons.values(), panel.just_run))
+    pressed(panel, panel.press)
+    assert panel.state == "idle" and panel.asked.column is None
+    with pytest.raises(BadArgument, match="Choose the one to forecast"):
+        panel.study()
     panel.controls["column"].value = "wind"
-    assert "column='wind'" in html.unescape(panel.code.value)
+    assert "on <b>own.csv, column wind</b>" in panel.question.value and not panel.just_run.disabled
+    assert panel.status.value == "own.csv, column wind is chosen."
+    assert repr(rebuilt(panel)) == "Panel('scaling', setting='own.csv', column='wind')"
+    assert rebuilt(panel).controls["column"].options == panel.controls["column"].options
+
+
+def test_every_file_keeps_its_own_columns_and_a_verdict_comes_back_with_its_question(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uploaded(panel, "one.csv", table())
+    pressed(panel, panel.press)
+    verdict = panel.status.value
+    uploaded(panel, "two.csv", table(columns=("load", "wind")))
+    assert "Choose" in panel.status.value
+    panel.controls["setting"].value = "one.csv"
+    assert panel.controls["column"].layout.display == "none" and panel.status.value == verdict
+    panel.controls["setting"].value = "two.csv"
+    assert [title for title, _ in panel.controls["column"].options] == ["choose", "load", "wind"]
+
+
+def holed(content, *rows, column=0):
+    """The table with empty fields."""
+    lines = [line.split(b",") for line in content.splitlines()]
+    for row in rows:
+        lines[row][column] = b""
+    return b"\n".join(b",".join(line) for line in lines)
+
+
+def test_a_file_with_gaps_is_refused_and_one_press_fills_them(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before, content = panel.asked, holed(table(columns=("load", "wind")), *(40, 41, 200), column=0)
+    content = holed(content, 90, column=1)
+    uploaded(panel, "own.csv", content)
+    assert panel.asked == before and not [*tmp_path.iterdir()] and panel.fill_button.layout.display is None
+    assert all(place in panel.status.value for place in ("line 41 to line 42 (2 steps)", "line 201")), (
+        panel.status.value
+    )
+    panel.fill_button.click()
+    assert panel.asked.setting == "own.csv" and (tmp_path / "own.csv").read_bytes() == content
+    panel.controls["column"].value = "load"
+    assert panel.fill_button.layout.display == "none"
+    assert repr(rebuilt(panel)) == "Panel('scaling', setting='own.csv', column='load', gaps='fill')"
+    assert rebuilt(panel).asked == panel.asked and "filled" in panel.plan.value
+    pressed(panel, panel.press)
+    assert panel.state == "done"
+
+
+def test_gaps_of_one_column_alone_are_filled_once_it_is_chosen(panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uploaded(panel, "own.csv", holed(table(columns=("load", "wind")), 40, column=1))
+    panel.controls["column"].value = "load"
+    assert not panel.just_run.disabled and panel.fill_button.layout.display == "none"
+    panel.controls["column"].value = "wind"
+    assert panel.just_run.disabled and panel.fill_button.layout.display is None
+    panel.fill_button.click()
+    assert not panel.just_run.disabled and "gaps='fill'" in html.unescape(panel.code.value)
+
+
+def test_a_column_that_only_counts_is_forecast_if_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = table().decode().splitlines()
+    Path("own.csv").write_text("\n".join([f"row,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]))
+    assert "on <b>own.csv, column load</b>" in rt.panels.Panel("scaling", setting="own.csv").question.value
+    assert rt.panels.Panel("scaling", setting="own.csv", column="load").asked.column == "load"
+    made = rt.panels.Panel("scaling", setting="own.csv", column="row", input_scaling="robust")
+    assert "The target changes by 1 in 1 step" in made.status.value and made.just_run.disabled
+    assert rebuilt(made).asked == made.asked and made.controls["column"].layout.display is None
+
+
+def test_how_a_file_is_read_stands_in_the_line_of_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{shop};{np.sin(i / 5) + 0.1 * np.sin(i * i):.3f}\n" for i in range(300) for shop in "AB")
+    Path("own.csv").write_text(f"shop;load\n{rows}")
+    made = rt.panels.Panel("scaling", setting="own.csv", where={"shop": "A"}, gaps="fill")
+    assert repr(made) == "Panel('scaling', setting='own.csv', where={'shop': 'A'}, gaps='fill')"
+    assert rebuilt(made).asked == made.asked
+    with pytest.raises(BadArgument, match="where= is for a CSV file"):
+        rt.panels.Panel("scaling", where={"shop": "A"})
+
+
+@pytest.mark.parametrize("tip", rt.tips)
+def test_a_lesson_takes_a_file_or_says_before_the_guess_why_it_cannot(tip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_bytes(table(3000))
+    made = rt.panels.Panel(tip)
+    before = made.asked
+    uploaded(made, "own.csv", table(3000))
+    if tip in ("shuffling", "truncated_bptt"):
+        assert "This lesson&#39;s comparison cannot be made on a series of your own" in made.status.value
+        assert made.asked == before and not Path("own.csv").exists()
+        with pytest.raises(BadArgument, match="cannot be made on a series of your own"):
+            rt.panels.Panel(tip, setting="mine.csv")
+    else:
+        assert made.asked.setting == "own.csv" and not made.just_run.disabled
+        assert "mine.csv" in rt.panels.Panel(tip, setting="mine.csv").question.value
+
+
+@pytest.mark.parametrize(("tip", "said"), [
+    ("scaling", "A window has 14 steps instead of 48"), ("batch_size", "A batch has 55 windows instead of 1000"),
+])  # fmt: skip
+def test_on_a_short_file_windows_and_batches_are_as_large_as_fits(tip, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = rt.panels.Panel(tip)
+    uploaded(made, "own.csv", table(144))
+    assert said in made.plan.value and not made.just_run.disabled
+    pressed(made, made.press)
+    assert made.state == "done" and made.study().baseline.past == 14
+
+
+def test_a_file_on_which_both_sides_would_be_the_same_is_no_question(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = rt.panels.Panel("sliding_windows")
+    uploaded(made, "own.csv", table(100))
+    assert made.just_run.disabled and "Both sides would be the same" in made.status.value
+
+
+STRETCH = np.sin(np.arange(600) / 5)
+
+
+@pytest.mark.parametrize(("values", "words", "trains"), [
+    (np.r_[STRETCH[:500], STRETCH[:100] + 9], "The level", True),
+    (np.r_[STRETCH[:200], np.ones(60), STRETCH[:340]], "60 values in a row", True),
+    (np.cumsum(np.random.default_rng(0).normal(size=600)), "Nothing easy beats naive", True),
+    (np.r_[STRETCH[:300], np.ones(300)], "othing is left to learn", False),
+])  # fmt: skip
+def test_what_may_surprise_in_a_file_stands_there_before_the_guess(values, words, trains, panel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uploaded(panel, "own.csv", "\n".join(["load", *(f"{value:.5f}" for value in values)]).encode())
+    where = panel.plan if trains else panel.status
+    assert words in where.value and panel.just_run.disabled != trains and panel.state == "idle"
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "header line"), (b"a\nx\ny\n", "0 numeric columns"), (table(10), "own.csv"), (b"\xff\x00", "UTF-8")],
+    [(b"", "header line"), (b"a\nx\ny\n", "0 numeric columns"), (table(10), "own.csv"), (b"\xff\x00", "header line")],
 )
 def test_a_table_that_cannot_be_used_leaves_nothing_behind_and_its_mended_successor_is_taken(
     panel, tmp_path, monkeypatch, content, words
@@ -559,7 +693,7 @@ def test_no_upload_replaces_a_file_or_follows_a_link(panel, tmp_path, monkeypatc
 
 def test_a_file_that_is_too_large_says_so(panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rnntips.notebook.panels.upload.MAX_CSV_BYTES", 2_000_000)
+    monkeypatch.setattr("rnntips.notebook.panels.own.MAX_BYTES", 2_000_000)
     uploaded(panel, "own.csv", b"a\n" + b"1\n" * 1_500_000)
     assert "own.csv has 3 MB, and up to 2 MB are read" in panel.status.value and not [*tmp_path.iterdir()]
 

@@ -1,14 +1,14 @@
 """What a panel says: its question, how far it is, what happened, and the line of code that rebuilds it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnntips import __version__
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need_text, shown
 from rnntips.notebook.labbook import GUESSES, right
 from rnntips.notebook.panels.picture import HEIGHT, WIDTHS
 from rnntips.recipe import Recipe, called
@@ -39,10 +39,11 @@ class Asked:
     lr: float | str = TUNED  # of both sides; TUNED: each side's own
     seat: int = 0
     device: str = "auto"
+    reading: Mapping[str, Any] = field(default_factory=dict, hash=False)  # how the CSV file is read: `from_csv`'s
 
     def __post_init__(self):
-        for name, value in list(vars(self).items()):
-            object.__setattr__(self, name, _plain(name, value))
+        for name in ("setting", "value", "column", "cell", "lr", "seat", "device"):
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
     def own(self) -> bool:
@@ -52,6 +53,7 @@ class Asked:
     def code(self, tip: str, field: str, usual: "Asked") -> str:
         """The call that builds such a panel; only what differs from the usual one is named."""
         changed = {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
+        changed |= changed.pop("reading", {})
         named = [f"{field if name == 'value' else name}={value!r}" for name, value in changed.items()]
         return f"Panel({', '.join([repr(tip), *named])})"
 
@@ -60,10 +62,8 @@ def _plain(name: str, value: Any) -> Any:
     """The value; NumPy's numbers become Python's, and paths text."""
     value = value.item() if isinstance(value, np.generic) else str(value) if isinstance(value, Path) else value
     if not isinstance(value, str | int | float | None):
-        raise BadArgument(f"{name}={str(value)[:80]}: a number or a text is needed.")
-    if isinstance(value, str) and ("\0" in value or value.encode("utf-8", "ignore").decode() != value):
-        raise BadArgument(f"{name}={value!r}: it holds letters that no file can hold. Leave them out.")
-    return value
+        raise BadArgument(f"{name}={shown(value)}: a number or a text is needed.")
+    return need_text(name, value) if isinstance(value, str) else value
 
 
 def progress(reached: int, updates: int, now: float, since: float, before: int) -> str:
@@ -87,23 +87,28 @@ def trained(recipe: Recipe) -> str:
     return ", ".join(filter(None, (cell, layers, units, optimizer, length)))
 
 
-def question(why: str, field: str, sides: Sequence[Recipe], asked: Asked, seeds: Sequence[int], gpu: bool) -> str:
-    """The question that the guess buttons answer; `why` leads to it."""
+def question(why: str, field: str, sides: Sequence[Recipe], data: str, seeds: Sequence[int], gpu: bool) -> str:
+    """The question that the guess buttons answer; `why` leads to it, and `data` is what the sides are trained on."""
     name = f"{field.replace('_', ' ')} "
     before, after = (called(field, getattr(side, field)).removeprefix(name) for side in sides)
-    values = {"field": field, "before": before, "after": after, "setting": asked.setting, "trained": trained(sides[0])}
+    values = {"field": field, "before": before, "after": after, "data": data, "trained": trained(sides[0])}
     return render("notebook/panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
 
 
-def plan(field: str, sides: Sequence[Recipe], again: bool) -> str:
-    """Both sides in words, in the place of the picture to come; `again` if the picture there is an earlier one's."""
+def plan(field: str, sides: Sequence[Recipe], again: bool, told: Sequence[str] = ()) -> str:
+    """Both sides in words, in the place of the picture to come.
+
+    Args:
+        again: Whether the picture there is an earlier question's.
+        told: What to know of the data before a guess.
+    """
     baseline, variant = sides
     names = [called(field, getattr(side, field)) for side in sides]
     changed = [called(name, theirs) for name, (_, theirs) in baseline.diff(variant).items() if name != field]
     first = f"{trained(baseline)}, {called('lr', baseline.lr)}."
     second = f"the same, but {' and '.join(changed)}." if changed else "all else the same."
     rows = list(zip(("baseline", "variant"), names, (first, second), strict=True))
-    return render("notebook/panels/plan.html", sides=rows, again=again, widths=WIDTHS, height=HEIGHT)
+    return render("notebook/panels/plan.html", sides=rows, again=again, told=told, widths=WIDTHS, height=HEIGHT)
 
 
 def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:

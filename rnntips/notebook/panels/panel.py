@@ -9,25 +9,24 @@ import sys
 import threading
 import traceback
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnntips.doctor.look import READING
 from rnntips.engine.devices import resolve_device
 from rnntips.errors import BadArgument, BadData, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.notebook.labbook import own_book, run_entry
 from rnntips.notebook.labbook.book import SEAT, SEATS
 from rnntips.notebook.panels.live import LOOK, Screen, after
 from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, plan, question, result, words
-from rnntips.notebook.panels.upload import keep
+from rnntips.notebook.panels.own import File, Fit, Gaps, candidates, fit, keep, read, refusal
 from rnntips.notebook.panels.view import View, show
 from rnntips.notebook.tips import UNTUNED, Markdown, tips
 from rnntips.recipe import Recipe, typed
-from rnntips.series import Series, from_csv
 from rnntips.study import Study, compare
-from rnntips.tasks import forecast
 from rnntips.templates import render
 from rnntips.tuning import tuning_grids
 
@@ -37,6 +36,7 @@ SEEDS = 10  # of each side, for every press
 THREAD = "rnntips panel"
 FIXED = ("setting", "column", "cell", "lr", "seat", "device")
 WAIT = "Another panel is training. Stop it, or wait until it is done."
+CHOOSE = "Several columns hold numbers. Choose the one to forecast: “column” under More."
 GUESS_FIRST = "Press a guess in the panel above first, or “just run”. Then run this cell."
 _training = threading.Lock()  # one training at a time per kernel
 
@@ -52,7 +52,8 @@ class Panel(View):
         lr: Learning rate of both sides; `"tuned"`: what the record's tuning chose for each, or what the plan fixed.
         seat: In a class, so that everybody runs other seeds: seat 7 has 700 to 799.
         device: As for `rnntips.train`.
-        fields: The variant's value of the field under test, for example `input_scaling="symmetric"`.
+        fields: The variant's value of the field under test, for example `input_scaling="symmetric"`, and how the CSV
+            file is read, as for `rnntips.series.from_csv`: `gaps="fill"`.
 
     Raises:
         BadArgument: Unknown tip, setting, field, value or device, a seat beyond 99, or a file that cannot be used.
@@ -67,15 +68,17 @@ class Panel(View):
         self.tip = tips[str(tip)]
         live = self.tip.plan["live"]
         self.field: str = live["field"]
+        reading = {name: fields.pop(name) for name in READING if name in fields}
         if unknown := set(fields) - {self.field}:
-            raise unknown_name("panel field", unknown.pop(), [self.field, *FIXED])
+            raise unknown_name("panel field", unknown.pop(), [self.field, *FIXED, *READING])
         self.baseline, variant, default = self.tip.live()
         self._usual = Asked(default, getattr(variant, self.field))
         value = fields.get(self.field, self._usual.value)
-        self._first = Asked(default if setting is None else setting, value, column, cell, lr, seat, device)
+        self._first = Asked(default if setting is None else setting, value, column, cell, lr, seat, device, reading)
         self._changes = self._choices(variant)
         settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
-        self._check(self._first, settings)
+        self._own: tuple[Asked, Recipe, Fit] | None = None  # what was fitted to the reader's file last
+        files = self._check(self._first, settings)
         self._changes.setdefault(self._first.value, {self.field: self._first.value})
         fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
         self._says = fails.pop("says", "")
@@ -87,7 +90,7 @@ class Panel(View):
         self._rates = "fixed by the plan" if self.tip.live_tuned == UNTUNED else "tuned for each side"
         rates = sorted({*tuning_grids("lr", self.baseline)["lr"], self._first.lr} - {TUNED})
         labelled = [(self._rates, TUNED), *((f"{rate:g}", rate) for rate in rates)]
-        super().__init__(self.field, list(self._changes), settings, labelled, self._first)
+        super().__init__(self.field, list(self._changes), settings, labelled, files, self._first)
         show(self.fails_button, bool(self._says))
         for control in self.controls.values():
             control.observe(lambda _: self._ask(), "value")
@@ -110,20 +113,31 @@ class Panel(View):
             choices.setdefault(value, {self.field: value})
         return choices
 
-    def _check(self, asked: Asked, settings: Sequence[str]) -> None:
+    def _check(self, asked: Asked, settings: Sequence[str]) -> dict[str, File]:
+        """Raise what is wrong with a question; the reader's file, if it is about one, by its name."""
+        files = {}
         need_whole("seat", asked.seat, 0)
         if asked.seat > SEATS:
             raise BadArgument(f"seat={asked.seat}: there are seats 0 to {SEATS}, so that no seed is used twice.")
         resolve_device(asked.device)
         if asked.own:
-            _series(asked)
+            read(asked.setting, asked.column, asked.reading)
+            columns = dict.fromkeys([*candidates(asked.setting, asked.reading), *filter(None, [asked.column])])
+            files[asked.setting] = File(asked.setting, tuple(columns), asked.reading)
         elif asked.setting not in settings:
             raise unknown_name("setting", asked.setting, [*settings, "or a CSV file"])
-        elif (asked.column, asked.cell) != (None, None):
-            raise BadArgument("column= and cell= are for a CSV file of your own. Name it with setting=, or drop them.")
+        elif given := [name for name in ("column", "cell") if getattr(asked, name) is not None] + [*asked.reading]:
+            raise BadArgument(f"{given[0]}= is for a CSV file of your own. Name it with setting=, or drop {given[0]}=.")
         baseline, variant = self._sides(asked)  # raises for what a recipe cannot have there
         if not baseline.diff(variant).keys() - ({"lr"} - {self.field}):
             raise BadArgument(f"{self.field}={asked.value!r}: the baseline has that too. Choose another value.")
+        if asked.own:
+            self._need_forecast([baseline, variant])
+        return files
+
+    def _need_forecast(self, sides: Sequence[Recipe]) -> None:
+        if why := refusal(sides):
+            raise BadData(f"This lesson's comparison cannot be made on a series of your own: {why}")
 
     def _forget(self) -> None:
         """As before the first press."""
@@ -132,6 +146,8 @@ class Panel(View):
         self._study: Study | None = None
         self._shown: tuple | None = None  # the question that the study answers
         self._why = ""  # a sentence that leads to the question
+        self._answer = ""  # the verdict, as HTML
+        self._refused: tuple[str, bytes] | None = None  # an upload that straight lines would mend
 
     def __repr__(self) -> str:
         return self._line(self._first)
@@ -160,19 +176,47 @@ class Panel(View):
         return self.tip.lesson.folder / cases[self.asked] if self.asked in cases else None
 
     def _ask(self) -> None:
-        asked = self.asked
+        asked, self._refused = self.asked, None
         failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
         why = self._why if failing and self._why else self.tip.question
-        sides, seeds, gpu = self._sides(asked), self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
-        self.question.value = question(why, self.field, sides, asked, seeds, gpu)
-        self.plan.value = plan(self.field, sides, again=bool(self.picture.value))
+        fitted = self._fitted = self._fit(asked)
+        seeds, gpu = self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
+        self.question.value = question(why, self.field, fitted.sides, self._data(asked), seeds, gpu)
+        self.plan.value = plan(self.field, fitted.sides, bool(self.picture.value), fitted.told)
         self.code.value = render("notebook/panels/code.html", line=f"rt.panels.{self._line(asked)}")
+        if self._shown == (asked, self.baseline) and self._answer:
+            self.status.value = self._answer
+        elif asked.own:
+            self.status.value = words(fitted.problem or f"{self._data(asked)} is chosen.", wrong=bool(fitted.problem))
         self._enable()
 
+    def _data(self, asked: Asked) -> str:
+        """What is forecast, in words."""
+        columns = self.files[asked.setting].columns if asked.own else ()
+        column = asked.column or (columns[0] if len(columns) == 1 else None)
+        return f"{asked.setting}, column {column}" if column else asked.setting
+
+    def _fit(self, asked: Asked) -> Fit:
+        """What a press would train: on a file, recipes that it has room for."""
+        sides = self._sides(asked)
+        if not asked.own:
+            return Fit(sides)
+        if asked.column is None and len(self.files[asked.setting].columns) > 1:
+            return Fit(sides, problem=CHOOSE)
+        if self._own is None or self._own[:2] != (asked, self.baseline):
+            try:
+                found = fit(sides, read(asked.setting, asked.column, asked.reading), self._seeds(asked, 0))
+            except RnntipsError as error:
+                found = Fit(sides, problem=str(error), fills=isinstance(error, Gaps))
+            self._own = asked, self.baseline, found
+        return self._own[2]
+
     def _enable(self) -> None:
-        running, shown = self.state == "running", self._shown == (self.asked, self.baseline)
+        running, shown, fitted = self.state == "running", self._shown == (self.asked, self.baseline), self._fitted
         answered = shown and self._study is not None and not self._study.stopped
-        self.enable(running, answered and self._study.n + SEEDS <= SEAT, asks=not running and not shown)
+        can_add = answered and self._study.n + SEEDS <= SEAT
+        self.enable(running, not fitted.problem, can_add, asks=not running and not shown)
+        show(self.fill_button, fitted.fills or self._refused is not None)
 
     @staticmethod
     def _seeds(asked: Asked, done: int) -> range:
@@ -223,16 +267,35 @@ class Panel(View):
         self._ask()
 
     def _take_file(self) -> None:
-        """Keep an uploaded CSV beside the notebook, where the line of code finds it again, and choose it."""
         for file in self.upload.value:
-            try:
-                name, columns = keep(file["name"], bytes(file["content"]))
-                several = columns if len(columns) > 1 else []
-                self.ask(replace(self.asked, setting=name, column=next(iter(several), None)), several)
-                other = "" if name == file["name"] else f", since there was another {file['name']} here"
-                self.status.value = words(f"{name} is chosen{other}.")
-            except (RnntipsError, OSError) as error:
-                self.status.value = words(error, wrong=True)
+            self._keep(file["name"], bytes(file["content"]), {})
+
+    def fill(self) -> None:
+        """Fill gaps with straight lines: of the upload that was just refused for them, or else of the chosen file."""
+        filled = {"gaps": "fill"}
+        if self._refused is not None:
+            self._keep(*self._refused, filled)
+        elif (file := self.files.get(self.asked.setting)) is not None:
+            self.files[file.name] = file._replace(reading={**file.reading, **filled})
+            self._ask()
+
+    def _keep(self, name: str, content: bytes, reading: Mapping[str, Any]) -> None:
+        """Keep an uploaded CSV beside the notebook, where the line of code finds it again, and choose it."""
+        self._refused = None
+        try:
+            self._need_forecast(self._sides(replace(self.asked, setting="own.csv")))
+            file = keep(name, content, reading)
+        except (RnntipsError, OSError) as error:
+            self._refused = (name, content) if isinstance(error, Gaps) else None
+            self.status.value = words(error, wrong=True)
+            self._enable()
+            return
+        self.files[file.name] = file
+        self.ask(replace(self.asked, setting=file.name, column=None))
+        self._ask()
+        if file.name != name:
+            other = f"{file.name} is chosen, since there was another {name} here. {self._fit(self.asked).problem}"
+            self.status.value = words(other.strip())
 
     def _take_note(self) -> None:
         if self.note.value:
@@ -246,25 +309,27 @@ class Panel(View):
             if self.state == "running":
                 return
             asked = self.asked
-            sides, seeds = self._sides(asked), self._seeds(asked, earlier.n if earlier else 0)
+            fitted, seeds = self._fit(asked), self._seeds(asked, earlier.n if earlier else 0)
+            if fitted.problem:
+                return
             if not _training.acquire(blocking=False):
                 self.status.value = WAIT
                 return
             self.state, self.guess, self._shown = "running", guess, (asked, self.baseline)
             self._experiment = self._experiment if earlier else secrets.token_hex(6)
-            self._study = earlier
+            self._study, self._answer = earlier, ""
             self._stop.clear()
             self._ended.clear()
             self._enable()
             self.status.value, self.said.value = "Training…", QUARTERS[0]
-            threading.Thread(target=self._run, name=THREAD, args=(asked, sides, seeds, earlier), daemon=True).start()
+            threading.Thread(target=self._run, name=THREAD, args=(asked, fitted, seeds, earlier), daemon=True).start()
 
-    def _run(self, asked: Asked, sides: list[Recipe], seeds: range, earlier: Study | None) -> None:
-        ended, shapes = "failed", {side.shape() for side in sides}
+    def _run(self, asked: Asked, fitted: Fit, seeds: range, earlier: Study | None) -> None:
+        ended, shapes = "failed", {side.shape() for side in fitted.sides}
         screen = Screen(self, self.field, self.tip.plan["smallest"], len(shapes), earlier)
         self.records = screen.records
         try:
-            study = self._watched(screen, asked, sides, seeds)
+            study = self._watched(screen, asked, fitted, seeds)
             ended = "stopped" if study.stopped else "done"
             lost = study.stopped and earlier is not None
             if lost:
@@ -276,7 +341,8 @@ class Panel(View):
             who = {"guess": self.guess, "seat": asked.seat, "experiment": self._experiment}
             not_kept = own_book().add("run", **run_entry(study, self.tip.name, asked.setting, **who))
             chosen = self._rates if asked.lr == TUNED else "chosen by hand"
-            self.status.value = result(study, self.guess, chosen, study.n > SEEDS, lost, not_kept)
+            self._answer = result(study, self.guess, chosen, study.n > SEEDS, lost, not_kept)
+            self.status.value = self._answer
         except Exception as error:  # a thread's exception would be seen by nobody
             failed, trace = (
                 f"Training failed: {error}",
@@ -289,10 +355,10 @@ class Panel(View):
             _training.release()
             self._ended.set()
 
-    def _watched(self, screen: Screen, asked: Asked, sides: list[Recipe], seeds: range) -> Study:
+    def _watched(self, screen: Screen, asked: Asked, fitted: Fit, seeds: range) -> Study:
         """The comparison, trained in a thread of its own while this one draws it."""
         with ThreadPoolExecutor(1) as trainer:
-            training = trainer.submit(self._compare, asked, sides, seeds, self._stop, screen.records)
+            training = trainer.submit(self._compare, asked, fitted, seeds, self._stop, screen.records)
             try:
                 while not wait([training], timeout=LOOK).done:
                     screen.refresh()
@@ -301,10 +367,11 @@ class Panel(View):
                 raise
             return training.result()
 
-    def _compare(self, asked: Asked, sides: list[Recipe], seeds: range, stop=None, record=None) -> Study:
-        task = forecast(_series(asked)) if asked.own else self.tip.task(asked.setting)
-        allow = {"lr", *self._changes[asked.value]} - {self.field}
-        return compare(*sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
+    def _compare(self, asked: Asked, fitted: Fit, seeds: range, stop=None, record=None) -> Study:
+        if fitted.problem:
+            raise BadData(fitted.problem)
+        task, allow = fitted.task or self.tip.task(asked.setting), {"lr", *self._changes[asked.value]} - {self.field}
+        return compare(*fitted.sides, task, seeds, allow=tuple(allow), device=asked.device, stop=stop, record=record)
 
     def study(self) -> Study | Markdown:
         """What you ran. An interrupt stops the training.
@@ -327,15 +394,7 @@ class Panel(View):
                 raise Busy(WAIT)
             try:
                 asked = self.asked
-                self._study = self._compare(asked, self._sides(asked), self._seeds(asked, 0))
+                self._study = self._compare(asked, self._fit(asked), self._seeds(asked, 0))
             finally:
                 _training.release()
         return self._study
-
-
-def _series(asked: Asked) -> Series:
-    """The reader's column."""
-    try:
-        return from_csv(asked.setting, target=asked.column)
-    except OSError as error:
-        raise BadData(f"setting={asked.setting[:80]!r}: {error.strerror}. Check the name and the folder.") from None

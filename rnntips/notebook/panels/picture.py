@@ -82,7 +82,8 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
         parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
     turned = {"class": "title", "transform": f"rotate(-90 14 {center:.0f})"}
     parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
-    parts.append(_text(14, center, f"validation error ({sides[0].unit})", **turned))
+    unit = f" ({sides[0].unit})" if sides[0].unit else ""
+    parts.append(_text(14, center, f"validation error{unit}", **turned))
     legends = (left, left + LETTER * len(names[0]) + 50)
     for kind, side, name, legend in zip(("baseline", "variant"), sides, names, legends, strict=True):
         parts += _side(kind, side, across, down)

@@ -12,6 +12,7 @@ from rnntips.engine.devices import devices
 from rnntips.notebook.labbook import GUESSES
 from rnntips.notebook.labbook.book import SEATS
 from rnntips.notebook.panels.messages import Asked
+from rnntips.notebook.panels.own import File
 from rnntips.recipe import called
 
 __all__ = ["View", "show"]
@@ -36,9 +37,18 @@ AUTO = {"width": "auto"}
 
 
 class View(widgets.VBox):
-    """Every control of a panel: `choices` are the variant's values of the field under test, `rates` have labels."""
+    """Every control of a panel.
 
-    def __init__(self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[tuple], asked: Asked):
+    Args:
+        choices: The variant's values of the field under test.
+        rates: Learning rates, each with a label.
+        files: The reader's own, by name.
+    """
+
+    def __init__(
+        self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[tuple], files: dict[str, File],
+        asked: Asked,
+    ):  # fmt: skip
         self.guess_buttons = {
             name: _button(name, label, lambda name=name: self.press(name), "primary") for name, label in GUESSES.items()
         }
@@ -52,14 +62,16 @@ class View(widgets.VBox):
         controls = self.controls = {
             "setting": _dropdown("setting", "data", settings, settings[0]),
             "value": _dropdown("variant", field, [(called(field, value), value) for value in choices], asked.value),
-            "column": _dropdown("column", "column", [None], None),
+            "column": _dropdown("column", "column", [("choose", None)], None),
             "cell": _dropdown("cell", "cell", [("as in this lesson", None), *((cell, cell) for cell in CELLS)], None),
             "lr": _dropdown("lr", "learning rate", rates, asked.lr),
             "seat": _named("seat", widgets.BoundedIntText(asked.seat, min=0, max=SEATS, description="seat")),
             "device": _dropdown("device", "device", ["auto", *devices()], "auto"),
         }
         show(controls["device"], len(devices()) > 1)
+        self.files = files
         self.upload = widgets.FileUpload(accept=".csv", description="Your CSV", layout=AUTO)
+        self.fill_button = _button("fill", "Fill with straight lines", self.fill)
         placeholder = "Enter keeps it in your lab book"
         self.note = _named("note", widgets.Text(description="note", placeholder=placeholder, continuous_update=False))
         texts = ("question", "plan", "picture", "status", "line")
@@ -68,7 +80,7 @@ class View(widgets.VBox):
         sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
         style = Markup('<style onload="{}">{}</style>').format(SET_UP, Markup(sheet))
         style = widgets.HTML(style, layout={"display": "block", "height": "0"})
-        data = _row(self.upload, controls["column"], controls["cell"], controls["seat"])
+        data = _row(self.upload, self.fill_button, controls["column"], controls["cell"], controls["seat"])
         training = _row(controls["lr"], controls["device"], self.note)
         extras = _named("extras", widgets.VBox([data, training, self.code], layout={"display": "none"}))
         asks = _row(controls["value"], controls["setting"])
@@ -77,6 +89,7 @@ class View(widgets.VBox):
         buttons = _row(self.stop_button, self.again_button, self.fails_button, self.reset_button, self.more, self.big)
         super().__init__([style, self.question, asks, guesses, stage, self.status, buttons, extras, self.said])
         self.add_class("rnntips-panel")
+        controls["setting"].observe(lambda _: self._offer(), "value")
         self.ask(asked)
         self.more.observe(lambda change: show(extras, change["new"]), "value")
         self.big.observe(lambda change: self._mark("enlarged", change["new"]), "value")
@@ -88,29 +101,43 @@ class View(widgets.VBox):
     def asked(self) -> Asked:
         """What the controls stand at."""
         asked = Asked(**{name: control.value for name, control in self.controls.items()})
-        return asked if asked.own else replace(asked, column=None, cell=None)
+        if not asked.own:
+            return replace(asked, column=None, cell=None)
+        return replace(asked, reading=self.files[asked.setting].reading)
 
-    def ask(self, asked: Asked, columns: Sequence[str] = ()) -> None:
-        """Set the controls; `columns` of a CSV file are offered if there are several."""
-        settings, column = self.controls["setting"], self.controls["column"]
+    def ask(self, asked: Asked) -> None:
+        """Set the controls; a file of the reader's must be in `files`."""
+        settings = self.controls["setting"]
         if asked.setting not in settings.options:
             settings.options = (*settings.options, asked.setting)
-        column.options = tuple(columns) or (asked.column,)
+        settings.value = asked.setting
+        self._offer()
         for name, control in self.controls.items():
-            control.value = getattr(asked, name)
+            if (value := getattr(asked, name)) is None:
+                control.index = 0  # by its value it would be shown as an empty line
+            else:
+                control.value = value
 
-    def enable(self, running: bool, can_add: bool, asks: bool) -> None:
+    def _offer(self) -> None:
+        """The columns of the file that is chosen; none of several is taken before the reader takes one."""
+        file = self.files.get(self.controls["setting"].value)
+        columns = file.columns if file else ()
+        self.controls["column"].options = [("choose", None), *((title, title) for title in columns)]
+
+    def enable(self, running: bool, ready: bool, can_add: bool, asks: bool) -> None:
         """While training runs, only Stop and what changes no run can be pressed.
 
         Args:
+            ready: Whether what is asked can be trained.
             can_add: Whether seeds can be added to the result that is shown.
             asks: Whether the question has no answer yet; then what would be trained is shown, above an older picture.
         """
         self._mark("asks", asks)
-        show(self.controls["column"], self.asked.own and len(self.controls["column"].options) > 1)
+        show(self.controls["column"], len(self.controls["column"].options) > 2)
         show(self.controls["cell"], self.asked.own)
-        buttons = (*self.guess_buttons.values(), self.just_run, self.fails_button, self.reset_button)
-        for widget in (*buttons, self.upload, *self.controls.values()):
+        for widget in (*self.guess_buttons.values(), self.just_run):
+            widget.disabled = running or not ready
+        for widget in (self.fails_button, self.reset_button, self.upload, self.fill_button, *self.controls.values()):
             widget.disabled = running
         self.stop_button.disabled = not running
         self.again_button.disabled = running or not can_add
