@@ -13,13 +13,13 @@ from evidence import findings as pages
 from evidence.plans import Plan, plans
 from evidence.records import compute, liveness
 from evidence.timing import speeds_of
+from rnntips.engine.calibration import speeds
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.threads import ALONE
 from rnntips.errors import RnntipsError
 from rnntips.jobs.executors import opened
 from rnntips.jobs.store import folder
 from rnntips.notebook.tips import tips
-from rnntips.recipe import speeds
 from tools.pages import write_between
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from rnntips.notebook.tips import UNTUNED, Tip, tips
 from rnntips.recipe import Recipe
 from rnntips.schedule import mean_length
 from rnntips.tasks import Forecast
-from rnntips.tasks.settings import SETTINGS
+from rnntips.tasks.settings import SETTINGS, VERSIONS
 from rnntips.tuning import TUNING_SEEDS, Pick
 
 __all__ = ["Plan", "plans", "work"]
@@ -40,9 +40,12 @@ class Plan:
         usual = {claim.id: [claim.smallest, claim.reach] for claim in self.claims.values() if claim.measure != "score"}
         tasks = {setting: self.tip.task(setting) for setting in sorted(self.work())}
         data = {setting: ledger.digest(task.values(0).ravel().tolist()) for setting, task in tasks.items()}
-        kinds: Any = {type(task).__name__: task.version for task in tasks.values()}
+        kinds: Any = {}
+        for task in tasks.values():
+            kind, version = type(task).__name__, VERSIONS.get(task.name, task.version)
+            kinds[kind] = max(version, kinds.get(kind, 0))
         if kinds.keys() == {Forecast.__name__}:  # as it was written when there were no others
-            kinds = Forecast.version
+            kinds = kinds[Forecast.__name__]
         meaning = {"plan": self.given, "task": kinds, "data": data}
         meaning |= {"smallest and reach": usual} if usual else {}
         if seconds := self._in_seconds():

@@ -91,7 +91,7 @@ def calibrate(
 
 
 def speeds_of(recipe: Recipe, task, sizes: Iterable[int], rounds: int = 11) -> dict[str, Any]:
-    """A row of the calibration that budgets in seconds rest on, see `rnntips.recipe.seconds_per_update`.
+    """A row of the calibration that budgets in seconds rest on, see `rnntips.engine.calibration.seconds_per_update`.
 
     The sizes halfway between those asked for are timed as well: between neighbours a budget follows the straight line.
     """

@@ -22,7 +22,7 @@ from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.templates import render
 from rnntips.training import predict
-from rnntips.verdict import LEAST, interval, middle
+from rnntips.verdict import LEAST, NEAR, interval, middle
 from rnntips.windows import TRAIN
 
 __all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts",
@@ -202,7 +202,10 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 
 
 def _bounds(ax: Axes, runs: Runs) -> None:
-    for name, value in {"naive = 100 %": runs.valid_naive.mean(), "floor = 0 %": runs.floor.mean()}.items():
+    bounds = {"naive = 100 %": runs.valid_naive.mean()}
+    if runs.floor.mean() < (1 - NEAR) * runs.naive.mean():  # else the two lines are one
+        bounds["floor = 0 %"] = runs.floor.mean()
+    for name, value in bounds.items():
         place = {"color": GREY, "size": 8, "ha": "right"}
         if value > 0:
             ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")

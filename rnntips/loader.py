@@ -220,6 +220,11 @@ class Loader:
             return logits(outputs), truth
         return outputs * spread + offset, truth
 
+    def last(self, part: int) -> np.ndarray | None:
+        """The last value seen before each of a part's answers, (R, n, K), if the task has such values."""
+        rows = [None if one.last is None else one.last[one.scored(part)] for one in self.examples]
+        return None if rows[0] is None else np.stack(rows)
+
     def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
         """Of a part's scored windows: their places, pass by pass; scale and offset of the predictions; the truth."""
         indices = [e.scored(part) for e in self.examples]

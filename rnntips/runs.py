@@ -9,10 +9,11 @@ from enum import Enum
 import numpy as np
 import torch
 
+from rnntips.diagnosis import Diagnosis, diagnose
 from rnntips.errors import BadArgument, need_whole, shown
 from rnntips.recipe import Recipe
 from rnntips.schedule import window_lengths
-from rnntips.verdict import Scores
+from rnntips.verdict import Scores, way
 
 __all__ = ["Outcome", "Runs", "check_seeds", "evaluation_points", "joined", "last_points", "length_in_words",
            "to_target", "tokens_to"]  # fmt: skip
@@ -21,7 +22,7 @@ EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
 ROWS = (  # fields with one row per run
     "seeds train_loss gradient_norm valid_score step_ratio test_scores naive floor valid_naive "
-    "diverged_at rescued_at weights"
+    "spread from_last diverged_at rescued_at weights"
 ).split()
 
 
@@ -34,7 +35,7 @@ class Outcome(Enum):
 
     RUNNING = "Still training."
     FINISHED = "Trained to the end of its budget."
-    DIVERGED = "The loss became infinite at update {at}. Try a smaller lr, or set clip_norm=1."
+    DIVERGED = "The loss became infinite or NaN at update {at}."
     STOPPED = "Stopped at update {at}; what was recorded until then is kept."
 
 
@@ -58,6 +59,8 @@ class Runs:
     naive: np.ndarray = field(default_factory=_nothing)  # (R,) error of the obvious guess
     floor: np.ndarray = field(default_factory=_nothing)  # (R,) lowest possible error
     valid_naive: np.ndarray = field(default_factory=_nothing)  # (R,) `naive` on the validation part
+    spread: np.ndarray = field(default_factory=_nothing)  # (R,) of test answers, see `rnntips.diagnosis.compared`
+    from_last: np.ndarray = field(default_factory=_nothing)  # (R,) their distance from the last value
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
     rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) spike's update, `updates_before` included, or 0
     reached: int = 0  # updates done
@@ -80,6 +83,7 @@ class Runs:
         self.evaluations = evaluation_points(updates)
         self.naive, self.floor, self.valid_naive = np.array(bounds).T
         self.diverged_at, self.rescued_at = np.zeros((2, len(recipes)), dtype=int)
+        self.spread, self.from_last = np.full((2, len(recipes)), np.nan)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
         for name, count in columns.items():
@@ -117,8 +121,23 @@ class Runs:
         return [Outcome.DIVERGED if at else rest for at in self.diverged_at]
 
     def message(self, run: int) -> str:
-        """One run's outcome as a sentence."""
-        return self.outcome[run].value.format(at=int(self.diverged_at[run] or self.reached))
+        """One run's outcome in words."""
+        ended = self.outcome[run]
+        more = [" " + self.only([run]).diagnosis.findings[0].do] if ended is Outcome.DIVERGED else []
+        return "".join([ended.value.format(at=int(self.diverged_at[run] or self.reached)), *more])
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What went wrong, as far as these runs came, and what is worth a try."""
+        return self.diagnosed()
+
+    def diagnosed(self, tried: Sequence[Recipe] = (), tuned: Sequence[str] = ()) -> Diagnosis:
+        """`diagnosis`, which advises nothing that other recipes tried in vain, nor to tune what was tuned."""
+        log = {"train_loss": self.train_loss[:, : self.reached], "diverged_at": self.diverged_at}
+        if self.reached == self.updates:
+            log |= {"valid_loss": self.valid_score, "at": self.evaluations, "score": self.test_score}
+            log |= {name: getattr(self, name) for name in ("naive", "floor", "spread", "from_last")}
+        return diagnose([vars(one) for one in tried], recipe=vars(self.recipes[0]) | {"tuned": tuned}, **log)
 
     @property
     def scores(self) -> Scores:
@@ -160,7 +179,7 @@ def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
     Negative where it never did: −300 says "not within 300". A run that diverges later still counts as having reached
     it. The result is as exact as the evaluations are dense, a factor of about 1.3.
     """
-    target = runs.valid_naive - reach * (runs.valid_naive - runs.floor)
+    target = runs.valid_naive - reach * way(runs.valid_naive, runs.floor)
     with np.errstate(invalid="ignore"):
         there = runs.valid_score <= target[:, None]
     first = np.where(there.any(1), there.argmax(1), len(runs.evaluations) - 1)
@@ -181,7 +200,8 @@ def joined(parts: Sequence[Runs]) -> Runs:
     """One record of several records of one shape, in their order. It has the weights once all parts have theirs."""
     if len(parts) == 1:
         return parts[0]
-    rows = {name: _stacked([getattr(part, name) for part in parts]) for name in ROWS}
+    columns = {name: [getattr(part, name) for part in parts] for name in ROWS}
+    rows = {name: _stacked(each) if all(map(len, each)) else _nothing() for name, each in columns.items()}
     states = [part.optimizer_state for part in parts]
     names = states[0] if all(states) else ()
     return replace(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Series", "co2", "demand", "drifts", "from_array", "from_csv", "from_frame", "sines",
            "sines_as_printed"]  # fmt: skip
 
+MAX_CSV_BYTES = 100_000_000
 LARGEST = 1e100  # and smallest difference, its inverse: squares must be numbers
 SHORTEST = 32  # below this no split leaves a usable training part
 LONGEST = 10**7  # steps of a simulation

@@ -1,5 +1,6 @@
 """`compare` and `sweep`: the same seeds for every arm, tuned alike, judged by the same rule."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.diagnosis import Diagnosis
 from rnntips.errors import BadArgument, TwoChanges, need, unknown_name
 from rnntips.jobs.execute import Resources
 from rnntips.recipe import FIELDS, Parameters, Recipe, called
@@ -93,7 +95,7 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding) + self._capped() + self._left_out()
+        return sentence(self.finding) + self._went_wrong() + self._left_out()
 
     def _left_out(self) -> str:
         """A sentence that names the settings that were not pooled, if some were."""
@@ -101,15 +103,36 @@ class Study:
         some = 0 < len(untrained) < len(self.runs)
         return f" Left out, since neither side learned there: {'; '.join(untrained)}." if some else ""
 
-    def _capped(self) -> str:
-        """A sentence if most runs of an arm were no better than naive, since they count as naive."""
-        words = ""
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """What went wrong on each side, and what is worth a try."""
+        found = []
+        for setting, runs in self.runs.items():
+            on = f" on {setting}" if len(self.runs) > 1 else ""
+            tuned = tuple(*self.tuned.get(setting, ())[:1])
+            for name, mine, theirs in zip(self.names, runs, runs[::-1], strict=True):
+                in_vain = () if theirs.scores.trained else theirs.recipes[:1]
+                seen = mine.diagnosed(in_vain, tuned).findings
+                found += [replace(one, side=f"with “{name}”{on}, ") for one in seen]
+        return Diagnosis(tuple(found))
+
+    def _went_wrong(self) -> str:
+        """Sentences on sides of which runs diverged, or most failed; if no side learned, on why, and what to try."""
+        idle, told, count = self.verdict == "NOT TRAINED", [], Counter()
+        for one in self.diagnosis.findings:
+            count[one.side] += 1
+            if one.code == "diverged" or (idle and count[one.side] <= (2 if len(self.runs) == 1 else 1)):
+                told.append(str(one))
+        if idle:
+            told += [one.do for one in self.diagnosis.findings if one.do][:1]
         for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
             failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
+            lost = sum(int(np.sum(runs.diverged_at > 0)) for runs in side)
             total = sum(len(runs) for runs in side)
             if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
-                words += f" With “{name}”, {failed} of {total} did no better than naive; they count as naive."
-        return words
+                who = "They" if lost == failed else f"With “{name}”, {failed} of {total} did no better than naive; they"
+                told.append(f"{who} count as naive.")
+        return "".join(f" {one}" for one in told)
 
     @property
     def names(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from rnntips.diagnosis import compared
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
@@ -263,9 +264,12 @@ def _evaluate(
     record.valid_score[:, where] = task.score(*loader.predict(network, 1))
     if stats is not None:
         record.step_ratio[:, where] = stats.step_ratio
-    for column, point in enumerate(last_points(record.updates)):
-        if point == update:
-            record.test_scores[:, column] = task.score(*loader.predict(network, 2))
+    columns = [column for column, point in enumerate(last_points(record.updates)) if point == update]
+    if columns:
+        answers, truth = loader.predict(network, 2)
+        record.test_scores[:, columns] = task.score(answers, truth)[:, None]
+        if not loader.examples[0].classes:
+            record.spread, record.from_last = compared(answers, truth, loader.last(2), record.naive)
 
 
 def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:

@@ -23,15 +23,16 @@ if TYPE_CHECKING:  # shapes are for readers and type checkers
 
     PerRun = Float[np.ndarray, " n"] | Int[np.ndarray, " n"]  # one number for each of n runs
 
-__all__ = ["LEAST", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change", "decide",
-           "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
-           "trained"]  # fmt: skip
+__all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change",
+           "decide", "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
+           "trained", "way"]  # fmt: skip
 
 LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
 ROUNDING = 1e-4  # share of the smallest that matters: less is rounding, since records keep six digits
 FEWEST = 10  # seeds that a verdict needs
 TRAINED = 0.2  # share of the way from naive to floor that half of an arm's runs must go
+NEAR = 0.1  # share of naive: the way is at least so long, for a floor may be naive's own, and chance beats that
 MANY = 0.1  # arms whose shares of failed runs differ so much are not the same
 RATIOS = ("%", "times")  # in these units changes are ratios minus one; in all others they are differences
 SEEN = (1.96 + 0.84) / 1.96  # an effect of so many half-widths of the interval is detected in four cases out of five
@@ -66,7 +67,7 @@ class Scores:
 
     @property
     def trained(self) -> bool:
-        """Whether at least half the runs got a fifth of the way from naive to the floor."""
+        """Whether at least half the runs got a fifth of the `way` from naive to the floor."""
         return trained(self.score, self.naive, self.floor)
 
 
@@ -138,12 +139,17 @@ def effects(variant: PerRun, baseline: PerRun, naive: PerRun) -> PerRun:
 
 
 def progress(scores: PerRun, naive: PerRun, floor: PerRun) -> PerRun:
-    """Share of the way from the naive error to the floor, 0 for a run that failed; above 1 beyond the floor."""
-    return (naive - _below(scores, naive)) / (naive - floor)
+    """Share of the `way` from the naive error to the floor, 0 for a run that failed; above 1 beyond the floor."""
+    return (naive - _below(scores, naive)) / way(naive, floor)
+
+
+def way(naive: PerRun, floor: PerRun) -> PerRun:
+    """From the naive error to the floor, or to a tenth less than naive where the floor is nearer than that."""
+    return np.maximum(naive - floor, NEAR * naive)
 
 
 def trained(scores: np.ndarray, naive: np.ndarray, floor: np.ndarray) -> bool:
-    """Whether at least half the runs got a fifth of the way from naive to floor."""
+    """Whether at least half the runs got a fifth of the `way` from naive to floor."""
     return bool(np.mean(progress(scores, naive, floor) >= TRAINED) >= 0.5)
 
 

@@ -128,6 +128,7 @@ class Examples:
     truth: np.ndarray  # (N, K) unit
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test, LEFT_OUT none
+    last: np.ndarray | None = None  # (N, K) unit; the newest value of the target that a window shows, if there is one
     head: str = "linear+mse"  # one of HEADS
     classes: bool = False  # whether the targets are K classes
     loss_at: str = "last"  # step at which a network answers: "last" or "every"
@@ -235,7 +236,8 @@ def cut(
         signal = np.concatenate([train + spikes[lags:train_end, None] * train.std(0), signal[train_end - lags :]])
     shift, spread = fit_scaler(input_scaling, signal[: train_end - lags])
     times = np.arange(first, n)
-    anchor = level[times - horizon] if target == "change" else np.zeros(len(times))
+    last = level[times - horizon]
+    anchor = last if target == "change" else np.zeros(len(times))
     wanted = level[times] - anchor
     centre, width = (float(a[0]) for a in fit_scaler(target_scaling, wanted[times < train_end, None]))
     part = np.where(times < train_end, 0, np.where(times < valid_end, 1, 2))
@@ -249,6 +251,7 @@ def cut(
         truth=level[times][:, None],
         times=times,
         part=part,
+        last=last[:, None],
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnntips"
 TOP = ("errors series windows recipe schedule cells models optimizers runs loader training tuning verdict study "
-       "figures templates")  # fmt: skip
+       "diagnosis figures templates")  # fmt: skip
 BELOW = {"tables", "tasks", "engine", "jobs"}  # what the top level is made of, beside its own files
 ABOVE = {"doctor", "notebook", "lessons", "cli"}  # what is made of the top level
 MAY_KNOW = {  # room → rooms above the top level that it may know

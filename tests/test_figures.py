@@ -1,6 +1,7 @@
 """Figures hold what the record holds; tested on their data, not their pixels."""
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +13,19 @@ from PIL import Image
 import rnntips as rt
 from rnntips import figures
 from rnntips.notebook.lessons import FOLDER
+from rnntips.notebook.panels.picture import draw
+from rnntips.runs import to_target
 
 
 @pytest.fixture(scope="module")
 def study():
     baseline = rt.Recipe(updates=60, past=16, width=8, batch_size=8, lr=0.03)
     return rt.compare(baseline, baseline.but(lr=0.003), on=rt.series.sines(steps=800), seeds=range(10))
+
+
+def loud(sides):
+    """The same runs with a floor at half of naive."""
+    return [replace(runs, floor=runs.naive / 2) for runs in sides]
 
 
 def png(ax):
@@ -53,6 +61,19 @@ def test_a_floor_of_0_and_runs_without_error_fit_on_the_axis():
     assert ax.get_lines()[10].get_ydata()[-1] == pytest.approx(least, rel=0.1)
     png(ax), png(figures.paired(study))
     assert (study.verdict, study.typical) == ("SAME", 0) and "infinity" not in study.sentence
+
+
+def test_a_floor_that_is_naives_own_is_no_second_line():
+    """The panel's picture draws none either, and no curve below it is cut off."""
+    walk = rt.series.from_array(np.cumsum(np.random.default_rng(0).normal(0, 1, 500)), name="walk")
+    baseline = rt.Recipe(updates=30, width=6, past=6, batch_size=8, target="change")
+    study = rt.compare(baseline, baseline.but(lr=0.001), on=walk, seeds=range(10))
+    assert study.verdict == "NOT TRAINED" and "a linear one does not either" in study.sentence
+    assert [text.get_text() for text in figures.loss_bands(study).texts] == ["naive = 100 %"]
+    sides = study.runs["walk"]
+    assert (to_target(sides[0]) < 0).all()
+    assert "floor" not in draw(*sides, study.names, study.smallest, "")
+    assert "floor" in draw(*loud(sides), study.names, study.smallest, "")
 
 
 def test_paired_marks_are_the_effects_and_point_by_direction(study):

@@ -15,12 +15,13 @@ from oracles import KINDS, assert_same
 import rnntips as rt
 from evidence.plans import work
 from evidence.timing import speeds_of
+from rnntips.engine.calibration import speeds
 from rnntips.errors import BadArgument, RnntipsError, words
 from rnntips.jobs.execute import Resources
 from rnntips.jobs.store import Store, key
 from rnntips.loader import sized
 from rnntips.models import initial_weights
-from rnntips.recipe import FIELDS, _choice, count, speeds, typed, worded
+from rnntips.recipe import FIELDS, _choice, count, typed, worded
 from rnntips.tuning import train_arms
 
 RECIPE = rt.Recipe()
@@ -193,7 +194,7 @@ SHAPE = {"cell": "gru", "layers": 1, "width": 24, "optimizer": "adam", "steps": 
 def calibrated(monkeypatch):
     """An engine whose update takes 1 ms with 10 windows, 2 ms with 20, 6 ms with 100."""
     row = {"machine": "a test", "shape": SHAPE, "seconds": {"10": 0.001, "20": 0.002, "100": 0.006}}
-    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [row])
+    monkeypatch.setattr("rnntips.engine.calibration.speeds", lambda: [row])
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_what_costs_no_time_asks_for_no_calibration_of_its_own(calibrated):
 def test_runs_of_another_calibration_are_other_runs(calibrated, monkeypatch):
     recipe = rt.Recipe(batch_size=10, past=32, budget=rt.seconds(0.02))
     before = key(recipe, SINES, 0, "cpu"), key(recipe.but(updates=20), SINES, 0, "cpu")
-    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [])
+    monkeypatch.setattr("rnntips.engine.calibration.speeds", lambda: [])
     monkeypatch.setattr("rnntips.jobs.store.speeds", lambda: [])
     assert before[0] != key(recipe, SINES, 0, "cpu") and before[1] == key(recipe.but(updates=20), SINES, 0, "cpu")
 
@@ -260,7 +261,7 @@ def test_the_row_of_a_shape_is_what_its_budgets_ask_for(monkeypatch):
     recipe = rt.Recipe(past=8, width=4, budget=rt.seconds(100))
     row = speeds_of(recipe, SINES, [16, 1, 16])
     assert row["seconds"] == {"1": 2.0, "4": 5.0, "16": 17.0} and row["machine"]
-    monkeypatch.setattr("rnntips.recipe.speeds", lambda: [row])
+    monkeypatch.setattr("rnntips.engine.calibration.speeds", lambda: [row])
     updates = {size: recipe.but(batch_size=size).updates_for(1000) for size in (1, 4, 10, 16)}
     assert updates == {1: 50, 4: 20, 10: round(100 / 11), 16: round(100 / 17)}
     digits = speeds_of(recipe.but(cell="lstm"), rt.tasks.digits(rows=True), [1])["shape"]

@@ -190,12 +190,12 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
 def test_a_huge_file_is_refused_unread(written, monkeypatch):
     """Its size and the cap are stated, and the file is not opened."""
     path = written(table())
-    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    monkeypatch.setattr(files, "MAX_CSV_BYTES", 100)
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("the file was opened"))
     with pytest.raises(BadData, match=r"load\.csv has .* MB; up to .* MB"):
         rt.series.from_csv(path)
     monkeypatch.undo()
-    monkeypatch.setattr(files, "MAX_BYTES", path.stat().st_size)
+    monkeypatch.setattr(files, "MAX_CSV_BYTES", path.stat().st_size)
     assert 40 == len(rt.series.from_csv(path, target="load"))
 
 
@@ -319,11 +319,11 @@ def test_a_draw_of_co2_is_a_stretch_of_the_record():
 
 
 def test_weather_is_the_file_and_a_network_can_do_better_than_yesterday():
-    """Values are as they stand there; changes are forecast by default, and most runs beat the last value."""
+    """Changes are forecast by default, and most runs beat the last value, which a linear forecast does not."""
     with (DATA / "weather.csv").open(encoding="ascii", newline="") as file:
         expected = [float(row["max_celsius"]) for row in csv.DictReader(file)]
     series = rt.series.weather()
     np.testing.assert_array_equal(expected, series.values[:, 0])
     assert (series.name, series.unit, series.period, series.trending) == ("weather", "°C", 365, True)
     runs = rt.train(rt.Recipe(past=16, lr=0.003, updates=300), series, range(10))
-    assert np.median(runs.test_score / runs.naive) < 0.97 and (runs.floor < runs.naive).all()
+    assert np.median(runs.test_score / runs.naive) < 0.97 and (runs.floor > 0.95 * runs.naive).all()

@@ -59,7 +59,21 @@ def test_fewer_than_ten_seeds_decide_nothing(sines):
 def test_two_sides_that_cannot_learn_are_not_compared(sines):
     study = rt.compare(BASE.but(lr=1e-6), BASE.but(lr=1e-5), on=sines, seeds=range(10))
     assert study.verdict == "NOT TRAINED"
-    assert study.sentence == "Neither side learned enough to be compared."
+    assert study.sentence.startswith("Neither side learned enough to be compared. With “learning rate 1e-06”, ")
+    assert study.sentence.endswith("Worth a try: raise the learning rate (lr=0.01).")
+
+
+def test_a_side_that_diverges_is_named_with_its_runs_and_what_is_not_yet_done():
+    """Clipping is no advice to a side that has it, nor to the other, if it did not help there."""
+    steep = rt.Recipe(cell="tanh", width=24, init="radius:2", optimizer="sgd", lr=0.1, batch_size=32, updates=50)
+    study = rt.compare(steep, steep.but(clip_norm=1.0, lr=30.0), rt.tasks.adding(16), range(10), allow=["lr"])
+    plain, _ = study.runs["adding 16"]
+    lost = plain.diverged_at[plain.diverged_at > 0]
+    assert study.verdict == "NOT TRAINED" and len(lost) > 5
+    assert f"With “no clipping”, {len(lost)} of 10 runs diverged" in study.sentence
+    assert f"first at update {lost.min()}." in study.sentence and "clip" not in study.sentence.split("Worth a try")[1]
+    calm = rt.compare(steep, steep.but(init="radius:0.5"), rt.tasks.adding(16), range(10))
+    assert "runs diverged" in calm.sentence and calm.diagnosis.findings[0].code == "diverged"
 
 
 def test_two_changes_are_refused_and_allowed_by_name(sines):
@@ -97,7 +111,9 @@ def test_settings_in_which_neither_side_trained_are_left_out_and_named():
     assert both.finding_in("b, c").verdict == "NOT TRAINED"
     assert both.comparison.finding_of(["a", "b, c"]).verdict == "NOT TRAINED"
     nowhere = Study(BASE, BASE.but(lr=1), {"a": (dead, dead), "b": (dead, dead)})
-    assert nowhere.sentence == "Neither side learned enough to be compared."
+    told = nowhere.sentence.removeprefix("Neither side learned enough to be compared. ").split(". ")
+    assert [words.split(",")[0] for words in told[:4]] == [f"With “learning rate {lr}” on {name}" for name in "ab"
+                                                          for lr in (0.03, 1)]  # fmt: skip
     one_side = Study(BASE, BASE.but(lr=1), {"a": (dead, worse)})
     assert one_side.comparison.untrained == [] and one_side.verdict == "BETTER"
 

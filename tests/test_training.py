@@ -155,7 +155,7 @@ def test_a_run_that_diverges_is_an_outcome_at_its_update_and_touches_no_other(si
     assert at > 0 and runs.diverged_at[0] == runs.diverged_at[2] == 0
     assert np.isfinite(runs.train_loss[1, : at - 1]).all() and not np.isfinite(runs.train_loss[1, at - 1])
     assert runs.outcome[1] is rt.Outcome.DIVERGED
-    assert f"update {at}" in runs.message(1) and "smaller lr" in runs.message(1)
+    assert f"update {at}" in runs.message(1) and "lr=0.01" in runs.message(1)
     assert_same(runs.only([0, 2]), rt.train(calm, sines, [0, 1]))
 
 

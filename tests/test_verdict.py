@@ -4,6 +4,8 @@ from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rnntips import verdict
 from rnntips.errors import BadArgument
@@ -32,6 +34,18 @@ def test_progress_runs_from_naive_to_floor():
     np.testing.assert_allclose(way, [0, 0.5, 1, 0])
     for second, expected in ((8.0, True), (9.0, False)):
         assert verdict.trained(np.array([8.0, second, 9.9, NAN]), np.full(4, 10.0), np.zeros(4)) == expected
+
+
+@given(st.floats(0, 1), st.floats(0, 1.5), st.floats(0.1, 100))
+@settings(max_examples=100, deadline=None)
+def test_a_floor_near_naive_makes_the_way_no_shorter_than_a_tenth_of_naive(share, error, naive):
+    """Nothing is divided by zero, and who counts as trained is decided as if the floor were nine tenths of naive."""
+    scores, naive = np.full(3, error * naive), np.full(3, naive)
+    found = progress(scores, naive, share * naive)
+    assert np.isfinite(found).all() and (found >= 0).all()
+    np.testing.assert_allclose(found, progress(scores, naive, np.minimum(share, 0.9) * naive))
+    if error > 1 - 0.0199:
+        assert not verdict.trained(scores, naive, share * naive)
 
 
 @pytest.mark.parametrize(("n", "out", "covers"), [(5, -1, 1), (6, 0, 0.96875), (10, 1, 0.978516), (20, 5, 0.958611)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from rnntips.tables import MAX_BYTES
+from rnntips.series import MAX_CSV_BYTES
 
 __all__ = ["checkout", "lab"]
 
@@ -13,7 +13,7 @@ SETTINGS = Path(__file__).with_name("jupyterlab")  # JupyterLab's
 INSTALLED = Path(__file__).resolve().parents[2]
 START = "notebooks/00_start_here.ipynb"
 FIRST_PORT, PORTS = 8888, 50  # how many further ones Jupyter tries
-MESSAGE_BYTES = MAX_BYTES + 1_000_000  # a series travels to a panel as one message; the server's own limit is 10 MB
+MESSAGE_BYTES = MAX_CSV_BYTES + 1_000_000  # a series travels to a panel as one message; the server's own limit is 10 MB
 
 
 @click.command()

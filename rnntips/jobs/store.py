@@ -18,8 +18,9 @@ from warnings import warn
 
 import numpy as np
 
+from rnntips.engine.calibration import speeds
 from rnntips.errors import BadArgument, need, shown
-from rnntips.recipe import Recipe, speeds, worded
+from rnntips.recipe import Recipe, worded
 from rnntips.runs import ROWS, Runs
 from rnntips.training import ENGINE
 

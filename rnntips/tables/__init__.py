@@ -6,8 +6,7 @@ The law: right values, or an error that names what is doubtful and the argument 
 of series, networks or notebooks, and is the only one that loads pandas.
 """
 
-from rnntips.tables.files import MAX_BYTES
 from rnntips.tables.reading import numeric_columns, read_csv, read_frame
 from rnntips.tables.table import Doubt, Table
 
-__all__ = ["MAX_BYTES", "Doubt", "Table", "numeric_columns", "read_csv", "read_frame"]
+__all__ = ["Doubt", "Table", "numeric_columns", "read_csv", "read_frame"]

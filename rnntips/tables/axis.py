@@ -127,10 +127,11 @@ def ordered(times: np.ndarray) -> Ordered:
     try:
         grid = grid_of(even) if times.dtype.kind == "M" else grid_of_numbers(even)
     except Irregular as error:
-        raise Uneven(order[error.place], str(error)) from None
+        raise Uneven(*order[error.place : error.place + 2], str(error)) from None
     missing = np.diff(grid.places) - 1
     if missing.sum() > MOST_MISSING * n:
-        raise Uneven(order[int(missing.argmax())], f"{missing.sum():,} steps are missing for {n:,} rows")
+        most = int(missing.argmax())
+        raise Uneven(*order[most : most + 2], f"{missing.sum():,} steps are missing for {n:,} rows")
     return Ordered(order, times[order], grid, [*notes, *grid.notes])
 
 
@@ -143,8 +144,8 @@ class Repeated(BadData):
 
 
 class Uneven(BadData):
-    """Times without a common step: the row after which it shows."""
+    """Times without a common step: the two rows between which it shows."""
 
-    def __init__(self, place: int, words: str):
+    def __init__(self, place: int, after: int, words: str):
         super().__init__(words)
-        self.place, self.words = int(place), words
+        self.place, self.after, self.words = int(place), int(after), words

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ SERIES_TITLES = set(  # of columns that name the series that a row belongs to
     "store shop id station item product sensor country region symbol ticker customer household meter series city state "
     "name location site code entity filiale standort land artikel".split()
 )
+FRACTIONS = {*PARTS[0], "date", "decimal", "time", "years", "jahre"}  # in titles of years such as 1958.25
+STAMP_TITLES = set("timestamp unix epoch unixtime seconds elapsed".split())
 OF_TIME = set("weekday dayofweek wochentag day tag month monat quarter season".split())
 OTHERS = 50  # columns that are looked at
 MOSTLY = 0.8  # share of a column's fields that are numbers, where the rest may be marks of missing values
@@ -75,22 +78,20 @@ def _counting(sample: Sample) -> bool:
 
 
 def _of_time(source: Source, column: int) -> bool:
-    """Whether a column of numbers holds years or time stamps: they never go back, and their title or form says so."""
-    sample = source.sample(column)
-    numbers, title = numbers_in(sample), source.titles[column].casefold()
-    if len(numbers) < 3 or (not (np.diff(numbers) >= 0).all() and not (np.diff(numbers) <= 0).all()):
+    """Whether a column of numbers holds years, dates without marks, or time stamps."""
+    numbers, words = numbers_in(source.sample(column)), set(re.split(r"[\W_]+", source.titles[column].casefold()))
+    if len(numbers) < 3 or np.ptp(numbers) == 0:
         return False
-    words = set(re.split(r"[\W_]+", title))
-    years = 1500 <= numbers.min() and numbers.max() <= 2200
-    if years and words & (PARTS[0] | {"date", "decimal", "time", "jahre", "years"}):
+    if numbers.min() >= 1e7 and times_of_numbers(numbers)[0] is not None:
+        return True  # in whatever order
+    years, whole = numbers.min() >= 1500 and numbers.max() <= 2200, (numbers == np.round(numbers)).all()
+    steps = np.diff(np.sort(numbers))
+    if years and whole and (words & {*PARTS[0], *DATE_TITLES} or (steps.min() >= 1 and steps.max() <= 3)):
         return True
-    if (years and len(np.unique(numbers)) > 1 and np.isin(np.diff(numbers), [-1, 0, 1]).all()
-            and (numbers == np.round(numbers)).all()):  # fmt: skip
+    never_back = (np.diff(numbers) >= 0).all() or (np.diff(numbers) <= 0).all()
+    if years and never_back and (words & FRACTIONS or (whole and steps.max() <= 1)):
         return True
-    long = numbers.min() >= 1e7 and times_of_numbers(numbers)[0] is not None
-    return long or bool(
-        words & {"timestamp", "unix", "epoch", "unixtime", "seconds", "elapsed"} and len(np.unique(numbers)) > 2
-    )
+    return bool(never_back and words & STAMP_TITLES)
 
 
 def candidates(source: Source, how: How, dates: Sequence[int]) -> list[int]:
@@ -135,10 +136,11 @@ def dates_of(source: Source, how: How) -> list[int]:
     kinds = {}
     for column in free[:200]:
         kinds[column] = looks(source.sample(column))
-        if kinds[column] == "times":
-            clock = next((i for i in free if i != column and titles[i] in CLOCK_TITLES
-                          and (_clock(source.sample(i)) or _hours(source.sample(i)))), None)  # fmt: skip
-            return [column, clock] if clock is not None and _repeated(source.sample(column)) else [column]
+        if kinds[column] == "times" and len(set(map(str, source.sample(column)))) > 1:
+            clock = None
+            if _repeated(source.sample(column)):
+                clock = next((i for i in free[:200] if i != column and _clock(source, i)), None)
+            return [column] if clock is None else [column, clock]
     if len(together) >= 2:
         return together
     for column in free[:200]:
@@ -149,13 +151,13 @@ def dates_of(source: Source, how: How) -> list[int]:
     return []
 
 
-def _clock(sample: Sample) -> bool:
-    return not isinstance(sample, np.ndarray) and all(is_clock(text) for text in sample if text)
-
-
-def _hours(sample: Sample) -> bool:
-    numbers = numbers_in(sample)
-    return len(numbers) == len(sample) and bool(np.isin(numbers, range(25)).all())
+def _clock(source: Source, column: int) -> bool:
+    """Whether a column holds times of day: written as such, or hours under a title that says so."""
+    sample = source.sample(column)
+    if not isinstance(sample, np.ndarray) and all(is_clock(text) for text in sample if text):
+        return True
+    numbers, title = numbers_in(sample), source.titles[column].casefold().strip()
+    return title in CLOCK_TITLES and len(numbers) == len(sample) and bool(np.isin(numbers, range(25)).all())
 
 
 def _repeated(sample: Sample) -> bool:
@@ -176,26 +178,32 @@ def mixed_by(source: Source, how: How, rows: np.ndarray, times: Sequence[Sample]
     stamps = None
     if times:
         stamps = pd.factorize(pd.MultiIndex.from_arrays([pd.Index(list(map(str, column))) for column in times]))[0]
+    found = {}
     for column in [i for i in range(len(source.titles)) if i not in taken][:OTHERS]:
-        title = source.titles[column]
-        if title in (how.where or ()) or _counting(source.sample(column)):
-            continue
-        numbers, (values,) = source.load([column])
-        texts = np.array([str(one) for one in (values if isinstance(values, np.ndarray) else values.rows())])
-        texts = texts[np.isin(numbers, rows)]
-        groups, names = pd.factorize(texts)
-        counts = np.bincount(groups)
-        if not 2 <= len(names) <= len(texts) / 8:
-            continue
+        if source.titles[column] not in (how.where or ()) and not _counting(source.sample(column)):
+            numbers, (values,) = source.load([column])
+            texts = np.array([str(one) for one in (values if isinstance(values, np.ndarray) else values.rows())])
+            groups, names = pd.factorize(texts[np.isin(numbers, rows)])
+            if 2 <= len(names) <= len(groups) / 8:
+                found[column] = groups, names
+    for several in [*combinations(found, 1), *(combinations(found, 2) if times else ())]:
+        groups = pd.factorize(pd.MultiIndex.from_arrays([found[column][0] for column in several]))[0]
         if stamps is not None:
             apart = not pd.DataFrame({"group": groups, "time": stamps}).duplicated().any()
         else:
-            words = set(re.split(r"[\W_]+", title.casefold()))
-            named = bool(words & SERIES_TITLES) or looks(list(texts[:500])) == "texts"
+            (column,) = several
+            words, counts = set(re.split(r"[\W_]+", source.titles[column].casefold())), np.bincount(groups)
+            named = bool(words & SERIES_TITLES) or looks(source.sample(column)) == "texts"
             apart = named and not words & OF_TIME and counts.max() - counts.min() <= 1
         if apart:
-            first = names[0] if looks(list(names)) != "numbers" else float(names[0])
-            shown_first = f"{first:g}" if isinstance(first, float) else repr(str(first))
-            return (f" Column {title!r} seems to tell {len(names)} series apart; choose one, for example "
-                    f"where={{{title!r}: {shown_first}}}.")  # fmt: skip
+            titles = " and ".join(repr(source.titles[column]) for column in several)
+            first = {source.titles[column]: _plain(found[column][1][0]) for column in several}
+            return f" Column {titles} seems to tell {groups.max() + 1} series apart; choose one, such as where={first}."
     return ""
+
+
+def _plain(text: str) -> str | int | float:
+    """A number as such, for a message."""
+    with suppress(ValueError):
+        return int(float(text)) if float(text).is_integer() else float(text)
+    return text

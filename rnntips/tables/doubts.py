@@ -9,7 +9,7 @@ from rnntips.tables.table import Doubt
 __all__ = ["gaps", "marks"]
 
 NAMED = 5  # gaps that a message names
-NINES = (9, 99, 999, 9999, 99999, 999999)
+NINES = tuple(10**k - 1 for k in range(1, 10))
 FAR = 99  # a mark below 0 among values of at least 0 is at least so far from 0
 USUAL = 10  # different values that a column needs before one of them can stand out
 
@@ -28,14 +28,14 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
     found: list[float] = []
     for _ in range(4):
         distinct, times = np.unique(rest, return_counts=True)
-        if len(distinct) < USUAL:
+        if len(distinct) < 4:
             break
         inner = distinct[1:-1]
         spread = inner[-1] - inner[0]
         for place, near in ((0, 1), (-1, -2)):
             value, count = distinct[place], times[place]
             away = abs(value - distinct[near])
-            repeated = count >= 2 or _nines(value)
+            repeated = _nines(value) or (count >= 2 and len(distinct) >= USUAL)
             negative = value <= -FAR and distinct[1] >= 0 and place == 0
             if value != 0 and repeated and count <= len(rest) / 2 and (away > spread or negative):
                 found.append(float(value))
@@ -56,7 +56,7 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
 
 
 def _nines(value: float) -> bool:
-    return abs(value) in NINES or abs(value * 10) in NINES or abs(value * 100) in NINES
+    return any(round(abs(value) * factor, 6) in NINES for factor in (1, 10, 100))
 
 
 def gaps(values: np.ndarray, titles: Sequence[str], when: Sequence[str], there: np.ndarray) -> Doubt | None:

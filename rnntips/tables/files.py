@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from rnntips.errors import BadData, need, need_text, need_whole, shown
+from rnntips.series import MAX_CSV_BYTES
 from rnntips.tables.numbers import MISSING, is_number
 from rnntips.tables.times import is_time
 
-__all__ = ["MAX_BYTES", "File", "Texts", "listed", "opened"]
+__all__ = ["File", "Texts", "listed", "opened"]
 
-MAX_BYTES = 100_000_000  # of a file, and of what is compressed in it
 MAX_ROWS = 10_000_000
 HEAD, TAIL = 2_000_000, 50_000  # bytes that are looked at to find out how a file is written
 LOOKED_AT = 500  # rows, for the same
@@ -37,8 +37,7 @@ UNREADABLE = {  # how a file begins → what it is
     b"\x89HDF": "an HDF5 file: read it with its own package, and pass a frame to rt.series.from_frame",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it",
 }
-NO_TABLE = {"<": "a web page or XML: download the table itself as CSV",
-            "{": "JSON: read it with pandas.read_json, and pass the frame to rt.series.from_frame"}  # fmt: skip
+JSON = re.compile(rb"\s*(\{|\[\s*[\[{])")
 BOMS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
         b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # fmt: skip
 
@@ -185,10 +184,10 @@ def _contents(path: str | Path) -> tuple[str, bytes]:
 
 
 def _bounded(name: str, size: int) -> None:
-    if size > MAX_BYTES:
+    if size > MAX_CSV_BYTES:
         raise BadData(
-            f"{name} has {size / 1e6:.0f} MB; up to {MAX_BYTES / 1e6:.0f} MB are read. Cut it to the rows and columns "
-            "that you need."
+            f"{name} has {size / 1e6:.0f} MB; up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the rows and "
+            "columns that you need."
         )
 
 
@@ -210,7 +209,7 @@ def _unpacked(name: str, raw: bytes) -> bytes:
     for begin, module in ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma)):
         if raw.startswith(begin):
             with module.open(io.BytesIO(raw)) as packed:
-                found = packed.read(MAX_BYTES + 1)
+                found = packed.read(MAX_CSV_BYTES + 1)
             _bounded(name, len(found))
             return found
     return raw
@@ -235,12 +234,14 @@ def _as_utf8(name: str, raw: bytes, encoding: str | None) -> tuple[bytes, list[s
             raw, more = _as_utf8(name, raw, "cp1252")
             return raw, [*more, "Letters that are not ASCII were read as Windows-1252 (encoding=)."]
         raise BadData(
-            f"{name} cannot be read as {encoding} ({error}). Name its encoding with encoding=, or save it as CSV in "
-            "UTF-8."
+            f"{name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8, or name its encoding with "
+            "encoding=."
         ) from None
-    begin = text[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1].decode("ascii", "replace")
-    if b"\0" in text or begin in NO_TABLE:
-        raise BadData(f"{name} is {NO_TABLE.get(begin, 'not a table of text: save it as CSV in UTF-8')}.")
+    if JSON.match(text):
+        raise BadData(f"{name} is JSON. Read it with pandas.read_json, and pass the frame to rt.series.from_frame.")
+    if text.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") or b"\0" in text:
+        what = "not a table of text" if b"\0" in text else "a web page (HTML) or XML"
+        raise BadData(f"{name} is {what}. Save the table itself as CSV in UTF-8.")
     return text, notes
 
 
@@ -299,7 +300,9 @@ def _separator(lines: list[str], name: str) -> str:
     """The separator that makes the most columns of numbers and times, in rows of one length."""
     best, found = 0.0, ","
     for sep in SEPARATORS:
-        rows = [row for _, row in _rows(lines, sep, name) if not row[0].startswith("#")]
+        rows = []
+        with suppress(BadData):  # a line without this separator may be too long for a field
+            rows = [row for _, row in _rows(lines, sep, name) if not row[0].startswith("#")]
         if not rows:
             continue
         wide, share = _width(rows)
@@ -374,8 +377,8 @@ def _title_line(name: str, filled: list[Row], wide: int, kinds: list[str]) -> in
             continue
         looks = [_kind(field) for field in row]
         if len(row) == wide:
-            values = [look for look, kind in zip(looks, kinds, strict=True) if kind in ("number", "time")]
-            if any(look in ("number", "time") for look in values) or "text" not in looks:
+            above = {look for look, kind in zip(looks, kinds, strict=True) if kind in ("number", "time")}
+            if "time" in above or "text" not in (above if "number" in above else looks):
                 raise BadData(
                     f"{name}: line {line} holds values and not titles, or titles that are numbers: "
                     f"{shown(_joined([row]))} If these are values, pass header=0: the columns are then called "

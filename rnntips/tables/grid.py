@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnntips.tables.times import NANOSECONDS
-
 __all__ = ["Grid", "Irregular", "grid_of", "grid_of_numbers", "without_daylight_saving"]
 
+NANOSECONDS = {"day": 86_400 * 10**9, "hour": 3600 * 10**9, "minute": 60 * 10**9, "second": 10**9}
 DAY, HOUR = NANOSECONDS["day"], NANOSECONDS["hour"]
 TOLERANCE = 0.25  # of a step: how far a time may lie from its place
 HOLIDAYS = 10  # working days in a row without a value that are no gap where weekends have none either
@@ -131,7 +130,7 @@ def _of_moments(moments: np.ndarray) -> Grid:
     notes: list[str] = []
     pauses = _pauses(moments, base)
     if pauses.any():
-        notes.append("Rows stop at the end of every day; the pause until the next day's first row is no gap.")
+        notes.append("Rows stop for nights or weekends; the pause until the next row is no gap.")
         moments = moments - np.concatenate([[0], np.where(pauses, steps - base, 0).cumsum()])
     try:
         places = _multiples(moments, base, "")
@@ -144,11 +143,14 @@ def _of_moments(moments: np.ndarray) -> Grid:
 
 
 def _pauses(moments: np.ndarray, base: int) -> np.ndarray:
-    """Which steps are the nights of a series that has rows at some hours of the day alone, (n − 1,)."""
+    """Which steps are the nights or weekends of a series that has rows at some hours of the week alone, (n − 1,)."""
     days = moments // DAY
-    crossing = (np.diff(days) > 0) & (np.diff(moments) > 1.5 * base)
-    crossing &= np.diff(days) <= HOLIDAYS + 5
-    return crossing if crossing.sum() >= max(4, MANY_NIGHTS * (len(np.unique(days)) - 1)) else crossing & False
+    crossing = (np.diff(days) > 0) & (np.diff(moments) > 1.5 * base) & (np.diff(days) <= HOLIDAYS + 5)
+    if crossing.sum() >= max(2, MANY_NIGHTS * (len(np.unique(days)) - 1)):
+        return crossing
+    free = days[:-1] + (5 - (days[:-1] + 3) % 7) % 7 + ((days[:-1] + 3) % 7 == 5) * 7  # the next Saturday
+    no_saturdays = not ((days + 3) % 7 == 5).any()
+    return crossing & no_saturdays & (free < days[1:]) & (np.diff(days) <= 3)
 
 
 def without_daylight_saving(times: np.ndarray) -> tuple[np.ndarray, list[str]]:

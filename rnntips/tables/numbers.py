@@ -174,7 +174,7 @@ def _number(text: str, style: Style, units: set[str] | None = None) -> float | N
     found = WRITTEN.fullmatch(text)
     if found is None or (found["minus"] == "(") != bool(found["close"]) or (found["minus"] and found["minus2"]):
         return None
-    body = found["body"]
+    body = found["body"].strip()
     spaces = style.thousands if style.thousands in (" ", "'") else ""
     if spaces:
         body = re.sub(f"[{SPACES if spaces == ' ' else APOSTROPHES}]", " ", body)

@@ -13,7 +13,7 @@ from rnntips.tables.axis import Ordered, Repeated, Uneven, moments_of, ordered
 from rnntips.tables.columns import candidates, dates_of, find, looks, mixed_by
 from rnntips.tables.files import Texts, listed, opened
 from rnntips.tables.how import How
-from rnntips.tables.numbers import Marks, NotANumber, as_numbers, style_of
+from rnntips.tables.numbers import PLAIN, Marks, NotANumber, as_numbers, style_of
 from rnntips.tables.sources import Frame, Opened, Sample, Source
 from rnntips.tables.table import Table
 from rnntips.tables.times import NotATime
@@ -171,9 +171,9 @@ def _numbers(
 
 def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, how: How, notes: list[str]) -> np.ndarray:
     title, name, marks = source.titles[column], source.name, Marks()
-    missing = how.texts_missing
+    missing, said = how.texts_missing, how.numbers_missing
     for texts in values:
-        marks.see(dict.fromkeys(text for text in texts if text.casefold() not in missing) if missing else texts)
+        marks.see([text for text in texts if not _marked(text, missing, said)] if missing or said else texts)
     try:
         style, inferred = style_of(
             marks, title, _elsewhere(source, column) if marks.open else Marks(), how.decimal, how.thousands
@@ -198,6 +198,11 @@ def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, ho
         units |= found
         done += len(texts)
     return _in_one_unit(f"{name}: column {title!r}", np.concatenate(out) if out else np.empty(0), units, title, notes)
+
+
+def _marked(text: str, missing: frozenset[str], numbers: set[float]) -> bool:
+    """Whether a field was said to mark a missing value, so that it shows nothing of how numbers are written."""
+    return text.casefold() in missing or bool(PLAIN.fullmatch(text) and float(text) in numbers)
 
 
 def _in_one_unit(where: str, numbers: np.ndarray, units: set[str], title: str, notes: list[str]) -> np.ndarray:
@@ -256,15 +261,14 @@ def _placed(
         mixed = mixed_by(source, how, rows, columns, {*dated, *wanted})
         cure = mixed or (" Keep one row for each time: frame.drop_duplicates() or frame.groupby(...).mean() of "
                          "pandas, and then rt.series.from_frame.")  # fmt: skip
-        raise BadData(
-            f"{name}: {columns[0][error.place]} in {_place(source, rows[error.place])} is there again, and so are "
-            f"{error.count - 1} other times.{cure}"
-        ) from None
+        more = f", and so are {error.count - 1} other times" if error.count > 1 else ""
+        where = _place(source, rows[error.place])
+        raise BadData(f"{name}: {columns[0][error.place]} in {where} is there again{more}.{cure}") from None
     except Uneven as error:
+        two = " and ".join(f"{columns[0][i]} ({_place(source, rows[i])})" for i in (error.place, error.after))
         raise BadData(
-            f"{name}: the times in column {named} are uneven ({error.words}; first at "
-            f"{_place(source, rows[error.place])}), and steps of one length are needed. Use frame.resample(...).mean() "
-            f"of pandas and then rt.series.from_frame; or {no_dates}."
+            f"{name}: the times in column {named} are uneven ({error.words}; look at {two}), and steps of one length "
+            f"are needed. Use frame.resample(...).mean() of pandas and then rt.series.from_frame; or {no_dates}."
         ) from None
     return placed, [*notes, *placed.notes]
 
@@ -307,8 +311,10 @@ def _times_between(times: np.ndarray, places: np.ndarray, n: int, step: str) -> 
     """Times of all steps, those of missing ones between their neighbours', (n,): months and days as whole ones."""
     calendar = any(word in step for word in ("month", "quarter", "year"))
     unit = "M" if calendar else "D" if any(word in step for word in ("day", "week")) else "s"
-    moments = np.interp(np.arange(n), places, times.astype(f"datetime64[{unit}]").astype("i8"))
-    out = moments.round().astype("i8").astype(f"datetime64[{unit}]").astype("datetime64[ns]")
+    whole = times.astype(f"datetime64[{unit}]")
+    ends = calendar and (times.astype("datetime64[D]") + 1 == (whole + 1).astype("datetime64[D]")).all()
+    between = np.interp(np.arange(n), places, whole.astype("i8")).round().astype("i8").astype(f"datetime64[{unit}]")
+    out = ((between + 1).astype("datetime64[D]") - 1 if ends else between).astype("datetime64[ns]")
     out[places] = times
     return out
 

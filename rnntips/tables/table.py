@@ -31,7 +31,8 @@ class Table:
     Args:
         titles: Of the C columns.
         values: (N, C) float64; NaN where a value or a whole step is missing.
-        times: (N,) datetime64[ns], ascending; None if the table has no dates.
+        times: (N,) datetime64[ns], as written: ascending, but for an hour that comes twice when clocks are put back.
+            None if the table has no dates.
         step: Time from one row to the next, in words: "1 hour", "1 month", "1 weekday"; "" without dates.
         period: Steps of the usual season at such a step (24 for hours), or None.
         notes: What was inferred, in sentences.

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rnntips.errors import BadData, shown
+from rnntips.tables.grid import Irregular, grid_of
 
-__all__ = ["NANOSECONDS", "is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
+__all__ = ["is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
 
-NANOSECONDS = {"week": 604_800 * 10**9, "day": 86_400 * 10**9, "hour": 3600 * 10**9, "minute": 60 * 10**9,
-               "second": 10**9}  # fmt: skip
 DAYS = [
     *"%Y-%m-%d %Y/%m/%d %Y.%m.%d %Y%m%d %y-%m-%d %y/%m/%d %y.%m.%d %d.%m.%Y %d.%m.%y %d-%m-%Y %m-%d-%Y %d-%m-%y "
     "%m-%d-%y %d/%m/%Y %m/%d/%Y %d/%m/%y %m/%d/%y %d-%b-%Y %d-%b-%y %d/%b/%Y %d-%B-%Y %Y-%b-%d %d%b%Y".split(),
@@ -84,7 +83,7 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
         raise BadData("it is empty")
     readings = {name: found for name, found in _readings(filled, clock) if _allowed(name, dayfirst)}
     if not readings:
-        at = next((text for text in filled if not is_time(text)), filled[0])
+        at = _misfit(filled, clock)
         first = next(i for i, text in enumerate(texts) if text == at)
         raise NotATime(first, at)
     all_times = {}
@@ -112,6 +111,14 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
     return times, f"{texts[example]} is {str(times[example])[:10]}" if inferred else ""
 
 
+def _misfit(texts: pd.Index, clock: bool) -> str:
+    """The text that keeps a format from reading all of them."""
+    common = pd.Series([_skeleton(text) for text in texts[:SAMPLE]]).mode()[0]
+    read = [~_parsed(texts, form).isna() for form in _formats(clock).get(common, ())]
+    most = max(read, key=lambda one: one.sum(), default=np.array([is_time(text) for text in texts]))
+    return texts[0] if most.all() else texts[int(np.argmin(most))]
+
+
 class NotATime(BadData):
     """A text that is no date; `place` is its place among the texts."""
 
@@ -127,14 +134,14 @@ def _allowed(name: str, dayfirst: bool | None) -> bool:
 
 
 def _disorder(times: np.ndarray) -> tuple[bool, int]:
-    """How little the times look like a series: whether they go back and forth, and how many steps they have."""
-    known = times[~np.isnat(times)].view("i8")
-    steps = np.diff(known)
-    steps = steps[steps != 0]
-    back = min((steps > 0).sum(), (steps < 0).sum())
-    days = np.unique(np.round(np.abs(steps) / NANOSECONDS["day"]).astype(int)) if len(steps) else np.empty(0)
-    months = len(days) <= 4 and len(days) > 0 and days.min() >= 28
-    return bool(back), 1 if months else len(days)
+    """How little the times look like a series: whether they go back and forth, and how many steps are missing."""
+    known = times[~np.isnat(times)]
+    steps = np.diff(known.view("i8"))
+    try:
+        places = grid_of(np.unique(known)).places
+    except Irregular:
+        return bool((steps > 0).any() and (steps < 0).any()), len(times) ** 2
+    return bool((steps > 0).any() and (steps < 0).any()), int(places[-1]) + 1 - len(places)
 
 
 def _readings(texts: pd.Index, clock: bool) -> Iterator[tuple[str, np.ndarray]]:
@@ -235,8 +242,10 @@ def times_of_numbers(numbers: np.ndarray) -> tuple[np.ndarray | None, str]:
         found = pd.to_datetime(pd.Index(texts), format=form, errors="coerce")
         if (found.isna() == (texts == "")).all():
             return found.to_numpy("datetime64[ns]"), f"{texts[texts != ''][0]} is {str(found[texts != ''][0])[:16]}"
+    steps = np.diff(np.unique(known))  # large numbers are times if most of them are equally far apart
+    regular = len(steps) > 1 and (steps == np.median(steps)).mean() > 0.5
     for length, unit in ((10, "s"), (13, "ms")):
-        if lengths == {length}:
+        if lengths == {length} and regular:
             found = pd.to_datetime(pd.Index(numbers), unit=unit, errors="coerce")
             return found.to_numpy("datetime64[ns]"), f"{texts[texts != ''][0]} is {found.dropna()[0]}"
     return None, ""

@@ -47,7 +47,7 @@ class Forecast:
 
     def meaning(self, recipe, seed: int) -> list:
         """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
-        floor = self.series.floor and self.series.floor(recipe.horizon)
+        floor = self.series.floor(recipe.horizon) if self.series.floor else "linear or naive"
         data = sha256(np.ascontiguousarray(self.values(seed)).tobytes()).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, self.spikes, self.history,
                 self.series.name, self.series.period, self.series.trending, floor, data,
@@ -89,7 +89,8 @@ class Forecast:
         """See `Task.bounds`; errors on the windows that are scored.
 
         Naive repeats the last value. The floor is the error of the simulator's own noise where that is known. Elsewhere
-        it is estimated by a ridge regression on two seasons of lags, or nine tenths of naive if that is lower.
+        it is estimated by a ridge regression on two seasons of lags; where that does no better than naive, no better
+        forecast is known, and the floor is naive's own error.
         """
         values, examples = self.values(seed)[:, 0], examples or self.examples(recipe, seed)
 
@@ -101,7 +102,7 @@ class Forecast:
         if self.series.floor is not None:
             return whole, self.series.floor(recipe.horizon), naive_error(1)
         lags = min(2 * (self.series.period or 16), int(examples.times[0]) - recipe.horizon + 1)
-        return whole, min(linear_error(values, examples, lags, recipe.horizon), 0.9 * whole), naive_error(1)
+        return whole, min(linear_error(values, examples, lags, recipe.horizon), whole), naive_error(1)
 
 
 def forecast(series: Series, spikes: float | bool = 0.0, history: int | None = None) -> Forecast:

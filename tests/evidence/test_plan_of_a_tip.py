@@ -14,6 +14,7 @@ from evidence.plans import Plan
 from evidence.records import judge, live_share, parts_of
 from rnntips.notebook.tips import Tip, stored_scores
 from rnntips.tasks import Digits, Forecast
+from rnntips.tasks.settings import VERSIONS
 from rnntips.tuning import TUNING_SEEDS
 from rnntips.verdict import progress
 
@@ -57,7 +58,7 @@ def test_the_plans_fingerprint_follows_its_meaning_and_not_its_layout(scaling):
 
 def test_a_plan_on_other_tasks_has_their_versions_and_data_in_its_meaning(scaling, monkeypatch):
     """Forecasts' plans stay as they were frozen; a task of another kind is named, and raising its version is seen."""
-    assert scaling.meaning["task"] == Forecast.version
+    assert scaling.meaning["task"] == VERSIONS["sines as printed"] > Forecast.version  # that setting's own version
     monkeypatch.setattr(Plan, "work", lambda plan: {"demand": [], "digits": [], "characters": []})
     mixed = Plan(Tip("scaling"))
     assert mixed.meaning["task"] == {"Forecast": Forecast.version, "Digits": Digits.version, "Characters": 1}

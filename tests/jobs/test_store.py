@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from hashlib import sha256
 from io import BytesIO
 
@@ -69,6 +70,22 @@ def test_a_stored_run_is_the_fresh_one_bit_for_bit(tmp_path, change):
     assert_same(first, rt.train(recipe, TASK, range(3)))
     assert_same(again.only([1, 2, 0]), first)
     assert len(list(tmp_path.glob("*.npz"))) == 3
+
+
+def test_a_run_that_was_stored_before_its_answers_were_compared_is_read_and_joined(tmp_path, fresh, monkeypatch):
+    """What is said of answers is left out then; all else is as it was."""
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "ROWS", [name for name in store_module.ROWS if name not in ("spread", "from_last")])
+        patch.setattr(
+            store_module, "fields", lambda kind: [f for f in fields(kind) if f.name not in ("spread", "from_last")]
+        )
+        Store(tmp_path).write(fresh.only([0]), TASK)
+    assert fresh.from_last.shape == fresh.spread.shape == (3,) and np.isfinite(fresh.spread).all()
+    found = trained(BASE, range(3), store=tmp_path)
+    assert not len(found.spread) and not len(found.from_last)
+    np.testing.assert_array_equal(found.weights, fresh.weights)
+    codes = [[one.code for one in runs.diagnosis.findings] for runs in (found, fresh)]
+    assert set(codes[0]) <= {*codes[1], "no better than naive"}
 
 
 def test_training_goes_on_from_stored_runs(kept, fresh):

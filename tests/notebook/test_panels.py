@@ -693,7 +693,7 @@ def test_no_upload_replaces_a_file_or_follows_a_link(panel, tmp_path, monkeypatc
 
 def test_a_file_that_is_too_large_says_so(panel, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rnntips.notebook.panels.own.MAX_BYTES", 2_000_000)
+    monkeypatch.setattr("rnntips.notebook.panels.own.MAX_CSV_BYTES", 2_000_000)
     uploaded(panel, "own.csv", b"a\n" + b"1\n" * 1_500_000)
     assert "own.csv has 3 MB, and up to 2 MB are read" in panel.status.value and not [*tmp_path.iterdir()]
 

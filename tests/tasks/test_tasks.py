@@ -233,6 +233,18 @@ def test_where_no_floor_is_known_a_linear_forecast_comes_close_to_the_best_there
     assert floor == pytest.approx(best, rel=0.02)
 
 
+def test_no_floor_is_invented(sines):
+    """A walk's floor is naive's own; elsewhere it is the linear forecast's, however near that is to naive."""
+    walk = np.cumsum(np.random.default_rng(3).normal(0, 1, 1500))
+    naive, floor, _ = forecast(fixed(walk[:, None])).bounds(RAW, 0)
+    assert 0.99 * naive < floor <= naive  # by chance a linear forecast gains a little, or loses
+    noisy = walk + np.random.default_rng(4).normal(0, 0.3, 1500)  # its changes turn back a little
+    naive, floor, _ = forecast(fixed(noisy[:, None])).bounds(RAW, 0)
+    assert 0.9 * naive < floor < naive
+    linear = [forecast(fixed(record[:, None])).meaning(RAW, 0)[-2] for record in (walk, noisy)]
+    assert len({*linear, forecast(sines).meaning(RAW, 0)[-2]}) == 2  # a stored run's name tells which kind it has
+
+
 # --- settings and errors
 
 

@@ -9,7 +9,7 @@ from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import Forecast, stream
 from rnntips.training import predict
-from rnntips.verdict import cap
+from rnntips.verdict import progress
 from rnntips.windows import TRAIN, VALID, Examples, batches
 
 __all__ = ["pipeline"]
@@ -109,7 +109,7 @@ def _updates(ax: Axes, recipe: Recipe, examples: Examples, setting: str, seed: i
 
 def _runs(ax: Axes, runs: Runs) -> None:
     """The test error of every run, between its floor and its naive error."""
-    share = 100 * (cap(runs.test_score, runs.naive) - runs.floor) / (runs.naive - runs.floor)
+    share = 100 * (1 - progress(runs.test_score, runs.naive, runs.floor))
     rows = np.arange(len(runs))
     for value, name, place in ((0, "floor = 0 %", "left"), (100, "naive = 100 %", "right")):
         ax.axvline(value, color=GREY, linewidth=0.8, linestyle=":")

@@ -14,8 +14,8 @@ from rnntips.doctor.look import OF_SERIES, READING
 from rnntips.doctor.series_checks import easy_errors, warnings
 from rnntips.errors import BadData, RnntipsError, shown
 from rnntips.recipe import Recipe
-from rnntips.series import Series, from_csv, sines
-from rnntips.tables import MAX_BYTES, numeric_columns
+from rnntips.series import MAX_CSV_BYTES, Series, from_csv, sines
+from rnntips.tables import numeric_columns
 from rnntips.tasks import Task, forecast
 from rnntips.training import prepare
 
@@ -79,9 +79,9 @@ def _check(name: str, content: bytes) -> None:
             f"{name[:LONGEST]!r} was not taken: a name is needed that ends in .csv, begins with a letter or a number, "
             f"has at most {LONGEST} letters and none of {' '.join(sorted(SPECIAL))}. Rename the file."
         )
-    if len(content) > MAX_BYTES:
+    if len(content) > MAX_CSV_BYTES:
         raise BadData(
-            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_BYTES / 1e6:.0f} MB are read. Cut it to the "
+            f"{name} has {len(content) / 1e6:.0f} MB, and up to {MAX_CSV_BYTES / 1e6:.0f} MB are read. Cut it to the "
             "rows and columns you need."
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from rnntips.figures import log_ticks
 from rnntips.runs import Runs
 from rnntips.templates import render
-from rnntips.verdict import LEAST, effects, interval, middle
+from rnntips.verdict import LEAST, NEAR, effects, interval, middle
 
 __all__ = ["HEIGHT", "WIDTHS", "draw"]
 
@@ -62,7 +62,8 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
     began, seen = (np.concatenate([side.valid_score[:, part].ravel() for side in sides]) for part in (0, slice(None)))
     highest = 1.15 * max(naive, float(np.max(began[np.isfinite(began)], initial=naive)))
     least = max(LEAST * naive, float(np.min(seen[np.isfinite(seen)], initial=naive)))
-    lowest, longest = 0.9 * (floor or least), max(side.updates for side in sides)  # the axis has no 0
+    lowest = min(0.9 * floor, least) if floor else 0.9 * least  # the axis has no 0
+    longest = max(side.updates for side in sides)
 
     def across(updates):
         return left + (right - left) * np.log(updates) / np.log(max(2, longest))
@@ -74,7 +75,10 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
     parts = [_line("axis", left, BOTTOM, right, BOTTOM), _line("axis", left, TOP, left, BOTTOM)]
     parts += [_text(across(tick), BOTTOM + 18, f"{tick:,.5g}") for tick in log_ticks(1, longest)]
     parts += [_text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(lowest, highest)]
-    for name, value in (("naive = 100 %", naive), ("floor = 0 %" if floor else "↓ floor = 0 %", floor or lowest)):
+    bounds = {"naive = 100 %": naive}
+    if floor < (1 - NEAR) * sides[0].naive.mean():  # else the two lines are one
+        bounds["floor = 0 %" if floor else "↓ floor = 0 %"] = floor or lowest
+    for name, value in bounds.items():
         parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
     turned = {"class": "title", "transform": f"rotate(-90 14 {center:.0f})"}
     parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
