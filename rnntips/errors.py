@@ -69,6 +69,11 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 step", "2,000 steps"."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
 def unknown_name(what: str, came: object, known: Iterable[str]) -> BadArgument:
     """The error for a name that is not among the known ones; it suggests the most similar of these.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnntips.errors import BadData, need, need_number, need_text, need_whole, shown, unknown_name
+from rnntips.errors import BadData, counted, need, need_number, need_text, need_whole, shown, unknown_name
 
 if TYPE_CHECKING:
     from rnntips.tables import Table
@@ -217,7 +217,7 @@ def drifts(values: np.ndarray) -> bool:
 
 def _check(values: np.ndarray, name: str, titles: Sequence[str]) -> None:
     if len(values) < SHORTEST:
-        raise BadData(f"{name} has {len(values)} steps; at least {SHORTEST} are needed.")
+        raise BadData(f"{name} has {counted(len(values), 'step')}; at least {SHORTEST} are needed.")
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]

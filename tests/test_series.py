@@ -134,10 +134,10 @@ def test_a_first_value_that_is_missing_is_reported_as_a_gap(written):
     """Which column is numeric does not hang on its first value, and a series begins with a value."""
     series = rt.series.from_csv(written(one_column(table(load_2="NA"))))
     np.testing.assert_array_equal(100 + np.arange(1, 40)[:, None] % 7, series.values)
-    assert "1 steps without a value" in " ".join(series.notes)
+    assert "1 step without a value" in " ".join(series.notes)
 
 
-GAP = r"load has no value in 1 rows.*2024-01-06 \(line 7\).*gaps=\"fill\""
+GAP = r"load has no value in 1 row,.*2024-01-06 \(line 7\).*gaps=\"fill\""
 
 
 @pytest.mark.parametrize(

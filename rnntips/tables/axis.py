@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rnntips.errors import BadData
+from rnntips.errors import BadData, counted
 from rnntips.tables.columns import numbers_in
 from rnntips.tables.grid import Grid, Irregular, grid_of, grid_of_numbers, without_daylight_saving
 from rnntips.tables.sources import Sample
@@ -131,7 +131,7 @@ def ordered(times: np.ndarray) -> Ordered:
     missing = np.diff(grid.places) - 1
     if missing.sum() > MOST_MISSING * n:
         most = int(missing.argmax())
-        raise Uneven(*order[most : most + 2], f"{missing.sum():,} steps are missing for {n:,} rows")
+        raise Uneven(*order[most : most + 2], f"{counted(missing.sum(), 'step')} missing for {n:,} rows")
     return Ordered(order, times[order], grid, [*notes, *grid.notes])
 
 
@@ -139,7 +139,7 @@ class Repeated(BadData):
     """Times that are there more than once: the first such row, and how many rows."""
 
     def __init__(self, place: int, count: int):
-        super().__init__(f"{count} times are repeated")
+        super().__init__("times are repeated")
         self.place, self.count = int(place), count
 
 

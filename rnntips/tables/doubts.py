@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnntips.errors import counted
 from rnntips.tables.table import Doubt
 
 __all__ = ["gaps", "marks"]
@@ -46,7 +47,7 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
         return None
     rows = np.flatnonzero(np.isin(values, found))
     listed = ", ".join(f"{value:g}" for value in sorted(found))
-    often = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+    often = counted(len(rows), "row")
     return Doubt(
         f"{title} is {listed} in {often}, and from {rest.min():g} to {rest.max():g} elsewhere: a mark of "
         "missing values?",
@@ -73,14 +74,14 @@ def gaps(values: np.ndarray, titles: Sequence[str], when: Sequence[str], there: 
     edges = np.flatnonzero(np.diff(np.concatenate([[0], missing, [0]])))
     runs = list(zip(edges[::2], edges[1::2], strict=True))
     longest = sorted(runs, key=lambda run: run[0] - run[1])[:NAMED]
-    named = [f"{when[first]}" + (f" to {when[last - 1]} ({last - first} steps)" if last - first > 1 else "")
+    named = [f"{when[first]}" + (f" to {when[last - 1]} ({counted(last - first, 'step')})" if last - first > 1 else "")
              for first, last in sorted(longest)]  # fmt: skip
-    more = f", and {len(runs) - NAMED} shorter ones" if len(runs) > NAMED else ""
+    more = f", and {counted(len(runs) - NAMED, 'shorter one')}" if len(runs) > NAMED else ""
     steps, empty = int((~there).sum()), {title: int(np.isnan(values[there, c]).sum()) for c, title in enumerate(titles)}
-    what = [f"{steps} steps have no row"] * bool(steps)
-    what += [f"{title} has no value in {count} rows" for title, count in empty.items() if count]
+    what = [f"{counted(steps, 'step')} without a row"] * bool(steps)
+    what += [f"{title} has no value in {counted(count, 'row')}" for title, count in empty.items() if count]
     return Doubt(
-        f"{' and '.join(what)}, in {len(runs)} gap{'s' if len(runs) > 1 else ''}: {', '.join(named)}{more}.",
+        f"{' and '.join(what)}, in {counted(len(runs), 'gap')}: {', '.join(named)}{more}.",
         'Pass gaps="fill" for straight lines between the neighbours, or cut the table there.',
         np.flatnonzero(missing),
         gap=True,

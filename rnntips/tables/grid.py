@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnntips.errors import counted
+
 __all__ = ["Grid", "Irregular", "grid_of", "grid_of_numbers", "without_daylight_saving"]
 
 NANOSECONDS = {"day": 86_400 * 10**9, "hour": 3600 * 10**9, "minute": 60 * 10**9, "second": 10**9}
@@ -116,7 +118,7 @@ def _of_single_days(days: np.ndarray) -> Grid:
     if missing[holidays].sum() > 0.15 * len(working):
         return Grid(places, "1 weekday", 7 - len(off), tuple(notes))
     if holidays.any():
-        notes.append(f"{missing[holidays].sum()} other days without a row were taken as holidays.")
+        notes.append(f"{counted(missing[holidays].sum(), 'other day')} without a row: taken as holidays.")
         places = places - np.concatenate([[0], np.where(holidays, missing, 0).cumsum()])
     return Grid(places, "1 weekday", 7 - len(off), tuple(notes))
 
@@ -174,8 +176,9 @@ def without_daylight_saving(times: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if not (steps + HOUR * back > 0).all() or not (back.any() or forward.any()):
         return times, []
     shifts = np.concatenate([[0], (HOUR * back.astype("i8") - HOUR * forward.astype("i8")).cumsum()])
-    notes = [f"Clocks were put back {back.sum()} times: an hour that comes twice is no repeat."] * bool(back.any())
-    notes += [f"Clocks were put forward {forward.sum()} times: an hour that is missing is no gap."] * bool(
-        forward.any()
-    )
+    notes = []
+    if back.any():
+        notes.append(f"Clocks were put back {counted(back.sum(), 'time')}: an hour that comes twice is no repeat.")
+    if forward.any():
+        notes.append(f"Clocks were put forward {counted(forward.sum(), 'time')}: an hour that is missing is no gap.")
     return (moments + shifts).view("datetime64[ns]"), notes

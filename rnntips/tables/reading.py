@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnntips.errors import BadData, shown
+from rnntips.errors import BadData, counted, shown
 from rnntips.tables import doubts
 from rnntips.tables.axis import Ordered, Repeated, Uneven, moments_of, ordered
 from rnntips.tables.columns import candidates, dates_of, find, looks, mixed_by
@@ -80,7 +80,7 @@ def _table(source: Source, how: How) -> Table:
     else:
         keep = np.arange(len(rows)) < last
     if left := int((~keep).sum()):
-        notes.append(f"{left} empty rows were left out.")
+        notes.append(f"Left out: {counted(left, 'empty row')}.")
         rows, numbers, times = rows[keep], numbers[keep], [_kept(time, keep) for time in times]
     titles = [source.titles[column] for column in wanted]
     if not dated:
@@ -98,10 +98,9 @@ def _target(source: Source, how: How, dated: Sequence[int]) -> int:
     found = candidates(source, how, dated)
     if len(found) != 1:
         names = listed([source.titles[column] for column in found]) or "none"
+        many = counted(len(found), "numeric column")
         every = f" Its columns are: {listed(source.titles)}." if not found else ""
-        raise BadData(
-            f"{source.name} has {len(found)} numeric columns to forecast ({names}); say which one with target=.{every}"
-        )
+        raise BadData(f"{source.name} has {many} to forecast ({names}); say which one with target=.{every}")
     return found[0]
 
 
@@ -260,8 +259,8 @@ def _placed(
     except Repeated as error:
         mixed = mixed_by(source, how, rows, columns, {*dated, *wanted})
         cure = mixed or (" Keep one row for each time: frame.drop_duplicates() or frame.groupby(...).mean() of "
-                         "pandas, and then rt.series.from_frame.")  # fmt: skip
-        more = f", and so are {error.count - 1} other times" if error.count > 1 else ""
+                         f"pandas, and then rt.series.from_frame; or {no_dates}.")  # fmt: skip
+        more = f" (and {counted(error.count - 1, 'other time')})" if error.count > 1 else ""
         where = _place(source, rows[error.place])
         raise BadData(f"{name}: {columns[0][error.place]} in {where} is there again{more}.{cure}") from None
     except Uneven as error:
@@ -300,7 +299,7 @@ def _on_grid(
         part = slice(known[0], known[-1] + 1)
         values, there, lines = values[part], there[part], lines[part]
         times = None if times is None else times[part]
-        notes = [*notes, f"{cut} steps without a value of {titles[0]} at its beginning and end were left out."]
+        notes = [*notes, f"Left out: {counted(cut, 'step')} without a value of {titles[0]} at its beginning or end."]
     when = [_when(i, times, lines, source) for i in range(len(values))] if np.isnan(values).any() else []
     found = [] if how.missing is not None else [doubts.marks(values[:, c], title) for c, title in enumerate(titles)]
     found.append(doubts.gaps(values, titles, when, there))

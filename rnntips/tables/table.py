@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnntips.errors import counted
+
 __all__ = ["Doubt", "Table"]
 
 
@@ -59,4 +61,4 @@ class Table:
     def filled_note(self) -> list[str]:
         """What `filled` does, if it does anything."""
         count = int(np.isnan(self.values).any(1).sum())
-        return [f"{count} steps were filled by straight lines."] * bool(count)
+        return [f"{counted(count, 'step')} filled by straight lines."] * bool(count)

@@ -26,7 +26,7 @@ def test_a_file_with_a_gap_and_two_columns_comes_to_a_verdict(reader, name, scre
     with reader.page.expect_file_chooser() as chooser:
         panel.place.get_by_role("button", name="Your CSV").click()
     chooser.value.set_files({"name": "hours.csv", "mimeType": "text/csv", "buffer": csv().encode()})
-    panel.wait_until_it_says("20 steps have no row, in 1 gap: 2024-01-13 12:00 to 2024-01-14 07:00")
+    panel.wait_until_it_says("20 steps without a row, in 1 gap: 2024-01-13 12:00 to 2024-01-14 07:00")
     screenshot(reader.page, "own-refused")
     assert not (reader.server.folder / "hours.csv").exists()
     panel.part("fill").click()
@@ -36,7 +36,7 @@ def test_a_file_with_a_gap_and_two_columns_comes_to_a_verdict(reader, name, scre
     panel.part("column").locator("select").select_option("load")
     panel.wait_until_it_says("hours.csv, column load is chosen.")
     expect(panel.part("question").get_by_text("hours.csv, column load")).to_be_visible()
-    expect(panel.part("plan").get_by_text("20 steps were filled by straight lines.")).to_be_visible()
+    expect(panel.part("plan").get_by_text("20 steps filled by straight lines.")).to_be_visible()
     screenshot(reader.page, "own-asked")
     panel.run("higher")
     assert "You guessed" in panel.part("status").inner_text()

@@ -234,7 +234,7 @@ def published() -> Iterator[File]:
     dust, dew = marked(numbers(500, 0, 90, 30), range(24), "NA"), numbers(500, 0, -15, 5)
     text = table("No,year,month,day,hour,pm2.5,DEWP", *parts, dust[0], dew).encode()
     cut = floats(dust[1])[24:]
-    ends = dict(notes=("24.*left out",))  # a straight line has no end there
+    ends = dict(notes=("left out: 24",))  # a straight line has no end there
     beijing = dict(given={"target": "pm2.5"}, **ends)
     yield File("Beijing PM2.5", text, cut, **beijing)
     yield File("Beijing, dew point", text, floats(dew), given={"target": "DEWP"})
@@ -612,11 +612,11 @@ def structure() -> Iterator[File]:
     text = table("", days, load).lstrip("\n").encode()
     yield File("no titles, dates", text, values, **bare, **span)
     yield File("no titles, told so", text, values, given={"header": 0}, **span)
-    years, missing = [str(1700 + i) for i in range(n)], dict(notes=("1 .*left out",))
+    years, missing = [str(1700 + i) for i in range(n)], dict(notes=("left out: 1 ",))
     text = table("year,level", years, ["n/a", *load[1:]]).encode()
     yield File("years, the first without a value", text, values[1:], given={}, **missing)
     text = table("No,pm", [str(i + 1) for i in range(n)], ["NA"] * 3 + load[3:]).encode()
-    yield File("row numbers, the first without a value", text, values[3:], given={}, notes=("3 .*left out",))
+    yield File("row numbers, the first without a value", text, values[3:], given={}, notes=("left out: 3 ",))
     units = [f'"1,{int(10 * float(x)):03d}"' for x in load]
     text = table(",Date,Sales", [str(i) for i in range(n)], days, units).encode()
     right = np.array([[1_000.0 + int(10 * float(x))] for x in load])

@@ -46,7 +46,7 @@ def assert_exact(series: rt.series.Series, file: File) -> None:
     if series.times is not None:
         assert len(series.times) == len(steps)
         back = np.diff(series.times) < np.timedelta64(0)
-        assert not back.any() or (back.sum() == 1 and "put back 1 times" in " ".join(series.notes))
+        assert not back.any() or (back.sum() == 1 and "put back 1 time:" in " ".join(series.notes))
     for expected, row in ((file.first, 0), (file.last, -1)):
         if expected is not None:
             assert series.times[row] == np.datetime64(expected)
