@@ -9,7 +9,7 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadData
-from rnntips.tables import files
+from rnntips.tables import contents
 
 DATA = Path(rt.__file__).parent / "data"
 DAYS = [f"2024-01-{day:02}" for day in range(1, 32)] + [f"2024-02-{day:02}" for day in range(1, 10)]
@@ -190,12 +190,12 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
 def test_a_huge_file_is_refused_unread(written, monkeypatch):
     """Its size and the cap are stated, and the file is not opened."""
     path = written(table())
-    monkeypatch.setattr(files, "MAX_CSV_BYTES", 100)
+    monkeypatch.setattr(contents, "MAX_CSV_BYTES", 100)
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("the file was opened"))
     with pytest.raises(BadData, match=r"load\.csv has .* MB; up to .* MB"):
         rt.series.from_csv(path)
     monkeypatch.undo()
-    monkeypatch.setattr(files, "MAX_CSV_BYTES", path.stat().st_size)
+    monkeypatch.setattr(contents, "MAX_CSV_BYTES", path.stat().st_size)
     assert 40 == len(rt.series.from_csv(path, target="load"))
 
 

@@ -1,9 +1,11 @@
 """Tables of other people: files and data frames become columns of numbers on a regular grid of times.
 
-    bytes ─ files ─> lines, separator, titles ─> frame of texts ─ numbers, times ─> Table
+    contents ─> files ─┐
+                       ├─ sources ─> columns ─> numbers, axis (times, grid) ─> doubts ─> Table
+    data frames ───────┘
 
-The law: right values, or an error that names what is doubtful and the argument that settles it. This room knows nothing
-of series, networks or notebooks, and is the only one that loads pandas.
+The law: right values, or an error that names what is doubtful and the argument that settles it. `rnntips.series` makes
+a Series of a Table. No other room loads pandas.
 """
 
 from rnntips.tables.reading import numeric_columns, read_csv, read_frame

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rnntips.errors import BadData
-from rnntips.tables.files import listed
+from rnntips.tables.contents import listed
 from rnntips.tables.how import How
 from rnntips.tables.numbers import MISSING, is_number
 from rnntips.tables.sources import Sample, Source

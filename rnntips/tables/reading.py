@@ -11,7 +11,8 @@ from rnntips.errors import BadData, counted, shown
 from rnntips.tables import doubts
 from rnntips.tables.axis import Ordered, Repeated, Uneven, moments_of, ordered
 from rnntips.tables.columns import candidates, dates_of, find, looks, mixed_by
-from rnntips.tables.files import Texts, listed, opened
+from rnntips.tables.contents import listed
+from rnntips.tables.files import Texts, opened
 from rnntips.tables.how import How
 from rnntips.tables.numbers import PLAIN, Marks, NotANumber, as_numbers, style_of
 from rnntips.tables.sources import Frame, Opened, Sample, Source
