@@ -180,21 +180,22 @@ def mixed_by(source: Source, how: How, rows: np.ndarray, times: Sequence[Sample]
         stamps = pd.factorize(pd.MultiIndex.from_arrays([pd.Index(list(map(str, column))) for column in times]))[0]
     found = {}
     for column in [i for i in range(len(source.titles)) if i not in taken][:OTHERS]:
-        if source.titles[column] not in (how.where or ()) and not _counting(source.sample(column)):
-            numbers, (values,) = source.load([column])
-            texts = np.array([str(one) for one in (values if isinstance(values, np.ndarray) else values.rows())])
-            groups, names = pd.factorize(texts[np.isin(numbers, rows)])
-            if 2 <= len(names) <= len(groups) / 8:
-                found[column] = groups, names
+        sample, title = source.sample(column), source.titles[column]
+        words = set(re.split(r"[\W_]+", title.casefold()))
+        named = not words & OF_TIME and (words & SERIES_TITLES or looks(sample) == "texts")
+        if title in (how.where or ()) or len(set(map(str, sample))) > len(sample) / 8 or not (times or named):
+            continue
+        numbers, (values,) = source.load([column])
+        texts = np.array([str(one) for one in (values if isinstance(values, np.ndarray) else values.rows())])
+        groups, names = pd.factorize(texts[np.isin(numbers, rows)])
+        if 2 <= len(names) <= len(groups) / 8:
+            found[column] = groups, names
     for several in [*combinations(found, 1), *(combinations(found, 2) if times else ())]:
         groups = pd.factorize(pd.MultiIndex.from_arrays([found[column][0] for column in several]))[0]
         if stamps is not None:
             apart = not pd.DataFrame({"group": groups, "time": stamps}).duplicated().any()
         else:
-            (column,) = several
-            words, counts = set(re.split(r"[\W_]+", source.titles[column].casefold())), np.bincount(groups)
-            named = bool(words & SERIES_TITLES) or looks(source.sample(column)) == "texts"
-            apart = named and not words & OF_TIME and counts.max() - counts.min() <= 1
+            apart = np.ptp(np.bincount(groups)) <= 1
         if apart:
             titles = " and ".join(repr(source.titles[column]) for column in several)
             first = {source.titles[column]: _plain(found[column][1][0]) for column in several}
