@@ -98,8 +98,10 @@ def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = 
         BadData: Not numeric, not one- or two-dimensional, masked, non-finite, constant or too short.
     """
     if hasattr(values, "iloc") and hasattr(values, "index"):  # of pandas: it may have dates
-        columns = [str(title) for title in getattr(values, "columns", [])]
-        return from_frame(values, *columns[:1], inputs=columns[1:], name=name, unit=unit, **more)
+        from rnntips.tables import titles_of
+
+        target, *inputs = titles_of(values) or [None]
+        return from_frame(values, target, inputs=inputs, name=name, unit=unit, **{"trending": False} | more)
     return Series(name, unit, values, **more)
 
 

@@ -2,9 +2,11 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import rnntips as rt
@@ -94,6 +96,37 @@ def test_an_array_that_cannot_be_used_is_refused_in_words(values, words):
     with pytest.raises(BadData) as refused:
         rt.series.from_array(values, name="mine")
     assert not [word for word in words if word not in str(refused.value)]
+
+
+WAVE = np.sin(np.arange(60.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [(np.ma.masked_less(WAVE, 0), "masked"), (WAVE + 1j, "complex"), (2**60 + np.arange(60), r"2\*\*53"),
+     ([2**60 + i for i in range(60)], r"2\*\*53"), (np.arange("2024-01-01", 60, dtype="datetime64[D]"), "datetime64")],
+    ids=["masked", "complex", "large", "Python's large", "dates"],
+)  # fmt: skip
+def test_what_cannot_be_kept_exactly_is_refused_wherever_a_series_is_made(values, words):
+    """By `from_array`, by `Series` itself and by what a simulator draws; nothing is dropped or rounded silently."""
+    with pytest.raises(BadData, match=words):
+        rt.series.from_array(values)
+    with pytest.raises(BadData, match=words):
+        replace(rt.series.from_array(WAVE), values=values)
+    with pytest.raises(BadData, match=words):
+        replace(rt.series.from_array(WAVE), simulator=lambda rng: values).draw(np.random.default_rng(0))
+
+
+def test_a_series_of_pandas_is_put_in_order_of_its_dates():
+    days = pd.date_range("2024-01-01", periods=60)
+    series = rt.series.from_array(pd.Series(WAVE, days)[::-1], name="wave")
+    np.testing.assert_array_equal(series.values[:, 0], WAVE)
+    np.testing.assert_array_equal(series.times, days.to_numpy("datetime64[ns]"))
+    assert series.name == "wave" and not series.trending
+    frame = pd.DataFrame({"a": WAVE, "b": WAVE**2}, days)
+    np.testing.assert_array_equal(rt.series.from_array(frame).values, frame.to_numpy())
+    with pytest.raises(BadData, match="0 numeric columns"):
+        rt.series.from_array(pd.DataFrame())
 
 
 # --- files

@@ -9,6 +9,7 @@ a Series of a Table. No other room loads pandas.
 """
 
 from rnntips.tables.reading import numeric_columns, read_csv, read_frame
+from rnntips.tables.sources import titles_of
 from rnntips.tables.table import Doubt, Table
 
-__all__ = ["Doubt", "Table", "numeric_columns", "read_csv", "read_frame"]
+__all__ = ["Doubt", "Table", "numeric_columns", "read_csv", "read_frame", "titles_of"]

@@ -11,7 +11,7 @@ import pandas as pd
 from rnntips.errors import BadData
 from rnntips.tables.files import File, Texts
 
-__all__ = ["Frame", "Opened", "Source"]
+__all__ = ["Frame", "Opened", "Source", "title_of", "titles_of"]
 
 Sample = list[str] | np.ndarray  # texts, or numbers or times
 
@@ -69,8 +69,7 @@ class Frame:
         else:
             index, levels = [], []
         columns = [frame.iloc[:, i].reset_index(drop=True) for i in range(frame.shape[1])]
-        titles = [" ".join(str(part) for part in title if str(part)) if isinstance(title, tuple) else str(title)
-                  for title in [*index, *frame.columns]]  # fmt: skip
+        titles = [*map(title_of, index), *titles_of(frame)]
         return cls("the frame", titles, [*levels, *columns])
 
     def sample(self, column: int) -> Sample:
@@ -106,6 +105,18 @@ class Frame:
                 return pd.to_datetime(values).to_numpy("datetime64[ns]")
             return ["" if missing else str(one).strip() for one, missing in zip(values, values.isna(), strict=True)]
         raise BadData(f"{self.name}: column {title!r} holds {kind} values, and numbers are needed. Convert or drop it.")
+
+
+def titles_of(frame: pd.DataFrame | pd.Series) -> list[str]:
+    """What a frame's columns are called here: texts, and one for the levels of a MultiIndex."""
+    if isinstance(frame, pd.Series):
+        return ["value" if frame.name is None else title_of(frame.name)]
+    return [title_of(title) for title in frame.columns]
+
+
+def title_of(title: object) -> str:
+    """A title as text."""
+    return " ".join(str(part) for part in title if str(part)) if isinstance(title, tuple) else str(title)
 
 
 def _counts(index: pd.Index) -> bool:
