@@ -64,7 +64,6 @@ class Series:
             object.__setattr__(self, "period", need_whole("period", self.period, 1, 10**6))
         need("trending", self.trending, bool, "True or False")
         array = _columns(self.values, self.name)
-        _check(array, self.name, [f"column {c}" for c in range(array.shape[1])])
         array.flags.writeable = False
         object.__setattr__(self, "values", array)
 
@@ -79,9 +78,7 @@ class Series:
         so results that many seeds agree on still describe one recording.
         """
         if self.simulator is not None:
-            drawn = _columns(self.simulator(rng), self.name)
-            _check(drawn, self.name, [f"column {c}" for c in range(drawn.shape[1])])
-            return drawn
+            return _columns(self.simulator(rng), self.name)
         return self.values[self.stretch(rng)]
 
     def stretch(self, rng: np.random.Generator) -> slice:
@@ -128,6 +125,7 @@ def _columns(values: Sequence | np.ndarray, name: str) -> np.ndarray:
         array = array[:, None]
     if array.ndim != 2 or not array.shape[1]:
         raise BadData(f"{name}: a series has shape (N,) or (N, C); this one has shape {array.shape}.")
+    _check(array, name, [f"column {c}" for c in range(array.shape[1])])
     return array
 
 
