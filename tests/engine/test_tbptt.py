@@ -236,7 +236,7 @@ def test_an_answer_can_be_given_from_so_many_steps_and_no_more(name, past):
     """
     recipe, task = SHORT.but(chunk=4, carry=True), TASKS[name]
     whole, runs = rt.train(recipe, task, [1, 2]), rt.train(recipe.but(test_past=past), task, [1, 2])
-    assert_same(whole, runs, "recipes", "valid_score", "test_scores")
+    assert_same(whole, runs, "recipes", "valid_score", "test_scores", "spread", "from_last")
     assert (past in (13, None)) == np.allclose(runs.test_scores, whole.test_scores, rtol=1e-4)
     example = task.examples(recipe, 1)
     twin, chosen = Twin(network_for(recipe, example, torch.tensor(runs.weights))), example.scored(2)
