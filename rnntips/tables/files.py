@@ -82,7 +82,7 @@ class File:
                     lines = before + np.cumsum([1 + "".join(row).count("\n") for row in rows]).astype(int)
                 if not rows:
                     return
-                if lines[0] < self.first or lines[-1] > self.last or any(len(row) != wide for row in rows):
+                if lines[0] < self.first or lines[-1] > self.last or {*map(len, rows)} != {wide}:
                     kept = [(line, _fitted(row, wide, line, self.name)) for line, row in zip(lines, rows, strict=True)
                             if self.first <= line <= self.last and (row or wide == 1)]  # fmt: skip
                     lines, rows = np.array([line for line, _ in kept], int), [row for _, row in kept]

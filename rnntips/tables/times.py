@@ -91,8 +91,10 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
         times = np.full(len(distinct), np.datetime64("NaT"), dtype="datetime64[ns]")
         times[[bool(text) for text in distinct]] = found
         all_times[name] = times[places]
-    best = min(_disorder(times) for times in all_times.values())
-    left = {name: times for name, times in all_times.items() if _disorder(times) == best}
+    disorder = {name: _disorder(times) for name, times in all_times.items()} if len(all_times) > 1 else {}
+    left = {
+        name: times for name, times in all_times.items() if disorder.get(name) == min(disorder.values(), default=None)
+    }
     if len({times.tobytes() for times in left.values()}) > 1:
         shown_at = next(i for i, text in enumerate(texts) if text and len({str(t[i]) for t in left.values()}) > 1)
         both = " or ".join(dict.fromkeys(str(times[shown_at])[:10] for times in left.values()))
