@@ -207,4 +207,4 @@ def _plain(text: str) -> str | int | float:
     """A number as such, for a message."""
     with suppress(ValueError):
         return int(float(text)) if float(text).is_integer() else float(text)
-    return text
+    return str(text)

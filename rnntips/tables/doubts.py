@@ -10,7 +10,7 @@ from rnntips.tables.table import Doubt
 __all__ = ["gaps", "marks"]
 
 NAMED = 5  # gaps that a message names
-NINES = tuple(10**k - 1 for k in range(1, 10))
+MARKS = *(10**k - 1 for k in range(1, 10)), 32767, 32768, 65535, 2**31 - 1, 2**31  # often missing values, even once
 FAR = 99  # a mark below 0 among values of at least 0 is at least so far from 0
 USUAL = 10  # different values that a column needs before one of them can stand out
 
@@ -18,7 +18,7 @@ USUAL = 10  # different values that a column needs before one of them can stand 
 def marks(values: np.ndarray, title: str) -> Doubt | None:
     """Values that look like marks of missing ones: the same number again and again, far from all others.
 
-    A number stands out if it is the smallest or the largest, occurs twice or is written in nines, and lies further from
+    A number stands out if it is the smallest or the largest, occurs twice or is one of MARKS, and lies further from
     the nearest other value than these lie from each other; or if it is the only one below 0, at −99 or lower. Zero
     never does.
 
@@ -36,7 +36,7 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
         for place, near in ((0, 1), (-1, -2)):
             value, count = distinct[place], times[place]
             away = abs(value - distinct[near])
-            repeated = _nines(value) or (count >= 2 and len(distinct) >= USUAL)
+            repeated = _usual(value) or (count >= 2 and len(distinct) >= USUAL)
             negative = value <= -FAR and distinct[1] >= 0 and place == 0
             if value != 0 and repeated and count <= len(rest) / 2 and (away > spread or negative):
                 found.append(float(value))
@@ -56,8 +56,8 @@ def marks(values: np.ndarray, title: str) -> Doubt | None:
     )
 
 
-def _nines(value: float) -> bool:
-    return any(round(abs(value) * factor, 6) in NINES for factor in (1, 10, 100))
+def _usual(value: float) -> bool:
+    return any(round(abs(value) * factor, 6) in MARKS for factor in (1, 10, 100))
 
 
 def gaps(values: np.ndarray, titles: Sequence[str], when: Sequence[str], there: np.ndarray) -> Doubt | None:

@@ -244,8 +244,9 @@ def times_of_numbers(numbers: np.ndarray) -> tuple[np.ndarray | None, str]:
         found = pd.to_datetime(pd.Index(texts), format=form, errors="coerce")
         if (found.isna() == (texts == "")).all():
             return found.to_numpy("datetime64[ns]"), f"{texts[texts != ''][0]} is {str(found[texts != ''][0])[:16]}"
-    steps = np.diff(np.unique(known))  # large numbers are times if most of them are equally far apart
-    regular = len(steps) > 1 and (steps == np.median(steps)).mean() > 0.5
+    steps = np.diff(known)  # large numbers are times if they never go back and most are equally far apart
+    one_way = (steps >= 0).all() or (steps <= 0).all()
+    regular = len(steps) > 1 and one_way and (steps == np.median(steps)).mean() > 0.5
     for length, unit in ((10, "s"), (13, "ms")):
         if lengths == {length} and regular:
             found = pd.to_datetime(pd.Index(numbers), unit=unit, errors="coerce")

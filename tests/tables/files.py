@@ -358,7 +358,12 @@ def shops() -> Iterator[File]:
     days = times("2024-01-01", 60, "D")
     sales = {shop: numbers(60, 1, 100 * (i + 1), 20, seed=i) for i, shop in enumerate("ABC")}
     first, span = floats(sales["A"]), dict(first=days[0], last=days[-1])
-    one = dict(verdict="refuses", says=("shop", "where="), settles={"where": {"shop": "A"}}, given={"target": "sales"})
+    one = dict(
+        verdict="refuses",
+        says=("shop", r"where=\{'shop': 'A'"),
+        settles={"where": {"shop": "A"}},
+        given={"target": "sales"},
+    )
     rows = [f"{shop},{day},{sales[shop][i]}" for i, day in enumerate(days) for shop in "ABC"]
     yield File("shops in turn", "\n".join(["shop,date,sales", *rows]).encode(), first, **one, **span)
     rows = [f"{day},{shop},{x}" for shop in "ABC" for day, x in zip(days, sales[shop], strict=True)]
