@@ -360,7 +360,7 @@ def shops() -> Iterator[File]:
     first, span = floats(sales["A"]), dict(first=days[0], last=days[-1])
     one = dict(
         verdict="refuses",
-        says=("shop", r"where=\{'shop': 'A'"),
+        says=("shop", r"where=\{'shop': ('A'|1)"),
         settles={"where": {"shop": "A"}},
         given={"target": "sales"},
     )
