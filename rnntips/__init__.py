@@ -12,9 +12,9 @@ a task with a name; *baseline* and *variant* are the two arms of a comparison; a
 change of the weights; *naive* is the error of the obvious forecast, *floor* that of the best possible one. A *recipe*
 has every choice of a run; a *study* is one comparison, with its verdict.
 
-Rooms: `tasks` is what is to be learned; `engine` the computation of `cells` and `models` once more, fast; `jobs` trains
-runs on executors and keeps them. These and the files beside this one know nothing of the others: `doctor` looks at
-series and inside networks; `notebook` is panels, the lab book, exercises and stored records; `lessons` has a folder for
+Rooms: `tables` reads other people's tables; `tasks` is what is to be learned; `engine` the computation of `cells` and
+`models` once more, fast; `jobs` trains runs on executors and keeps them. These and the files beside this one know
+nothing of the others: `doctor` looks at series and inside networks; `notebook` is panels, the lab book, exercises and stored records; `lessons` has a folder for
 each lesson, whose prose is the notebook of its name; `cli` is the command `rnntips`.
 """
 
