@@ -193,7 +193,7 @@ def _of(
     """The series in a table, which is read once the arguments are known to be good."""
     need("name", name, str | None, "a text, or None")
     need("trending", trending, bool | None, "True, False or None")
-    if gaps not in ("refuse", "fill"):
+    if not isinstance(gaps, str) or gaps not in ("refuse", "fill"):
         raise unknown_name("gaps", gaps, ["refuse", "fill"])
     table = read()
     if doubts := [doubt for doubt in table.doubts if not (doubt.gap and gaps == "fill")]:

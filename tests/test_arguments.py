@@ -3,9 +3,12 @@
 import datetime
 import decimal
 import fractions
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -56,6 +59,12 @@ THINGS = [
 ]  # fmt: skip
 ANY = st.sampled_from([*NUMBERS, *TEXTS, *SEVERAL, *THINGS]) | st.integers() | st.floats() | st.text(max_size=5)
 
+ROWS = {"date": pd.date_range("2024-01-01", periods=99).strftime("%Y-%m-%d"), "shop": ["A", "B", "B"] * 33,
+        "load": [day % 7 for day in range(99)]}  # fmt: skip
+READING = ["date", "inputs", "decimal", "thousands", "dayfirst", "missing", "where"]
+CSV = Path(tempfile.mkdtemp()) / "load.csv"
+pd.DataFrame(ROWS).to_csv(CSV)
+
 PUBLIC = {  # a call that works → the arguments that are replaced, some at a time
     "Recipe": (rt.Recipe, {}, list(FIELDS)),
     "but": (BASE.but, {}, list(FIELDS)),
@@ -70,7 +79,11 @@ PUBLIC = {  # a call that works → the arguments that are replaced, some at a t
               ["baseline", "on", "seeds", "tune", "allow", "device", "executor", "stop", "lr", "width", "dense"]),
     "from_array": (rt.series.from_array, {"values": np.arange(99.0)},
                    ["values", "name", "unit", "period", "trending", "notes"]),
-    "from_csv": (rt.series.from_csv, {"path": "no-file.csv"}, ["path", "target", "date", "inputs", "name", "unit"]),
+    **{name: (function, {first: table, "target": "load"}, [first, "target", *READING, *more])
+       for name, function, first, table, more in (
+           ("from_csv", rt.series.from_csv, "path", CSV, ["sep", "header", "encoding", "gaps", "name", "unit"]),
+           ("from_frame", rt.series.from_frame, "frame", pd.DataFrame(ROWS), ["gaps", "trending", "period", "name"]),
+           ("look", rt.look, "data", pd.DataFrame(ROWS), ["gaps", "trending", "period", "name"]))},
     "demand": (rt.series.demand, {}, ["weeks"]),
     "sines": (rt.series.sines, {}, ["steps", "offset", "noise"]),
     "sines_as_printed": (rt.series.sines_as_printed, {}, ["steps"]),

@@ -136,7 +136,7 @@ def look(data: str | Path | Series | Any, target: str | None = None, **how: Any)
     read, make = (read_frame, from_frame) if frame else (read_csv, from_csv)
     for name in how.keys() - (known := [*signature(make).parameters][2:]):
         raise unknown_name("argument", name, known)
-    if how.get("gaps", "refuse") not in ("refuse", "fill"):
+    if not isinstance(how.get("gaps", ""), str) or how.get("gaps", "refuse") not in ("refuse", "fill"):
         raise unknown_name("gaps", how["gaps"], ["refuse", "fill"])
     table = read(data, target, **{name: value for name, value in how.items() if name not in OF_SERIES})
     doubts = tuple(one for one in table.doubts if not (one.gap and how.get("gaps") == "fill"))

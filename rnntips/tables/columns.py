@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from rnntips.errors import BadData
+from rnntips.errors import BadData, shown
 from rnntips.tables.contents import listed
 from rnntips.tables.how import How
 from rnntips.tables.numbers import MISSING, is_number
@@ -40,7 +40,7 @@ def find(source: Source, title: str) -> int:
     if not places:
         close = [one for one in source.titles if one.casefold().strip() == title.casefold().strip()]
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise BadData(f"{source.name} has no column {title!r}.{hint} Its columns are: {listed(source.titles)}.")
+        raise BadData(f"{source.name} has no column {shown(title)}.{hint} Its columns are: {listed(source.titles)}.")
     if len(places) > 1:
         raise BadData(f"{source.name} has the column {title!r} {len(places)} times. Rename all but one.")
     return places[0]
