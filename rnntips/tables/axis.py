@@ -108,22 +108,20 @@ def ordered(times: np.ndarray) -> Ordered:
     """
     n = len(times)
     order, notes = np.arange(n), []
-    values = times.view("i8") if times.dtype.kind == "M" else times
-    if n > 1 and (np.diff(values) <= 0).mean() > 0.5:
+    if n > 1 and (_steps(times) <= 0).mean() > 0.5:
         order = order[::-1]
         notes.append("Rows were newest first, and were put in order of time.")
     even = times[order]
     if times.dtype.kind == "M":
         even, more = without_daylight_saving(even)
         notes += more
-    steps = np.diff(even.view("i8") if times.dtype.kind == "M" else even)
-    if (steps < 0).any():
-        again = np.argsort(even, kind="stable")
-        order, even = order[again], even[again]
+    if (_steps(even) < 0).any():
+        sorting = np.argsort(even, kind="stable")
+        order, even = order[sorting], even[sorting]
         notes = [*notes, "Rows were not in order of time, and were put in it."]
-    steps = np.diff(even.view("i8") if times.dtype.kind == "M" else even)
-    if (steps == 0).any():
-        raise Repeated(order[int((steps == 0).argmax())], int((steps == 0).sum()))
+    again = _steps(even) == 0
+    if again.any():
+        raise Repeated(order[int(again.argmax())], int(again.sum()))
     try:
         grid = grid_of(even) if times.dtype.kind == "M" else grid_of_numbers(even)
     except Irregular as error:
@@ -133,6 +131,11 @@ def ordered(times: np.ndarray) -> Ordered:
         most = int(missing.argmax())
         raise Uneven(*order[most : most + 2], f"{counted(missing.sum(), 'step')} missing for {n:,} rows")
     return Ordered(order, times[order], grid, [*notes, *grid.notes])
+
+
+def _steps(times: np.ndarray) -> np.ndarray:
+    """From each time or number to the next, (n − 1,)."""
+    return np.diff(times.view("i8") if times.dtype.kind == "M" else times)
 
 
 class Repeated(BadData):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import combinations
+from itertools import combinations, takewhile
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from rnntips.tables.contents import listed
 from rnntips.tables.how import How
 from rnntips.tables.numbers import MISSING, is_number
 from rnntips.tables.sources import Sample, Source
-from rnntips.tables.times import is_clock, is_dated, is_time, times_of_numbers
+from rnntips.tables.times import FIRST_YEAR, LAST_YEAR, is_clock, is_dated, is_time, times_of_numbers
 
 __all__ = ["candidates", "dates_of", "find", "looks", "mixed_by", "numbers_in"]
 
@@ -84,7 +84,8 @@ def _of_time(source: Source, column: int) -> bool:
         return False
     if numbers.min() >= 1e7 and times_of_numbers(numbers)[0] is not None:
         return True  # in whatever order
-    years, whole = numbers.min() >= 1500 and numbers.max() <= 2200, (numbers == np.round(numbers)).all()
+    years = numbers.min() >= FIRST_YEAR and numbers.max() <= LAST_YEAR
+    whole = (numbers == np.round(numbers)).all()
     steps = np.diff(np.sort(numbers))
     if years and whole and (words & {*PARTS[0], *DATE_TITLES} or (steps.min() >= 1 and steps.max() <= 3)):
         return True
@@ -129,10 +130,9 @@ def dates_of(source: Source, how: How) -> list[int]:
     titles = [title.casefold().strip() for title in source.titles]
     taken = {how.target, *how.inputs}
     free = [i for i, title in enumerate(source.titles) if title not in taken]
-    parts = [
-        next((i for i in free if titles[i] in names and looks(source.sample(i)) == "numbers"), None) for names in PARTS
-    ]
-    together = [part for part in parts[: parts.index(None)] if part is not None] if None in parts else parts
+    parts = (next((i for i in free if titles[i] in names and looks(source.sample(i)) == "numbers"), None)
+             for names in PARTS)  # fmt: skip
+    together = list(takewhile(lambda part: part is not None, parts))
     kinds = {}
     for column in free[:200]:
         kinds[column] = looks(source.sample(column))

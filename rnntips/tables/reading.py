@@ -71,15 +71,11 @@ def _table(source: Source, how: How) -> Table:
     if how.where:
         rows, columns = _only(source, how, rows, columns)
     values, times = columns[: len(wanted)], columns[len(wanted) : len(wanted) + len(dated)]
-    numbers = np.column_stack(
-        [_numbers(source, column, values[i], rows, how, notes) for i, column in enumerate(wanted)]
-    )
-    filled = ~np.isnan(numbers).all(1) | _filled(times, len(rows))
-    last = int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-    if dated:
-        keep = filled
-    else:
-        keep = np.arange(len(rows)) < last
+    found = [_numbers(source, *one, rows, how, notes) for one in zip(wanted, values, strict=True)]
+    numbers = np.column_stack(found)
+    keep = ~np.isnan(numbers).all(1) | _filled(times, len(rows))
+    if not dated:  # without dates an empty row is a step without values, but at the end
+        keep = keep[::-1].cumsum()[::-1] > 0
     if left := int((~keep).sum()):
         notes.append(f"Left out: {counted(left, 'empty row')}.")
         rows, numbers, times = rows[keep], numbers[keep], [_kept(time, keep) for time in times]
@@ -197,7 +193,8 @@ def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, ho
         out.append(numbers)
         units |= found
         done += len(texts)
-    return _in_one_unit(f"{name}: column {title!r}", np.concatenate(out) if out else np.empty(0), units, title, notes)
+    notes += _said_of_units(f"{name}: column {title!r}", title, units)
+    return np.concatenate(out) if out else np.empty(0)
 
 
 def _marked(text: str, missing: frozenset[str], numbers: set[float]) -> bool:
@@ -205,16 +202,15 @@ def _marked(text: str, missing: frozenset[str], numbers: set[float]) -> bool:
     return text.casefold() in missing or bool(PLAIN.fullmatch(text) and float(text) in numbers)
 
 
-def _in_one_unit(where: str, numbers: np.ndarray, units: set[str], title: str, notes: list[str]) -> np.ndarray:
-    """The numbers, if percentages are all of them or none."""
-    if "%" in units and len(units - {"", "%"} | ({""} & units)) > 0:
+def _said_of_units(where: str, title: str, units: set[str]) -> list[str]:
+    """What was inferred from the units that stood with numbers; raises if only some were percentages."""
+    if "%" in units and units != {"%"}:
         raise BadData(f"{where} holds per cent and numbers without “%”. Write them alike.")
-    if "%" in units:
-        notes.append(f"{title}: numbers are in per cent.")
+    notes = [f"{title}: numbers are in per cent."] * ("%" in units)
     if large := sorted(units & {"k", "m", "b", "bn"}):
         letters = ", ".join(one.upper() for one in large)
         notes.append(f"{title}: {letters} after a number was taken as thousands (K), millions (M), billions (B).")
-    return numbers
+    return notes
 
 
 def _elsewhere(source: Source, column: int) -> Marks:

@@ -11,7 +11,7 @@ import pandas as pd
 from rnntips.errors import BadData, shown
 from rnntips.tables.grid import Irregular, grid_of
 
-__all__ = ["is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
+__all__ = ["FIRST_YEAR", "LAST_YEAR", "is_clock", "is_dated", "is_time", "times_of", "times_of_numbers"]
 
 DAYS = [
     *"%Y-%m-%d %Y/%m/%d %Y.%m.%d %Y%m%d %y-%m-%d %y/%m/%d %y.%m.%d %d.%m.%Y %d.%m.%y %d-%m-%Y %m-%d-%Y %d-%m-%y "
@@ -91,10 +91,10 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
         times = np.full(len(distinct), np.datetime64("NaT"), dtype="datetime64[ns]")
         times[[bool(text) for text in distinct]] = found
         all_times[name] = times[places]
-    disorder = {name: _disorder(times) for name, times in all_times.items()} if len(all_times) > 1 else {}
-    left = {
-        name: times for name, times in all_times.items() if disorder.get(name) == min(disorder.values(), default=None)
-    }
+    left = all_times
+    if len(all_times) > 1:
+        disorder = {name: _disorder(times) for name, times in all_times.items()}
+        left = {name: all_times[name] for name in disorder if disorder[name] == min(disorder.values())}
     if len({times.tobytes() for times in left.values()}) > 1:
         shown_at = next(i for i, text in enumerate(texts) if text and len({str(t[i]) for t in left.values()}) > 1)
         both = " or ".join(dict.fromkeys(str(times[shown_at])[:10] for times in left.values()))
@@ -103,10 +103,7 @@ def times_of(texts: Sequence[str], dayfirst: bool | None = None, clock: bool = F
     two_digits = "%y" in name
     if two_digits:
         known = times[~np.isnat(times)]
-        forward = np.diff(known.view("i8"))
-        if known.max() > np.datetime64("now") + np.timedelta64(366, "D") or not (
-            (forward >= 0).all() or (forward <= 0).all()
-        ):
+        if known.max() > np.datetime64("now") + np.timedelta64(366, "D") or _back_and_forth(known):
             raise BadData(f"{texts[0]!r} has a year of two digits, whose century is not clear; write years with four")
     example = next(i for i, text in enumerate(texts) if text)
     inferred = len(readings) > 1 or two_digits
@@ -138,12 +135,16 @@ def _allowed(name: str, dayfirst: bool | None) -> bool:
 def _disorder(times: np.ndarray) -> tuple[bool, int]:
     """How little the times look like a series: whether they go back and forth, and how many steps are missing."""
     known = times[~np.isnat(times)]
-    steps = np.diff(known.view("i8"))
     try:
         places = grid_of(np.unique(known)).places
     except Irregular:
-        return bool((steps > 0).any() and (steps < 0).any()), len(times) ** 2
-    return bool((steps > 0).any() and (steps < 0).any()), int(places[-1]) + 1 - len(places)
+        return _back_and_forth(known), len(times) ** 2
+    return _back_and_forth(known), int(places[-1]) + 1 - len(places)
+
+
+def _back_and_forth(times: np.ndarray) -> bool:
+    steps = np.diff(times.view("i8"))
+    return bool((steps > 0).any() and (steps < 0).any())
 
 
 def _readings(texts: pd.Index, clock: bool) -> Iterator[tuple[str, np.ndarray]]:
