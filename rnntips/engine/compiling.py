@@ -16,20 +16,31 @@ from pathlib import Path
 from numba import config, njit
 from numba.core.codegen import get_host_cpu_features
 
-__all__ = ["compiled", "njit"]
+__all__ = ["FAST", "WIDE", "compiled", "njit"]
 
-V3 = {f"+{name}" for name in ("sse3 ssse3 sse4.1 sse4.2 popcnt cx16 sahf "  # as the x86-64 ABI defines it
+# without nnan and ninf, since a run that diverges must give NaN or infinity
+FAST = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
+# levels of x86-64 as its ABI defines them, and what else Numba is told; LLVM would use half of AVX-512's registers
+V3 = {f"+{name}" for name in ("sse3 ssse3 sse4.1 sse4.2 popcnt cx16 sahf "
                               "avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave").split()}  # fmt: skip
+V4 = V3 | {f"+avx512{name}" for name in ("f", "bw", "cd", "dq", "vl")}
+LEVELS = {"x86-64-v4": (V4, "-prefer-256-bit"), "x86-64-v3": (V3, "")}
 
 
 def _choose_processor() -> None:
-    """Compile for x86-64-v3 if this machine supports it and the user's settings name no other processor.
+    """Compile for the highest level of x86-64 that this machine supports, if the user's settings name no processor.
 
-    Numba's cache belongs to one processor name and set of features. With those of this machine, a container image would
-    be compiled again on every other machine. An empty set keeps Numba from adding this machine's features.
+    Numba's cache belongs to one processor name and set of features, and so holds code for each level. With those of
+    this machine, a container image would be compiled again on every other machine. Naming a set, even an empty one,
+    keeps Numba from adding this machine's features.
     """
-    if config.CPU_NAME is None and config.CPU_FEATURES is None and set(get_host_cpu_features().split(",")) >= V3:
-        config.CPU_NAME, config.CPU_FEATURES = "x86-64-v3", ""
+    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
+        return
+    found = set(get_host_cpu_features().split(","))
+    for name, (needed, features) in LEVELS.items():
+        if found >= needed:
+            config.CPU_NAME, config.CPU_FEATURES = name, features
+            return
 
 
 def _fingerprint(folder: Path) -> str:
@@ -42,6 +53,7 @@ def _fingerprint(folder: Path) -> str:
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
 _choose_processor()
+WIDE = config.CPU_NAME == "x86-64-v4"  # vectors of 16 float32 values, 32 registers
 SOURCES = _fingerprint(Path(__file__).parent)
 CHILD = "RNNTIPS_COMPILES"  # environment variable; it is set in the process that compiles
 

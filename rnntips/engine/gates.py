@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from rnntips.engine.compiling import njit
+from rnntips.engine.compiling import FAST, njit
 
-__all__ = ["DENSE", "FAST", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
+__all__ = ["DENSE", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
 
 LINEAR, DENSE, TANH, RELU, SIGMOID, GRU, LSTM = range(-2, 5)  # LINEAR and DENSE (with ReLU) have no recurrence
-# without nnan and ninf, since a run that diverges must give NaN or infinity
-FAST = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 
 
 @njit(**FAST)

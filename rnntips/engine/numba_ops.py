@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnntips.cells import GATES, State
-from rnntips.engine import numba_update, scans
+from rnntips.engine import numba_update, scans, time_loops
 from rnntips.engine.gates import DENSE, GRU, LINEAR, LSTM
 from rnntips.engine.threads import over_runs, threads
 from rnntips.engine.tiles import COLUMNS, ROWS
@@ -90,11 +90,6 @@ def _whole_tiles(H: int, B: int) -> tuple[int, int]:
     return -(-H // ROWS) * ROWS, -(-B // COLUMNS) * COLUMNS
 
 
-def _batch_last(R: int, B: int, T: int, n: int) -> Tensor:
-    """An empty tensor (R, B, T, n), stored as (R, T, n, B)."""
-    return torch.from_numpy(_spare(R, T * n * B)).view(R, T, n, B).permute(0, 3, 1, 2)
-
-
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, cell, x, given, input_weight, input_bias, weight, bias, h, c, mask, reset):
@@ -107,8 +102,8 @@ class _Layer(torch.autograd.Function):
         if x is None:
             x = _empty(R, B, T, 0)
         seen = _read(h, R, 3), _read(c, R, 3), _read(mask, R, 4), NEVER if reset is None else reset.numpy()
-        packed = np.empty((R, (high + -(-(1 + C) // ROWS) * ROWS) * gates * high), np.float32)
-        kept = (packed, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
+        turned = np.empty((R, time_loops.sizes(CODES[cell], C, high)[1]), np.float32)
+        kept = (turned, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
                 _spare(R, T * gates * n if gates > 1 and needed else 0))  # fmt: skip
         last = [np.empty((R, B, H if there else 0), np.float32) for there in (True, cell == "lstm")]
         weights = ((input_weight, 3), (input_bias, 2), (weight, 3), (bias, 2))
@@ -131,24 +126,33 @@ class _Layer(torch.autograd.Function):
         seen = [_read(value, R, dims) for value, dims in zip(saved[:4], (4, 3, 3, 4), strict=True)]
         kept = [value.numpy() for value in saved[4:]]
         _, x, given, input_weight, input_bias, weight, bias, h, c, mask, _ = ctx.needs_input_grad
+        M = 4 * high if ctx.code >= GRU else high
+        blocks = [_spare(R, T * rows * wide).reshape(R, T if rows else 0, rows, wide)
+                  for rows in (C if x else 0, M if given else 0, high if mask else 0)]  # fmt: skip
         gradients = [
-            _batch_last(R, B, T, C if x else 0),
-            _batch_last(R, B, T, columns if given else 0),
             _empty(R, C if input_weight else 0, columns),
             _empty(R, columns if input_bias else 0),
             _empty(R, H if weight else 0, columns),
             _empty(R, columns if bias else 0),
             _empty(R, B, H if h else 0),
             _empty(R, B, H if c else 0),
-            _batch_last(R, B, T, H if mask else 0),
         ]
         given_gradients = _read(dstates, R, 4), _read(dh, R, 3), _read(dc, R, 3)
-        over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, *given_gradients,
-                  *(gradient.numpy() for gradient in gradients))  # fmt: skip
+        over_runs(scans.backward, R, ctx.code, H, high, wide, *seen, ctx.reset, *kept, *given_gradients, *blocks[:2],
+                  *(gradient.numpy() for gradient in gradients), blocks[2])  # fmt: skip
+        dx, dgiven, dmask = (torch.from_numpy(block).permute(0, 3, 1, 2)[:, :B] for block in blocks)
+        if given:
+            dgiven = torch.cat([dgiven[..., first : first + H] for first in _firsts(ctx.code, high)], 3)
+        dmask = dmask[..., :H]
         if mask and seen[3].shape[2] == 1:
-            gradients[-1] = gradients[-1].sum(2, keepdim=True)
-        wanted = zip(gradients, ctx.needs_input_grad[1:-1], strict=True)
+            dmask = dmask.sum(2, keepdim=True)
+        wanted = zip([dx, dgiven, *gradients, dmask], ctx.needs_input_grad[1:-1], strict=True)
         return None, *(gradient if need else None for gradient, need in wanted), None
+
+
+def _firsts(code: int, high: int) -> list[int]:
+    """First column of every gate's contributions in the blocks of the gates."""
+    return [0, high, 3 * high] if code == GRU else [gate * high for gate in range(4 if code == LSTM else 1)]
 
 
 class Update:

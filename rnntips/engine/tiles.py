@@ -1,7 +1,9 @@
-"""Two small matrix products that keep their sums in registers, and an atomic counter, as LLVM code for Numba.
+"""Small matrix products that keep their sums in registers, and an atomic counter, as LLVM code for Numba.
 
-Plain loops would keep the sums in memory. Both products work on flat float32 arrays, with offsets and strides counted
-in values, and with vectors of 8 values (AVX2; for other processors LLVM splits them).
+Plain loops would keep the sums in memory. All work on flat float32 arrays, with offsets and strides counted in values,
+and with vectors of 16 values. AVX-512 has registers of that size, and for other processors LLVM splits them. How many
+sums are taken at a time depends on the registers; the order in which the terms of one sum are added does not, so the
+results have the same bits on all of them.
 """
 
 from llvmlite import ir
@@ -9,13 +11,19 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "LEFT", "RIGHT", "ROWS", "dots", "product", "take"]
+from rnntips.engine.compiling import FAST, WIDE, njit
 
-LANES = 8
-ROWS, COLUMNS = 4, 16  # of `product`: 8 accumulators hide the latency of two multiply-adds a cycle
-LEFT, RIGHT = 3, 4  # of `dots`: 12 accumulators, 3 vectors of a and 1 of b fill 16 registers
-FLOAT, INT = ir.FloatType(), ir.IntType(64)
-VECTOR = ir.VectorType(FLOAT, LANES)
+__all__ = ["COLUMNS", "PANEL", "ROWS", "dots", "product", "squares", "take"]
+
+LANES = COLUMNS = PANEL = 16
+ROWS = 4
+LEFT, RIGHT = (4, 4) if WIDE else (2, 2)  # rows of a and b in one tile of `dots`: the registers hold so many sums
+AT_A_TIME = 32
+FLOAT, DOUBLE, INT, INDEX = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+
+
+def _vector(kind: ir.Type, lanes: int = LANES) -> ir.VectorType:
+    return ir.VectorType(kind, lanes)
 
 
 class _Emit:
@@ -31,24 +39,28 @@ class _Emit:
             place = self.b.add(place, term)
         return self.b.gep(pointer, [place], source_etype=FLOAT)
 
-    def vector(self, pointer):
-        return self.b.load(self.b.bitcast(pointer, VECTOR.as_pointer()), align=4, typ=VECTOR)
+    def vector(self, pointer, lanes: int = LANES):
+        kind = _vector(FLOAT, lanes)
+        return self.b.load(self.b.bitcast(pointer, kind.as_pointer()), align=4, typ=kind)
 
     def store(self, value, pointer):
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer()), align=4)
 
+    def shuffle(self, x, y, lanes):
+        return self.b.shuffle_vector(x, y, ir.Constant(_vector(INDEX, len(lanes)), lanes))
+
     def broadcast(self, pointer):
-        undefined = ir.Constant(VECTOR, ir.Undefined)
+        undefined = ir.Constant(_vector(FLOAT), ir.Undefined)
         value = self.b.load(pointer, align=4, typ=FLOAT)
-        one = self.b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-        return self.b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+        return self.shuffle(self.b.insert_element(undefined, value, INDEX(0)), undefined, [0] * LANES)
 
     def fma(self, x, y, z):
-        kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, "llvm.fma.v8f32"), [x, y, z])
+        name = f"llvm.fma.v{LANES}f{32 if x.type.element == FLOAT else 64}"
+        kind = ir.FunctionType(x.type, [x.type] * 3)
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y, z])
 
     def times(self, n, value):
-        return self.b.mul(n, ir.Constant(INT, value))
+        return self.b.mul(n, INT(value))
 
     def loop(self, count, carried, body):
         """`for i in range(count)`, at least once, carrying values; returns them after the last."""
@@ -59,9 +71,9 @@ class _Emit:
         i = self.b.phi(INT)
         phis = [self.b.phi(value.type) for value in carried]
         new = body(i, phis)
-        following = self.b.add(i, ir.Constant(INT, 1))
+        following = self.b.add(i, INT(1))
         end = self.b.block
-        i.add_incoming(ir.Constant(INT, 0), before)
+        i.add_incoming(INT(0), before)
         i.add_incoming(following, end)
         for phi, first, later in zip(phis, carried, new, strict=True):
             phi.add_incoming(first, before)
@@ -69,6 +81,23 @@ class _Emit:
         self.b.cbranch(self.b.icmp_signed("<", following, count), inside, after)
         self.b.position_at_end(after)
         return new
+
+    def totals(self, sums):
+        """The sums over the lanes of up to 16 vectors, as one vector: lane j has that of vector j.
+
+        Lanes l and l + 8 are added first, then l and l + 4, and so on. A step puts two vectors into one, so that the
+        lanes that it frees do work.
+        """
+        found = [*sums, *[_ZERO] * (LANES - len(sums))]
+        for half in (8, 4, 2, 1):
+            low = [lane + part for lane in range(0, 2 * LANES, 2 * half) for part in range(half)]
+            pairs = zip(found[::2], found[1::2], strict=True)
+            found = [self.b.fadd(self.shuffle(*pair, low), self.shuffle(*pair, [lane + half for lane in low]))
+                     for pair in pairs]  # fmt: skip
+        return found[0]
+
+
+_ZERO = ir.Constant(_vector(FLOAT), [0.0] * LANES)
 
 
 def _start(context, builder, signature, args):
@@ -79,9 +108,6 @@ def _start(context, builder, signature, args):
     return _Emit(builder), values
 
 
-_ZERO = ir.Constant(VECTOR, [0.0] * LANES)
-
-
 @intrinsic
 def take(typing, counter, which):
     """Atomically add 1 to counter[which]; returns its value before."""
@@ -89,69 +115,121 @@ def take(typing, counter, which):
     def code(context, builder, signature, args):
         _, (counters, which) = _start(context, builder, signature, args)
         place = builder.gep(counters, [which], source_etype=INT)
-        return builder.atomic_rmw("add", place, ir.Constant(INT, 1), "monotonic")
+        return builder.atomic_rmw("add", place, INT(1), "monotonic")
 
     return types.int64(counter, types.int64), code
 
 
 @intrinsic
-def product(typing, a, a0, a_row, a_k, b, b0, b_k, out, out0, out_row, count):
-    """out[i, j] = Σk a[i, k] · b[k, j] for 4 rows and 16 contiguous columns, k < count (at least 1)."""
+def squares(typing, values, blocks):
+    """Σ values[i]² over so many blocks (at least 1) of 16 values, as float64."""
 
     def code(context, builder, signature, args):
-        e, (a, a0, a_row, a_k, b, b0, b_k, out, out0, out_row, count) = _start(context, builder, signature, args)
-        rows = [builder.add(a0, e.times(a_row, i)) for i in range(ROWS)]
+        e, (values, blocks) = _start(context, builder, signature, args)
+        wide = _vector(DOUBLE)
 
-        def body(k, sums):
-            right = e.at(b, b0, builder.mul(k, b_k))
-            rights = [e.vector(e.at(right, ir.Constant(INT, j))) for j in range(0, COLUMNS, LANES)]
-            new = []
-            for row in rows:
-                left = e.broadcast(e.at(a, row, builder.mul(k, a_k)))
-                new += [e.fma(left, v, sums[len(new) + j]) for j, v in enumerate(rights)]
-            return new
+        def body(i, sums):
+            value = builder.fpext(e.vector(e.at(values, e.times(i, LANES))), wide)
+            return [e.fma(value, value, sums[0])]
 
-        sums = iter(e.loop(count, [_ZERO] * (ROWS * COLUMNS // LANES), body))
-        for i in range(ROWS):
-            for j in range(0, COLUMNS, LANES):
-                e.store(next(sums), e.at(out, out0, e.times(out_row, i), ir.Constant(INT, j)))
-        return context.get_dummy_value()
+        (sums,) = e.loop(blocks, [ir.Constant(wide, [0.0] * LANES)], body)
+        total = DOUBLE(0.0)
+        for lane in range(LANES):
+            total = builder.fadd(total, builder.extract_element(sums, INDEX(lane)))
+        return total
 
-    return types.void(a, *[types.int64] * 3, b, *[types.int64] * 2, out, *[types.int64] * 3), code
+    return types.float64(values, types.int64), code
+
+
+def _product(height: int):
+    @intrinsic
+    def product(typing, a, a0, b, b0, b_k, out, out0, out_row, count):
+        """out[i, j] = Σk a[k, i] · b[k, j] for `height` rows and 16 contiguous columns, k < count (at least 1).
+
+        `a` lies in panels: 16 values for each k.
+        """
+
+        def code(context, builder, signature, args):
+            e, (a, a0, b, b0, b_k, out, out0, out_row, count) = _start(context, builder, signature, args)
+
+            def body(k, sums):
+                right, left = e.vector(e.at(b, b0, builder.mul(k, b_k))), e.at(a, a0, e.times(k, PANEL))
+                return [e.fma(e.broadcast(e.at(left, INT(i))), right, total) for i, total in enumerate(sums)]
+
+            for i, total in enumerate(e.loop(count, [_ZERO] * height, body)):
+                e.store(total, e.at(out, out0, e.times(out_row, i)))
+            return context.get_dummy_value()
+
+        return types.void(a, types.int64, b, *[types.int64] * 2, out, *[types.int64] * 3), code
+
+    return product
+
+
+_TALL, _HALF, _LOW = (_product(height) for height in (16, 8, 4))
+
+
+@njit(**FAST)
+def product(panels, K, k0, k1, b, B, out, m0, m1):
+    """out[m] = Σk panels[m // 16, k, m % 16] · b[k] for m0 ≤ m < m1 (multiples of 4), k0 ≤ k < k1 (more than k0).
+
+    `b` and `out` have rows of B values, a multiple of 16.
+    """
+    for column in range(0, B, COLUMNS):
+        m, b0, count = m0, k0 * B + column, k1 - k0
+        while m < m1:
+            place, to = (m // PANEL * K + k0) * PANEL + m % PANEL, m * B + column
+            if WIDE and m % 16 == 0 and m + 16 <= m1:
+                _TALL(panels, place, b, b0, B, out, to, B, count)
+                m += 16
+            elif WIDE and m % 8 == 0 and m + 8 <= m1:
+                _HALF(panels, place, b, b0, B, out, to, B, count)
+                m += 8
+            else:
+                _LOW(panels, place, b, b0, B, out, to, B, count)
+                m += 4
 
 
 @intrinsic
-def dots(typing, a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out):
-    """out[4i + j] = Σt Σn a[t, i, n] · b[t, j, n] for 3 rows of a, 4 of b, t < steps, n < width (a multiple of 8)."""
+def _dots(typing, a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out, out0, out_row):
+    """out[i, j] += Σt Σn a[t, i, n] · b[t, j, n] for LEFT rows of a, RIGHT of b, t < steps, n < width (of 16s)."""
 
     def code(context, builder, signature, args):
-        e, (a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out) = _start(context, builder, signature, args)
-        vectors = builder.sdiv(width, ir.Constant(INT, LANES))
+        e, (a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out, out0, out_row) = _start(
+            context, builder, signature, args)  # fmt: skip
+        vectors = builder.sdiv(width, INT(LANES))
 
         def step(t, sums):
             lefts = [e.at(a, a0, e.times(a_row, i), builder.mul(t, a_t)) for i in range(LEFT)]
             rights = [e.at(b, b0, e.times(b_row, j), builder.mul(t, b_t)) for j in range(RIGHT)]
 
             def body(n, sums):
-                place = e.times(n, LANES)
+                place, new = e.times(n, LANES), list(sums)
                 left = [e.vector(e.at(pointer, place)) for pointer in lefts]
-                new = dict.fromkeys(range(LEFT * RIGHT))
                 for j, pointer in enumerate(rights):
                     right = e.vector(e.at(pointer, place))
                     for i in range(LEFT):
                         new[RIGHT * i + j] = e.fma(left[i], right, sums[RIGHT * i + j])
-                return list(new.values())
+                return new
 
             return e.loop(vectors, sums, body)
 
-        for i, sums in enumerate(e.loop(steps, [_ZERO] * (LEFT * RIGHT), step)):
-            total = sums
-            for half in (4, 2, 1):  # in a fixed order: the result must not depend on the machine
-                lanes = [(lane + half) % LANES for lane in range(LANES)]
-                mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes)
-                total = builder.fadd(total, builder.shuffle_vector(total, ir.Constant(VECTOR, ir.Undefined), mask))
-            value = builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
-            e.store(value, e.at(out, ir.Constant(INT, i)))
+        totals = e.totals(e.loop(steps, [_ZERO] * (LEFT * RIGHT), step))
+        for i in range(LEFT):
+            place = e.at(out, out0, e.times(out_row, i))
+            more = e.shuffle(totals, totals, [RIGHT * i + j for j in range(RIGHT)])
+            e.store(builder.fadd(e.vector(place, RIGHT), more), place)
         return context.get_dummy_value()
 
-    return types.void(a, *[types.int64] * 3, b, *[types.int64] * 5, out), code
+    return types.void(a, *[types.int64] * 3, b, *[types.int64] * 5, out, *[types.int64] * 2), code
+
+
+@njit(**FAST)
+def dots(a, a_step, b, b_step, steps, B, out, columns, k0, k1, m0, m1):
+    """out[k, m] += Σ over steps and columns of a[step, k] · b[step, m], for k0 ≤ k < k1 and m0 ≤ m < m1 (of 4s).
+
+    The rows of a and b have B values, a multiple of 16; those of `out` so many as it has columns.
+    """
+    for first in range(m0, m1, AT_A_TIME):  # these rows of b stay in the first cache for all of a
+        for k in range(k0, k1, LEFT):
+            for m in range(first, min(first + AT_A_TIME, m1), RIGHT):
+                _dots(a, k * B, B, a_step, b, m * B, B, b_step, steps, B, out, k * columns + m, columns)
