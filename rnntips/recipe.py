@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import prod
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnntips.cells import CELLS, GATES, initialiser
 from rnntips.engine.calibration import seconds_per_update
@@ -88,33 +88,47 @@ def seconds(amount: float) -> Budget:
     return Budget(amount, "seconds")
 
 
-def shapes(
-    cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
-    dense_after: Sequence[int] = (),
-) -> dict[str, tuple[int, ...]]:  # fmt: skip
-    """Name and shape of one run's weights, in the order of a run's row in `Network.flat`. Matrices are (in, out)."""
-    out: dict[str, tuple[int, ...]] = {}
-    gates = GATES[cell] * width
-    for j, wide in enumerate(dense):
-        out |= {f"dense_weight_{j}": (channels, wide), f"dense_bias_{j}": (wide,)}
-        channels = wide
-    for layer in range(layers):
-        out[f"input_weight_{layer}"] = (width if layer else channels, gates)
-        out[f"recurrent_weight_{layer}"] = (width, gates)
-        out[f"input_bias_{layer}"] = (gates,)
-        out[f"recurrent_bias_{layer}"] = (gates,)
-    for j, wide in enumerate(dense_after):
-        out |= {f"after_weight_{j}": (width, wide), f"after_bias_{j}": (wide,)}
-        width = wide
-    return out | {"readout_weight": (width, outputs), "readout_bias": (outputs,)}
+class Layer(NamedTuple):
+    """One layer of a network, for inputs (R, B, T, C); see `stack`."""
+
+    name: str  # "dense 0", "layer 0" (recurrent), "dense after 0" or "readout"
+    cell: str  # a name in `CELLS`, "dense" (ReLU) or "linear"
+    inputs: int  # C
+    width: int  # H
+    weights: tuple[str, ...]  # names of its weight and bias; of the input's, then of the recurrent ones
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of one run's weights, in the order of its row in `Network.flat`. Matrices are (in, out)."""
+        columns = GATES.get(self.cell, 1) * self.width
+        each = (self.inputs, columns), (columns,), (self.width, columns), (columns,)
+        named = zip(self.weights, each, strict=False)
+        return dict(sorted(named, key=lambda pair: -len(pair[1])))  # matrices come first
 
 
-def count(
+def stack(
     cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
     dense_after: Sequence[int] = (),
-) -> int:  # fmt: skip
-    """The number of weights of one run, biases and readout included."""
-    return sum(map(prod, shapes(cell, layers, width, channels, outputs, dense, dense_after).values()))
+) -> list[Layer]:  # fmt: skip
+    """The layers of a network, from the inputs up: dense, recurrent, dense, and the linear readout."""
+    both = [f"{kind}_{part}" for kind in ("input", "recurrent") for part in ("weight", "bias")]
+    named = [(f"dense {j}", "dense", wide, (f"dense_weight_{j}", f"dense_bias_{j}")) for j, wide in enumerate(dense)]
+    named += [(f"layer {j}", cell, width, tuple(f"{name}_{j}" for name in both)) for j in range(layers)]
+    named += [(f"dense after {j}", "dense", wide, (f"after_weight_{j}", f"after_bias_{j}"))
+              for j, wide in enumerate(dense_after)]  # fmt: skip
+    named += [("readout", "linear", outputs, ("readout_weight", "readout_bias"))]
+    below = [channels, *(wide for _, _, wide, _ in named)]
+    return [Layer(name, kind, inputs, wide, weights)
+            for inputs, (name, kind, wide, weights) in zip(below, named, strict=False)]  # fmt: skip
+
+
+def shapes(*sizes: Any) -> dict[str, tuple[int, ...]]:
+    """Name and shape of one run's weights, in the order of its row in `Network.flat`; arguments as for `stack`."""
+    return {name: shape for layer in stack(*sizes) for name, shape in layer.shapes().items()}
+
+
+def count(*sizes: Any) -> int:
+    """The number of weights of one run, biases and readout included; arguments as for `stack`."""
+    return sum(map(prod, shapes(*sizes).values()))
 
 
 @dataclass(frozen=True)
