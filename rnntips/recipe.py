@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 from rnntips.cells import CELLS, GATES, initialiser
 from rnntips.engine.calibration import seconds_per_update
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
+from rnntips.optimizers import RULES
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
-           "typed", "updates", "worded"]  # fmt: skip
+__all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds",
+           "shapes", "stack", "tokens", "typed", "updates", "worded"]  # fmt: skip
 
 CLIPS = ("global", "tensor", "value", "weights")
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
+OPTIMIZERS = tuple(name for name in RULES if name != "nesterov")
+DECAYS = ("all", "all but recurrent")
 DEFAULT_UPDATES = 300
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
@@ -248,8 +250,8 @@ class Recipe:
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
-    optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
-        names=OPTIMIZERS)  # fmt: skip
+    optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"adagrad"` or `"adadelta"`, with '
+        "PyTorch's defaults but for the learning rate and the weight decay.", costs=True, names=OPTIMIZERS)  # fmt: skip
     lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),
         number={"above": 0, "below": LARGE})  # fmt: skip
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
@@ -260,6 +262,12 @@ class Recipe:
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
+    beta1: float | None = _choice(None, "Share of the old running mean that Adam and AdamW keep. None: PyTorch's "
+        "default, here and in the next two.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    beta2: float | None = _choice(None, "The same of the running mean square: Adam's and AdamW's β₂, RMSprop's α, "
+        "Adadelta's ρ.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    epsilon: float | None = _choice(None, "What is added to the root of the mean square; with Adadelta, under "
+        "the root.", per_run=True, number={"above": 0, "below": LARGE})  # fmt: skip
     nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
         called=("plain momentum", "Nesterov's momentum"), kind=bool)  # fmt: skip
     clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
@@ -267,8 +275,11 @@ class Recipe:
         names=CLIPS)  # fmt: skip
     clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
         per_run=True, called=("no clipping", "clip at {}"), number={"above": 0, "below": LARGE})  # fmt: skip
-    weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
-        per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
+    weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`); with AdamW "
+        "taken off the weights themselves, times the learning rate.", per_run=True,
+        number={"low": 0, "below": LARGE})  # fmt: skip
+    decay_on: str = _choice("all", 'What decays: `"all"` weights and biases, or `"all but recurrent"`, which leaves '
+        "out the matrices from a state to the next.", per_run=True, names=DECAYS)  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
         "window have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
@@ -305,10 +316,14 @@ class Recipe:
             )
         if self.clip != "global" and self.clip_norm is None:
             raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
-        if self.momentum and self.optimizer == "adam":
-            raise BadArgument(
-                'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
-            )
+        for name in ("momentum", "beta1", "beta2", "epsilon"):
+            if getattr(self, name) not in (None, FIELDS[name]) and name not in RULES[self.optimizer].defaults:
+                listed = " or ".join(f'"{other}"' for other in OPTIMIZERS if name in RULES[other].defaults)
+                raise BadArgument(
+                    f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
+                )
+        if self.decay_on != "all" and not self.weight_decay:
+            raise BadArgument(f'decay_on="{self.decay_on}" needs a decay: set weight_decay, for example 0.01.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
