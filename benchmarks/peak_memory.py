@@ -33,10 +33,10 @@ def training(runs: int = 1, device: str = "cpu") -> Callable[[int], None]:
     import torch
 
     from rnntips.models import Network, initial_weights
-    from rnntips.optimizers import RULES, clip_gradient, initial_state
+    from rnntips.optimizers import RULES, clip_gradient, initial_state, numbers_of
     from rnntips.recipe import Recipe
 
-    recipe = Recipe(cell="lstm", layers=LAYERS, width=WIDTH, dense=DENSE)
+    recipe = Recipe(cell="lstm", layers=LAYERS, width=WIDTH, dense=DENSE, lr=1e-3)
     rows = initial_weights([recipe] * runs, "memory", range(runs), CHANNELS, 1)
     weights, ones = torch.tensor(rows, device=device), torch.ones(runs, 1, device=device)
     network, state = Network("lstm", LAYERS, WIDTH, CHANNELS, 1, weights, DENSE), initial_state("adam", weights)
@@ -46,7 +46,7 @@ def training(runs: int = 1, device: str = "cpu") -> Callable[[int], None]:
         gradient = network.gradient((network.sequence(x)[0] - y).square().mean((1, 2, 3)).sum())
         with torch.no_grad():
             clip_gradient(gradient, ones, "global", ())
-            weights.add_(RULES["adam"].step(state, gradient, 1e-3 * ones, 0 * ones, 1))
+            weights.add_(RULES["adam"].step(state, gradient, numbers_of([recipe] * runs, device), 1))
 
     return update
 

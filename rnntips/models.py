@@ -7,6 +7,7 @@ parameters are views of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rnntips import engine
-from rnntips.cells import GATES, State, affine, initialiser
-from rnntips.recipe import shapes
+from rnntips.cells import CELLS, GATES, State, affine, initialiser
+from rnntips.recipe import Layer, stack
 from rnntips.tasks import stream
 
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Float
 
-__all__ = ["ALIGNMENT", "Network", "initial_weights", "network_for"]
+__all__ = ["ALIGNMENT", "Layer", "Network", "initial_weights", "network_for"]
 
 SEGMENT = 2**24  # bytes that one run keeps for backpropagation in one segment of time steps
 KEPT = 3 * 2**27  # bytes that all runs keep together; the rest is computed again
@@ -48,17 +49,20 @@ class Network:
         dense: Sequence[int] = (), dense_after: Sequence[int] = (),
     ):  # fmt: skip
         self.cell, self.layers, self.width, self.dense, self.dense_after = cell, layers, width, dense, dense_after
+        self.stack = stack(cell, layers, width, channels, outputs, dense, dense_after)
+        self.above = len(dense) + layers  # the first layer above the recurrent ones in `stack`
         self.flat = flat
         self.parameters: dict[str, Tensor] = {}
         self.slices: dict[str, slice] = {}
         first = 0
-        for name, shape in shapes(cell, layers, width, channels, outputs, dense, dense_after).items():
+        for name, shape in (pair for layer in self.stack for pair in layer.shapes().items()):
             where = slice(first, first := first + int(np.prod(shape)))
             self.slices[name] = where
             self.parameters[name] = flat[:, where].view(len(flat), *shape).detach().requires_grad_()
         self.count = first
         # float32 values that backpropagation needs of one window and step: gates and states
-        self.kept_values = layers * width * (GATES[cell] + 3) + sum(dense) + sum(dense_after)
+        each = {cell: gates + 3 for cell, gates in GATES.items()} | {"dense": 1}
+        self.kept_values = sum(layer.width * each[layer.cell] for layer in self.stack[:-1])
 
     def __call__(
         self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()
@@ -67,10 +71,10 @@ class Network:
         for _, after in self._segments(inputs, masks, noise=noise):
             last = after[-1][0] if self.cell == "lstm" else after[-1]
         noise = [added[:, :, -1:] for added in noise]
-        last = last + noise[len(self.dense) + self.layers - 1][:, :, 0] if noise else last
-        last = last * masks[-1][:, :, 0] if masks else last
-        last = self._above(last[:, :, None], noise)[:, :, 0]
-        return affine(last, self.parameters["readout_weight"], self.parameters["readout_bias"])
+        last = last[:, :, None] + noise[self.above - 1] if noise else last[:, :, None]
+        last = last * masks[-1] if masks else last
+        last, _ = self._through(slice(self.above, -1), last, noise=noise)
+        return affine(last[:, :, 0], *(self.parameters[name] for name in self.stack[-1].weights))
 
     def sequence(
         self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = (), state: list[State] | None = None,
@@ -81,9 +85,9 @@ class Network:
         `noise` has (R, B, T, width) for every layer: dense, recurrent, dense after. It is added to the layer's output,
         before the mask, but not to the state that the layer's own next step reads.
         """
-        parts, weight, bias = [], self.parameters["readout_weight"], self.parameters["readout_bias"]
-        for hidden, after in self._segments(inputs, masks, state, noise, above=True):  # noqa: B007
-            parts.append(engine.dense(hidden, weight, bias, relu=False))
+        parts = []
+        for hidden, after in self._segments(inputs, masks, state, noise, slice(-1)):  # noqa: B007
+            parts.append(self._through(slice(-1, None), hidden)[0])
         return torch.cat(parts, 2), after
 
     def states(self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = ()) -> Float[Tensor, "R B T H"]:
@@ -92,46 +96,40 @@ class Network:
 
     def _segments(
         self, inputs: Tensor, masks: Sequence[Tensor], state: list | None = None, noise: Sequence[Tensor] = (),
-        above: bool = False,
+        which: slice | None = None,
     ):  # fmt: skip
-        """Segment by segment: the last recurrent layer's states (R, B, t, H), and every recurrent layer's last state.
+        """Segment by segment: outputs (R, B, t, H) of the layers `which`, and every recurrent layer's last state.
 
-        With `above` the outputs of the dense layers after it instead of its states.
+        None: of those up to the last recurrent layer.
         """
         R, B = inputs.shape[:2]
         steps = max(1, SEGMENT // (4 * B * self.kept_values))
         parts, noises = inputs.split(steps, 2), [added.split(steps, 2) for added in noise]
         keep = KEPT // (4 * R * B * self.kept_values * steps)
         for number, part in enumerate(parts):
-            work = part, masks, state, [added[number] for added in noises], above
+            work = which or slice(self.above), part, masks, state, [added[number] for added in noises]
             if torch.is_grad_enabled() and number < len(parts) - max(1, keep):
-                hidden, state = checkpoint(self._segment, *work, use_reentrant=False, preserve_rng_state=False)
+                hidden, state = checkpoint(self._through, *work, use_reentrant=False, preserve_rng_state=False)
             else:
-                hidden, state = self._segment(*work)
+                hidden, state = self._through(*work)
             yield hidden, state
 
-    def _segment(
-        self, hidden: Tensor, masks: Sequence[Tensor], state: list | None, noise: Sequence[Tensor], above: bool
-    ) -> tuple[Tensor, list[State]]:
-        p, after = self.parameters, []
-        for j in range(len(self.dense)):
-            hidden = engine.dense(hidden, p[f"dense_weight_{j}"], p[f"dense_bias_{j}"])
-            hidden = hidden + noise[j] if noise else hidden
-        for layer in range(self.layers):
-            names = (f"{kind}_{layer}" for kind in ("input_weight", "input_bias", "recurrent_weight", "recurrent_bias"))
-            hidden, last = engine.layer(self.cell, hidden, *(p[name] for name in names), state and state[layer])
-            hidden = hidden + noise[len(self.dense) + layer] if noise else hidden
-            hidden = hidden * masks[layer] if masks else hidden
-            after.append(last)
-        return self._above(hidden, noise) if above else hidden, after
-
-    def _above(self, hidden: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """Apply the dense layers after the recurrent ones to (R, B, t, H); the readout reads the result."""
-        p, first = self.parameters, len(self.dense) + self.layers
-        for j in range(len(self.dense_after)):
-            hidden = engine.dense(hidden, p[f"after_weight_{j}"], p[f"after_bias_{j}"])
-            hidden = hidden + noise[first + j] if noise else hidden
-        return hidden
+    def _through(
+        self, which: slice, hidden: Tensor, masks: Sequence[Tensor] = (), state: list | None = None,
+        noise: Sequence[Tensor] = (),
+    ) -> tuple[Tensor, list[State]]:  # fmt: skip
+        """Outputs (R, B, t, H) of the layers `which` of the stack, and the last states of the recurrent among them."""
+        after: list[State] = []
+        for layer, added in list(zip_longest(self.stack, noise))[which]:
+            weights = [self.parameters[name] for name in layer.weights]
+            if layer.cell in CELLS:
+                hidden, last = engine.layer(layer.cell, hidden, *weights, state and state[len(after)])
+                after.append(last)
+            else:
+                hidden = engine.dense(hidden, *weights, relu=layer.cell == "dense")
+            hidden = hidden if added is None else hidden + added
+            hidden = hidden * masks[len(after) - 1] if masks and layer.cell in CELLS else hidden
+        return hidden, after
 
     def gradient(self, loss: Float[Tensor, ""]) -> Float[Tensor, "R P"]:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""
@@ -143,8 +141,13 @@ class Network:
 
 def network_for(recipe, example, flat: Tensor) -> Network:
     """The network that a recipe makes for examples such as this one, with these weights (R, P)."""
-    sizes = recipe.layers, recipe.width, example.channels, example.outputs
-    return Network(recipe.cell, *sizes, flat, recipe.dense, recipe.dense_after)
+    cell, layers, width, channels, outputs, *dense = _sizes(recipe, example.channels, example.outputs)
+    return Network(cell, layers, width, channels, outputs, flat, *dense)
+
+
+def _sizes(recipe, channels: int, outputs: int) -> tuple:
+    """The arguments of `stack`."""
+    return recipe.cell, recipe.layers, recipe.width, channels, outputs, recipe.dense, recipe.dense_after
 
 
 def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int) -> np.ndarray:
@@ -157,13 +160,12 @@ def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], chann
     rows = []
     for recipe, seed in zip(recipes, seeds, strict=True):
         draw, usual = initialiser(recipe.init), initialiser("uniform")
-        row, fan = [], recipe.width
-        named = shapes(recipe.cell, recipe.layers, recipe.width, channels, outputs, recipe.dense, recipe.dense_after)
-        for name, shape in named.items():
-            recurrent_matrix = name.startswith(("input_weight", "recurrent_weight"))
-            rule = draw if recurrent_matrix else usual
-            fan = shape[0] if name.startswith(("after_weight", "readout_weight")) else fan
-            row.append(rule(shape, fan, stream(f"init {name}", setting, seed)).ravel())
+        row = []
+        for layer in stack(*_sizes(recipe, channels, outputs)):
+            fan = layer.inputs if layer.name.startswith(("dense after", "readout")) else recipe.width
+            for name, shape in layer.shapes().items():
+                rule = draw if layer.cell in CELLS and len(shape) == 2 else usual
+                row.append(rule(shape, fan, stream(f"init {name}", setting, seed)).ravel())
         rows.append(np.concatenate(row))
     weights = np.array(rows, dtype=np.float32)
     # padded to whole vector registers, so that a run's bits do not depend on its row

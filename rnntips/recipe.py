@@ -8,19 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import prod
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnntips.cells import CELLS, GATES, initialiser
 from rnntips.engine.calibration import seconds_per_update
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
+from rnntips.optimizers import RULES
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
 from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
 
-__all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
-           "typed", "updates", "worded"]  # fmt: skip
+__all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds",
+           "shapes", "stack", "tokens", "typed", "updates", "worded"]  # fmt: skip
 
 CLIPS = ("global", "tensor", "value", "weights")
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
+OPTIMIZERS = tuple(name for name in RULES if name != "nesterov")
+DECAYS = ("all", "all but recurrent")
 DEFAULT_UPDATES = 300
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
@@ -88,33 +90,47 @@ def seconds(amount: float) -> Budget:
     return Budget(amount, "seconds")
 
 
-def shapes(
-    cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
-    dense_after: Sequence[int] = (),
-) -> dict[str, tuple[int, ...]]:  # fmt: skip
-    """Name and shape of one run's weights, in the order of a run's row in `Network.flat`. Matrices are (in, out)."""
-    out: dict[str, tuple[int, ...]] = {}
-    gates = GATES[cell] * width
-    for j, wide in enumerate(dense):
-        out |= {f"dense_weight_{j}": (channels, wide), f"dense_bias_{j}": (wide,)}
-        channels = wide
-    for layer in range(layers):
-        out[f"input_weight_{layer}"] = (width if layer else channels, gates)
-        out[f"recurrent_weight_{layer}"] = (width, gates)
-        out[f"input_bias_{layer}"] = (gates,)
-        out[f"recurrent_bias_{layer}"] = (gates,)
-    for j, wide in enumerate(dense_after):
-        out |= {f"after_weight_{j}": (width, wide), f"after_bias_{j}": (wide,)}
-        width = wide
-    return out | {"readout_weight": (width, outputs), "readout_bias": (outputs,)}
+class Layer(NamedTuple):
+    """One layer of a network, for inputs (R, B, T, C); see `stack`."""
+
+    name: str  # "dense 0", "layer 0" (recurrent), "dense after 0" or "readout"
+    cell: str  # a name in `CELLS`, "dense" (ReLU) or "linear"
+    inputs: int  # C
+    width: int  # H
+    weights: tuple[str, ...]  # names of its weight and bias; of the input's, then of the recurrent ones
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of one run's weights, in the order of its row in `Network.flat`. Matrices are (in, out)."""
+        columns = GATES.get(self.cell, 1) * self.width
+        each = (self.inputs, columns), (columns,), (self.width, columns), (columns,)
+        named = zip(self.weights, each, strict=False)
+        return dict(sorted(named, key=lambda pair: -len(pair[1])))  # matrices come first
 
 
-def count(
+def stack(
     cell: str, layers: int, width: int, channels: int, outputs: int, dense: Sequence[int] = (),
     dense_after: Sequence[int] = (),
-) -> int:  # fmt: skip
-    """The number of weights of one run, biases and readout included."""
-    return sum(map(prod, shapes(cell, layers, width, channels, outputs, dense, dense_after).values()))
+) -> list[Layer]:  # fmt: skip
+    """The layers of a network, from the inputs up: dense, recurrent, dense, and the linear readout."""
+    both = [f"{kind}_{part}" for kind in ("input", "recurrent") for part in ("weight", "bias")]
+    named = [(f"dense {j}", "dense", wide, (f"dense_weight_{j}", f"dense_bias_{j}")) for j, wide in enumerate(dense)]
+    named += [(f"layer {j}", cell, width, tuple(f"{name}_{j}" for name in both)) for j in range(layers)]
+    named += [(f"dense after {j}", "dense", wide, (f"after_weight_{j}", f"after_bias_{j}"))
+              for j, wide in enumerate(dense_after)]  # fmt: skip
+    named += [("readout", "linear", outputs, ("readout_weight", "readout_bias"))]
+    below = [channels, *(wide for _, _, wide, _ in named)]
+    return [Layer(name, kind, inputs, wide, weights)
+            for inputs, (name, kind, wide, weights) in zip(below, named, strict=False)]  # fmt: skip
+
+
+def shapes(*sizes: Any) -> dict[str, tuple[int, ...]]:
+    """Name and shape of one run's weights, in the order of its row in `Network.flat`; arguments as for `stack`."""
+    return {name: shape for layer in stack(*sizes) for name, shape in layer.shapes().items()}
+
+
+def count(*sizes: Any) -> int:
+    """The number of weights of one run, biases and readout included; arguments as for `stack`."""
+    return sum(map(prod, shapes(*sizes).values()))
 
 
 @dataclass(frozen=True)
@@ -234,8 +250,8 @@ class Recipe:
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
-    optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"` or `"adam"`, with PyTorch\'s defaults.', costs=True,
-        names=OPTIMIZERS)  # fmt: skip
+    optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"adagrad"` or `"adadelta"`, with '
+        "PyTorch's defaults but for the learning rate and the weight decay.", costs=True, names=OPTIMIZERS)  # fmt: skip
     lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),
         number={"above": 0, "below": LARGE})  # fmt: skip
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
@@ -246,6 +262,12 @@ class Recipe:
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
+    beta1: float | None = _choice(None, "Share of the old running mean that Adam and AdamW keep. None: PyTorch's "
+        "default, here and in the next two.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    beta2: float | None = _choice(None, "The same of the running mean square: Adam's and AdamW's β₂, RMSprop's α, "
+        "Adadelta's ρ.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    epsilon: float | None = _choice(None, "What is added to the root of the mean square; with Adadelta, under "
+        "the root.", per_run=True, number={"above": 0, "below": LARGE})  # fmt: skip
     nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
         called=("plain momentum", "Nesterov's momentum"), kind=bool)  # fmt: skip
     clip: str = _choice("global", 'What `clip_norm` limits: the gradient\'s `"global"` norm, each `"tensor"`\'s norm, '
@@ -253,8 +275,11 @@ class Recipe:
         names=CLIPS)  # fmt: skip
     clip_norm: float | None = _choice(None, "Largest gradient norm (or value, or weight), None for no clipping.",
         per_run=True, called=("no clipping", "clip at {}"), number={"above": 0, "below": LARGE})  # fmt: skip
-    weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`).",
-        per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
+    weight_decay: float = _choice(0.0, "Added to the gradient, times the weights (L2, as in `torch.optim`); with AdamW "
+        "taken off the weights themselves, times the learning rate.", per_run=True,
+        number={"low": 0, "below": LARGE})  # fmt: skip
+    decay_on: str = _choice("all", 'What decays: `"all"` weights and biases, or `"all but recurrent"`, which leaves '
+        "out the matrices from a state to the next.", per_run=True, names=DECAYS)  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
         "window have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
@@ -291,10 +316,14 @@ class Recipe:
             )
         if self.clip != "global" and self.clip_norm is None:
             raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
-        if self.momentum and self.optimizer == "adam":
-            raise BadArgument(
-                'momentum belongs to optimizer="sgd" or "rmsprop"; Adam has its own. Drop one of the two.'
-            )
+        for name in ("momentum", "beta1", "beta2", "epsilon"):
+            if getattr(self, name) not in (None, FIELDS[name]) and name not in RULES[self.optimizer].defaults:
+                listed = " or ".join(f'"{other}"' for other in OPTIMIZERS if name in RULES[other].defaults)
+                raise BadArgument(
+                    f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
+                )
+        if self.decay_on != "all" and not self.weight_decay:
+            raise BadArgument(f'decay_on="{self.decay_on}" needs a decay: set weight_decay, for example 0.01.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '

@@ -33,9 +33,22 @@ EXAMPLES = {
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
-    "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
+    "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
+    "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
     "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
+NEEDS = {  # a field → what must be set for it to have a meaning
+    "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
+    "stride": {"chunk": 8}, "carry": {"chunk": 8}, "decay_on": {"weight_decay": 0.2},
+}  # fmt: skip
+
+
+APART = ("updates", "grow", "beta1", "beta2", "epsilon")  # cannot be combined with the other examples
+
+
+def ready(name):
+    """A recipe in which this field may be changed alone."""
+    return RECIPE.but(**NEEDS.get(name, {}))
 
 
 # --- fields
@@ -83,18 +96,16 @@ def test_what_a_file_cannot_mean_is_refused(given, words):
         typed(given)
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"momentum", "nesterov", "budget"}))
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_but_changes_one_field_and_diff_names_it(name):
     """One change is one difference: name → (mine, theirs), and the other way round from the other side."""
-    needed = {"clip_norm": 1.0}  # else `clip` has nothing to say, nor `stride` and `carry` without chunks
-    needed |= {"chunk": 8} if name != "grow" else {}
-    recipe = RECIPE.but(**needed)
+    recipe = ready(name)
     other = recipe.but(**{name: EXAMPLES[name]})
     pair = getattr(recipe, name), EXAMPLES[name]
     assert EXAMPLES[name] == getattr(other, name)
     assert {name: pair} == recipe.diff(other)
     assert {name: pair[::-1]} == other.diff(recipe)
-    assert rt.Recipe(**needed) == recipe  # the original is as it was
+    assert ready(name) == recipe  # the original is as it was
 
 
 def test_what_differs_is_named_and_how_long_is_one_choice():
@@ -111,7 +122,7 @@ def test_a_recipe_is_frozen_hashable_and_travels():
         RECIPE.lr = 1.0
     twin = rt.Recipe().but(lr=0.1).but(lr=0.01)
     assert 1 == len({RECIPE: 1, twin: 2}) and 2 == len({RECIPE, RECIPE.but(lr=0.1)})
-    whole = rt.Recipe(**{name: value for name, value in EXAMPLES.items() if name not in ("updates", "grow")})
+    whole = rt.Recipe(**{name: value for name, value in EXAMPLES.items() if name not in APART})
     assert whole == pickle.loads(pickle.dumps(whole)) and hash(whole) == hash(pickle.loads(pickle.dumps(whole)))
 
 
@@ -121,15 +132,14 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk",
              "stride", "carry", "test_past"}  # fmt: skip
-    base = RECIPE.but(optimizer="sgd" if name == "nesterov" else "rmsprop", momentum=0.5, clip_norm=1.0)
-    base = base if name.startswith(("noise", "grow")) else base.but(chunk=8)
+    base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"nesterov"}))
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_field_has_a_part_in_the_name_of_a_stored_run(name):
     """A run that was stored is read for its own recipe alone."""
-    base = RECIPE.but(optimizer="rmsprop", clip_norm=1.0, chunk=8 if name in ("stride", "carry") else None)
+    base = ready(name)
     assert key(base, SINES, 0, "cpu") != key(base.but(**{name: EXAMPLES[name]}), SINES, 0, "cpu")
 
 
@@ -451,7 +461,11 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
         *(({"nesterov": True} | bad, r'nesterov=True.*optimizer="sgd", momentum=0\.9')
           for bad in ({"optimizer": "rmsprop", "momentum": 0.9}, {"optimizer": "sgd"}, {})),
         ({"optimizer": "sgd", "momentum": 0.9, "nesterov": 1}, "nesterov=1: True or False"),
-        ({"optimizer": "adam", "momentum": 0.9}, r'momentum.*"sgd".*"rmsprop".*Adam'),
+        ({"optimizer": "adam", "momentum": 0.9}, r'momentum.*"sgd".*"rmsprop".*"adam" has none'),
+        ({"optimizer": "sgd", "beta2": 0.9}, r'beta2.*"rmsprop" or "adam" or "adamw" or "adadelta"; "sgd" has none'),
+        ({"optimizer": "adadelta", "beta1": 0.0}, "beta1 belongs to"),
+        ({"optimizer": "sgd", "epsilon": 1.0}, "epsilon belongs to"),
+        ({"decay_on": "all but recurrent"}, "decay_on.*needs a decay: set weight_decay"),
     ],
     ids=str,
 )  # fmt: skip

@@ -12,15 +12,19 @@ import torch
 from torch import Tensor
 
 from rnntips import engine
+from rnntips.cells import CELLS
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import KEPT, Network
-from rnntips.optimizers import RULES, clip_gradient, clip_weights
+from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned
 from rnntips.windows import HEADS
 
 __all__ = ["UpdateStats", "updater"]
+
+COMPILED = ("sgd", "rmsprop", "adam", "nesterov")  # rules of the compiled update, which knows none of these fields:
+UNCOMPILED = {"dense", "dense_after", "dropout", "noise", "noise_between", "beta1", "beta2", "epsilon", "decay_on"}
 
 
 class UpdateStats(NamedTuple):
@@ -36,8 +40,8 @@ def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Ten
     recipe = record.recipes[0]
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
-    random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
-    usual = loader.loss_at == "last" and not network.dense and not network.dense_after and not random
+    chosen = {name for each in record.recipes for name in each.chosen()}
+    usual = loader.loss_at == "last" and recipe.rule in COMPILED and not chosen & UNCOMPILED
     small = 4 * recipe.batch_size * loader.steps * network.kept_values < KEPT
     fused = engine.compiled_update() if usual and small else None
     if fused is not None:
@@ -83,6 +87,17 @@ def _columns(record: Runs) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
+def _decay(record: Runs, network: Network) -> Tensor:
+    """Weight decay of every run, (R, 1), or of every weight, (R, P), where some are spared."""
+    decay = torch.tensor(_columns(record)[:, 2:3], device=network.flat.device)
+    sparing = [recipe.decay_on == "all but recurrent" for recipe in record.recipes]
+    if any(sparing):
+        decay = decay.repeat(1, network.flat.shape[1])
+        for name in (layer.weights[2] for layer in network.stack if layer.cell in CELLS):
+            decay[sparing, network.slices[name]] = 0
+    return decay
+
+
 class Update:
     """Base class; here the statistics of an update are known as soon as it is done."""
 
@@ -105,8 +120,8 @@ class TorchUpdate(Update):
         super().__init__()
         self.network, self.loader, self.state, self.recipe = network, loader, state, record.recipes[0]
         self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
-        hyper = torch.tensor(_columns(record), device=network.flat.device)
-        self.lr, self.momentum, self.decay, self.limit = hyper.split(1, 1)
+        self.numbers, self.decay = numbers_of(record.recipes, network.flat.device), _decay(record, network)
+        self.limit = torch.tensor(_columns(record)[:, 3:], device=network.flat.device)
         self.rates = Rates(record)
 
     def __call__(self, update: int) -> None:
@@ -138,12 +153,11 @@ class TorchUpdate(Update):
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
-            gradient += self.decay * weights
-            lr = self.lr if rates is None else rates
-            step = RULES[self.recipe.rule].step(self.state, gradient, lr, self.momentum, count)
-            weights += step
+            numbers = self.numbers if rates is None else self.numbers._replace(lr=rates)
+            change = step(self.recipe.rule, self.state, weights, gradient, self.decay, numbers, count)
+            weights += change
             clip_weights(weights, self.limit, self.recipe.clip)
-            return torch.stack([loss.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
+            return torch.stack([loss.detach(), norm, change.norm(dim=1) / weights.norm(dim=1)])
 
 
 class CUDAGraphUpdate(TorchUpdate):

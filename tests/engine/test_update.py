@@ -60,6 +60,10 @@ RULES = st.one_of(
                            "momentum": st.sampled_from([0.0, 0.9])}),
     st.fixed_dictionaries({"optimizer": st.just("sgd"), "lr": st.sampled_from([0.001, 0.02]),
                            "momentum": st.sampled_from([0.5, 0.95]), "nesterov": st.just(True)}),
+    st.fixed_dictionaries({"optimizer": st.sampled_from(["adam", "adamw"]), "beta1": st.sampled_from([0.0, 0.5]),
+                           "beta2": st.just(0.9), "epsilon": st.just(1e-3), "lr": st.just(0.01)}),
+    st.fixed_dictionaries({"optimizer": st.sampled_from(["adagrad", "adadelta"]), "epsilon": st.just(1e-4),
+                           "lr": st.just(0.1)}),
 )  # fmt: skip
 CLIPPING = st.one_of(
     st.just({}),
@@ -70,7 +74,7 @@ SHAPES = st.fixed_dictionaries({
     "cell": st.sampled_from(["tanh", "relu", "sigmoid", "gru", "lstm"]), "layers": st.integers(1, 3),
     "width": st.integers(1, 21), "past": st.integers(1, 24), "batch_size": st.integers(1, 35),
     "features": st.sampled_from(["levels", "differences:1", "differences:6"]),
-    "weight_decay": st.sampled_from([0.0, 0.05]),
+    "weight_decay": st.just(0.05), "decay_on": st.sampled_from(["all", "all but recurrent"]),
 })  # fmt: skip
 CLASSES = st.one_of(st.just((None, None)), st.tuples(st.sampled_from(HEADS), st.integers(2, 11)))
 
@@ -131,6 +135,19 @@ def test_weights_are_cut_back_to_their_runs_own_limit(make):
     network.flat[1, 0] = float("nan")
     make(record, network, loader, state)(0)
     assert torch.isnan(network.flat[1]).any() and not torch.isnan(network.flat[2]).any()
+
+
+@pytest.mark.parametrize("rule", [{"optimizer": "sgd"}, {"optimizer": "adamw"}], ids=str)
+def test_decay_spares_the_recurrent_matrices_of_the_run_that_asks_for_it(rule):
+    """The first step of two runs differs by lr times decay times the weights, in these matrices alone."""
+    plain = rt.Recipe(updates=1, width=6, past=9, layers=2, dense=(4,), lr=0.1, weight_decay=0.5, **rule)
+    record, network, loader, state = begun([plain, plain.but(decay_on="all but recurrent")], TASK, [0, 0])
+    before = network.flat.clone()
+    updater(record, network, loader, state)(0)
+    for name, where in network.slices.items():
+        decayed = 0.1 * 0.5 * before[1, where] if name.startswith("recurrent_weight") else torch.zeros(())
+        difference = network.flat[1, where] - network.flat[0, where]
+        torch.testing.assert_close(difference, decayed.expand_as(difference), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("where", ["loss", "weights"])

@@ -111,12 +111,12 @@ def test_a_training_in_pieces_is_the_undivided_one(optimizer):
 )
 def test_beyond_the_edge_steps_on_a_bowl_grow(recipe):
     """By the update rules themselves: on h w² / 2 in one weight, Adam's square held at 1."""
-    from rnntips.optimizers import RULES
+    from rnntips.optimizers import RULES, numbers_of
 
     for factor, grows in ((0.95, False), (1.05, True)):
         rule, weight = RULES[recipe.rule], torch.ones(1, 1, dtype=torch.float64)
         state = {name: torch.zeros_like(weight) for name in rule.states}
-        lr, momentum = torch.full((1, 1), 0.1).double(), torch.full((1, 1), recipe.momentum).double()
+        numbers = numbers_of([recipe])._replace(lr=torch.full((1, 1), 0.1).double())
         bend = factor * edge(recipe) / 0.1
         for _ in range(2000):
             if "square" in state:
@@ -124,7 +124,7 @@ def test_beyond_the_edge_steps_on_a_bowl_grow(recipe):
                 count = 10**9  # all of it long ago, so that nothing is corrected
             else:
                 count = 1
-            weight = weight + rule.step(state, bend * weight, lr, momentum, count)
+            weight = weight + rule.step(state, bend * weight, numbers, count)
             if abs(weight.item()) > 1e3 or abs(weight.item()) < 1e-3:
                 break
         assert (abs(weight.item()) > 1) == grows
