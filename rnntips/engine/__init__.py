@@ -99,6 +99,6 @@ def dense(
 
 
 def compiled_update():
-    """`numba_ops.Update`, a whole update of a network in compiled code; None without Numba."""
+    """`CompiledUpdate`, a whole update of a network in compiled code; None without Numba."""
     fast = _cpu()
-    return fast and fast.Update
+    return fast and fast.CompiledUpdate

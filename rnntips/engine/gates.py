@@ -4,9 +4,10 @@ import numpy as np
 
 from rnntips.engine.compiling import FAST, njit
 
-__all__ = ["DENSE", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
+__all__ = ["CODES", "DENSE", "GRU", "LINEAR", "LSTM", "activate", "differentiate"]
 
 LINEAR, DENSE, TANH, RELU, SIGMOID, GRU, LSTM = range(-2, 5)  # LINEAR and DENSE (with ReLU) have no recurrence
+CODES = {"linear": LINEAR, "dense": DENSE, "tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "gru": GRU, "lstm": LSTM}
 
 
 @njit(**FAST)

@@ -12,17 +12,15 @@ import torch
 from torch import Tensor
 
 from rnntips.cells import GATES, State
-from rnntips.engine import numba_update, scans, time_loops
-from rnntips.engine.gates import DENSE, GRU, LINEAR, LSTM
-from rnntips.engine.threads import over_runs, threads
-from rnntips.engine.tiles import COLUMNS, ROWS
+from rnntips.engine import scans, time_loops
+from rnntips.engine.layout import NEVER, CompiledUpdate
+from rnntips.engine.gates import CODES, GRU, LSTM
+from rnntips.engine.threads import over_runs
+from rnntips.engine.tiles import COLUMNS, ROWS, whole
 from rnntips.errors import differentiated_once
 
-__all__ = ["Update", "dense", "layer", "scan"]
+__all__ = ["CompiledUpdate", "dense", "layer", "scan"]
 
-CODES = {"linear": LINEAR, "dense": DENSE, "tanh": 0, "relu": 1, "sigmoid": 2, "gru": GRU, "lstm": LSTM}
-NOTHING = np.empty((0, 0, 0), np.float32)
-NEVER = np.empty((0, 0), bool)
 SHELVES = 8  # sizes of arrays whose memory is kept for reuse
 
 
@@ -86,17 +84,13 @@ def _read(value: Tensor | None, R: int, dims: int):
     return np.empty((R, *[0] * (dims - 1)), np.float32) if value is None else value.detach().numpy()
 
 
-def _whole_tiles(H: int, B: int) -> tuple[int, int]:
-    return -(-H // ROWS) * ROWS, -(-B // COLUMNS) * COLUMNS
-
-
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, cell, x, given, input_weight, input_bias, weight, bias, h, c, mask, reset):
         R, B, T = (given if x is None else x).shape[:3]
         gates, columns = GATES.get(cell, 1), (input_weight if weight is None else weight).shape[2]
         H, C = columns // gates, 0 if x is None else x.shape[3]
-        high, wide = _whole_tiles(H, B)
+        high, wide = whole(H, ROWS), whole(B, COLUMNS)
         needed, n = any(ctx.needs_input_grad), high * wide
         gates = 4 if gates > 1 else 1  # the GRU's third gate is stored in two parts, see `time_loops`
         if x is None:
@@ -153,24 +147,3 @@ class _Layer(torch.autograd.Function):
 def _firsts(code: int, high: int) -> list[int]:
     """First column of every gate's contributions in the blocks of the gates."""
     return [0, high, 3 * high] if code == GRU else [gate * high for gate in range(4 if code == LSTM else 1)]
-
-
-class Update:
-    """The compiled update of R runs; see `numba_update.update` for the arguments, which are NumPy's arrays."""
-
-    def __init__(self, head: int, cell: str, layers: int, width: int, steps: int, batch: int, signal, begins, targets,
-                 flat, averages, tensors, rule: int, how: int, hyper):  # fmt: skip
-        code, (high, wide) = CODES[cell], _whole_tiles(width, batch)
-        self.before = head, code, high, wide, steps, layers, width, batch
-        self.between = signal, begins, targets, flat, averages[0], averages[-1], tensors, rule, how
-        self.runs, self.threads = len(flat), threads()
-        sizes = high, wide, steps, layers, signal.shape[1], targets.shape[2], tensors[-1, 1]
-        work = numba_update.workspace(self.threads, code, *sizes)
-        self.after = hyper, NOTHING, NEVER, *work
-
-    def __call__(self, at: int, count: int) -> np.ndarray:
-        """Update number `count`, with the mini-batch at column `at`: (R, 3) loss, gradient norm, step ratio."""
-        out = np.empty((self.runs, 3), np.float32)
-        over_runs(numba_update.update, self.runs, *self.before, at, *self.between, count, *self.after, out,
-                  most=self.threads)  # fmt: skip
-        return out

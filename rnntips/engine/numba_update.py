@@ -2,9 +2,9 @@
 
 A run's values stay in its core's cache during the update, and Python is called once per update. A sequence that is too
 long for that is computed in segments of time: forward through all of them, and then backward from the last, whose
-values are still there; those of each other segment are computed once more from the state that it began with.
+values are still there; those of each other segment are computed once more from the states that it began with.
 
-`rnntips.engine.update` describes the network (`NETWORK`) and calls this; it does the same in torch elsewhere.
+`rnntips.engine.update` describes the network and calls this; elsewhere it does the same in torch.
 """
 
 import numpy as np
@@ -12,100 +12,344 @@ import numpy as np
 from rnntips.engine import time_loops
 from rnntips.engine.compiling import FAST, compiled, njit
 from rnntips.engine.gates import LSTM
-from rnntips.engine.numba_rules import clip, norm, step
+from rnntips.engine.numba_rules import WEIGHTS, clip, cut, norm, step
 from rnntips.engine.tiles import take
 
-__all__ = ["HEADS", "NETWORK", "update"]
+__all__ = ["COUNT", "HEADS", "OUTPUTS", "STEPS", "update"]
 
 HEADS = MSE, NLL = range(2)
 ONE = np.float32(1)
-# what a row of `network` says of a layer: its cell; channels, units and padded units; index of its first tensor;
-# whether it reads the last step alone; its mask and its first column of noise, or −1; and where its arrays lie in a
-# thread's memory: the matrix in panels, the same turned, states, the LSTM's c, gates, what the layer above reads
-NETWORK = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, STATES, CS, GATES, OUT) = (
-    *range(8), *range(8, 20, 2))  # fmt: skip
-# whether masks multiply what the layers above read, or the state that the next step reads
-OUTPUTS, STEPS = range(2)
-
-
-@njit(**FAST)
-def _piece(memory, layer, name):
-    return memory[layer[name] : layer[name + 1]]
+# What a row of `network` says of a layer: its cell; channels, units and padded units; the index of its first tensor;
+# whether it reads the last step alone; its mask and its first column of noise, or −1; and where its pieces of a
+# thread's memory begin: the matrix in panels, the same turned, its gradient, states, the LSTM's c, gates, and what the
+# layer above reads, which are the states unless there is noise or a mask.
+LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, OUT, END) = range(16)
+OUTPUTS, STEPS = range(2)  # whether masks multiply what the layer above reads, or the state that the next step reads
 
 
 @njit(**FAST)
 def _weights(row, tensors, layer):
     """A layer's input weight and bias, recurrent weight and bias in one run's weights or gradient."""
-    at, recurrent = layer[TENSOR], layer[CELL] >= 0
-    bias = at + (2 if recurrent else 1)
+    at, bias = layer[TENSOR], layer[TENSOR] + (2 if layer[CELL] >= 0 else 1)
     columns = tensors[bias, 1] - tensors[bias, 0]
-    own, last = (at + 1, at + 3) if recurrent else (at, at)  # without a recurrence both are empty
+    own, last = (at + 1, at + 3) if layer[CELL] >= 0 else (len(tensors), len(tensors))  # of size 0 without recurrence
+    w0, w1 = (tensors[own, 0], tensors[own, 1]) if own < len(tensors) else (0, 0)
+    b0, b1 = (tensors[last, 0], tensors[last, 1]) if last < len(tensors) else (0, 0)
     return (row[tensors[at, 0] : tensors[at, 1]].reshape((-1, columns)), row[tensors[bias, 0] : tensors[bias, 1]],
-            row[tensors[own, 0] : tensors[own, 1] if recurrent else tensors[own, 0]].reshape((-1, columns)),
-            row[tensors[last, 0] : tensors[last, 1] if recurrent else tensors[last, 0]])  # fmt: skip
+            row[w0:w1].reshape((-1, columns)), row[b0:b1])  # fmt: skip
 
 
 @njit(**FAST)
 def _cut(out, signal, places, first, symbols):
-    """Write the rows of the signal from `places` + `first` on into blocks (T, C, B); symbols become one-hot rows."""
+    """Write rows of the signal, from each place + `first` on, into blocks (T, C, B); symbols become one-hot rows."""
     out[:] = 0
     for b in range(len(places)):
         for t in range(len(out)):
-            row = signal[places[b] + first + t]
+            at = places[b] + first + t
             if symbols:
-                out[t, int(row[0]), b] = 1
+                out[t, int(signal[at, 0]), b] = 1
             else:
-                for c in range(len(row)):
-                    out[t, c, b] = row[c]
+                for c in range(signal.shape[1]):
+                    out[t, c, b] = signal[at, c]
 
 
 @njit(**FAST)
-def _add(out, noise, first, columns):
-    """Add noise (batch, T, n), from step `first` and column `columns` on, to blocks (t, H, B)."""
+def _add(out, noise, first, column, width):
+    """Add noise (batch, T, n), from step `first` and a column on, to blocks (t, H, B)."""
     for t in range(len(out)):
-        for k in range(columns[1] - columns[0]):
-            for b in range(len(noise)):
-                out[t, k, b] += noise[b, first + t, columns[0] + k]
+        for b in range(len(noise)):
+            for k in range(width):
+                out[t, k, b] += noise[b, first + t, column + k]
 
 
 @njit(**FAST)
 def _scale(out, mask):
-    """Multiply blocks (T, H, B) by masks (T or 1, H, B)."""
+    """Multiply blocks (T, H, B) by a mask (1, H, B)."""
+    factors = mask.reshape(-1)
     for t in range(len(out)):
-        values, factors = out[t].reshape(-1), mask[t % len(mask)].reshape(-1)
+        values = out[t].reshape(-1)
         for i in range(values.size):
             values[i] *= factors[i]
 
 
 @njit(**FAST)
-def _below(memory, network, j, windows, T, B):
-    """The inputs of layer j, in blocks."""
+def _inputs(memory, network, j, windows, B):
+    """What layer j reads, in blocks: all steps, or the last one."""
     if j == 0:
-        return windows[len(windows) - 1 :] if network[j, LAST] else windows[:T]
-    last = network[j - 1, LAST]
-    found = _piece(memory, network[j - 1], OUT).reshape((-1, network[j - 1, HIGH], B))[: 1 if last else T]
+        found = windows
+    else:
+        below = network[j - 1]
+        steps = 1 if below[LAST] else len(windows)
+        found = memory[below[OUT] :][: steps * below[HIGH] * B].reshape((steps, below[HIGH], B))
     return found[len(found) - 1 :] if network[j, LAST] else found
 
 
 @njit(**FAST)
-def _forward(memory, network, windows, T, B, state, masks, place, between, first, last, never, scratch):
-    """Steps `first` to `first` + T of all layers; `state` (layers, 2, H·B) is theirs before, and then after."""
-    none = windows[:0]
+def _mask(masks, layer, first, steps, where, place):
+    """A layer's mask for these steps if masks are in this place, else one of size 0."""
+    if layer[MASK] < 0 or place != where:
+        return masks[0, :0]
+    own = masks[layer[MASK]]
+    return own[first : first + steps] if len(own) > 1 else own
+
+
+@njit(**FAST)
+def _forward(memory, network, windows, B, state, masks, place, between, first, last, never, scratch):
+    """The layers on steps `first` … of these windows; `state` (layers, 2, n) has theirs before, and then after.
+
+    Layers that read the last step alone are left out unless `last`.
+    """
     for j in range(len(network)):
         layer = network[j]
         if layer[LAST] and not last:
-            break
-        cell, C, H = layer[CELL], layer[INPUTS], layer[HIGH]
-        n, steps = H * B, 1 if layer[LAST] else T
-        x = _below(memory, network, j, windows, T, B)
-        own = masks[layer[MASK]][first if len(masks[0]) > 1 else 0 :][:, :H] if layer[MASK] >= 0 else none
-        states, cs, gates = _piece(memory, layer, STATES), _piece(memory, layer, CS), _piece(memory, layer, GATES)
-        mask = own if place == STEPS and cell >= 0 else none
-        time_loops.forward(cell, C, H, B, x, none, state[j, 0, :n], state[j, 1, :n], mask, never,
-                           _piece(memory, layer, PANELS), states, cs, gates, scratch)  # fmt: skip
-        state[j, 0, :n] = states[(steps - 1) * n : steps * n]
-        if cell == LSTM:
-            state[j, 1, :n] = cs[(steps - 1) * n : steps * n]
+            return
+        x = _inputs(memory, network, j, windows, B)
+        T, H, n = len(x), layer[HIGH], layer[HIGH] * B
+        states, cs = memory[layer[STATES] :][: T * n], memory[layer[CS] : layer[GATES]]
+        time_loops.forward(layer[CELL], layer[INPUTS], H, B, x, windows[:0], state[j, 0, :n], state[j, 1, :n],
+                           _mask(masks, layer, first, T, STEPS, place), never, memory[layer[PANELS] : layer[TURNED]],
+                           states, cs, memory[layer[GATES] : layer[OUT]], scratch)  # fmt: skip
+        state[j, 0, :n] = states[(T - 1) * n :]
+        if layer[CELL] == LSTM:
+            state[j, 1, :n] = cs[(T - 1) * n : T * n]
         if layer[OUT] != layer[STATES]:
-            out = _piece(memory, layer, OUT)[: steps * n]
-            out[:] = states[: steps * n]
+            out = memory[layer[OUT] :][: T * n]
+            out[:] = states
+            if layer[NOISE] >= 0:
+                _add(out.reshape((T, H, B)), between, first + len(windows) - T, layer[NOISE], layer[WIDTH])
+            if layer[MASK] >= 0 and place == OUTPUTS:
+                _scale(out.reshape((T, H, B)), masks[layer[MASK]])
+
+
+@njit(**FAST)
+def _squared(outputs, wanted, counted, share):
+    """Mean squared error, and its gradient in place of the outputs (T, K, B)."""
+    loss, each = 0.0, share / np.float32(wanted.shape[1])
+    outputs[:, wanted.shape[1] :] = 0
+    for t in range(len(outputs)):
+        for k in range(wanted.shape[1]):
+            for b in range(wanted.shape[2]):
+                error = outputs[t, k, b] - wanted[t, k, b]
+                loss += np.float64(each * counted[t, b] * error * error)
+                outputs[t, k, b] = 2 * each * counted[t, b] * error
+    return loss
+
+
+@njit(**FAST)
+def _likelihood(outputs, wanted, counted, share):
+    """Negative log likelihood of a softmax, and its gradient in place of the logits (T, K, B)."""
+    loss, K = 0.0, wanted.shape[1]
+    outputs[:, K:] = 0
+    for t in range(len(outputs)):
+        for b in range(wanted.shape[2]):
+            top, total, each = outputs[t, 0, b], np.float32(0), share * counted[t, b]
+            for k in range(1, K):
+                top = outputs[t, k, b] if outputs[t, k, b] > top else top
+            for k in range(K):  # minus the largest, so that no exponential overflows
+                outputs[t, k, b] -= top
+                total += np.exp(outputs[t, k, b])
+            rest = np.log(total)
+            for k in range(K):
+                likely = outputs[t, k, b] - rest
+                if wanted[t, k, b]:
+                    loss -= np.float64(each * wanted[t, k, b] * likely)
+                outputs[t, k, b] = each * (np.exp(likely) - wanted[t, k, b])
+    return loss
+
+
+@njit(**FAST)
+def _loss(head, outputs, wanted, counted, share):
+    if head == NLL:
+        return _likelihood(outputs, wanted, counted, share)
+    return _squared(outputs, wanted, counted, share)
+
+
+@njit(**FAST)
+def _keep(kept, memory, network, steps, B):
+    """Copy the states after so many steps of what `_forward` computed last."""
+    for j in range(len(network)):
+        layer = network[j]
+        n = layer[HIGH] * B
+        if not layer[LAST]:
+            kept[j, 0, :n] = memory[layer[STATES] :][(steps - 1) * n : steps * n]
+        if layer[CELL] == LSTM:
+            kept[j, 1, :n] = memory[layer[CS] :][(steps - 1) * n : steps * n]
+
+
+@njit(**FAST)
+def _backward(memory, network, windows, B, before, masks, place, first, last, gradients, past, never, scratch):
+    """Gradients of the layers on the windows that `_forward` computed last, added to those of their matrices.
+
+    Args:
+        before: (layers, 2, n), the states that it began with.
+        gradients: Of what the readout answered, (T, H, B), flat, at first; and as much room again, (2, …).
+        past: (layers, 2, n), those of the layers' last states at first, and of `before` at the end.
+    """
+    above = 0  # which half of `gradients` the layer above wrote
+    whole = last
+    for j in range(len(network) - 1, -1, -1):
+        layer = network[j]
+        if layer[LAST] and not last:
+            whole = False
+            continue
+        x = _inputs(memory, network, j, windows, B)
+        T, H, n = len(x), layer[HIGH], layer[HIGH] * B
+        given = gradients[above, : T * n].reshape((T, H, B))
+        if not whole:  # no layer above reads these steps
+            given = given[:0]
+        elif T > 1 and j + 1 < len(network) and network[j + 1, LAST]:  # the layer above reads the last step alone
+            given, only = given[:0], gradients[above, :n].reshape((1, H, B))
+            if layer[MASK] >= 0 and place == OUTPUTS:
+                _scale(only, masks[layer[MASK]])
+            past[j, 0, :n] += only.reshape(-1)
+        elif layer[MASK] >= 0 and place == OUTPUTS:
+            _scale(given, masks[layer[MASK]])
+        whole = True
+        rows = network[j - 1, HIGH] if j else 0
+        dx = gradients[1 - above, : T * rows * B].reshape((T if j else 0, rows, B))
+        time_loops.backward(layer[CELL], layer[INPUTS], H, B, x, before[j, 0, :n], before[j, 1, :n],
+                            _mask(masks, layer, first, T, STEPS, place), never, memory[layer[TURNED] : layer[SUMS]],
+                            memory[layer[STATES] :][: T * n], memory[layer[CS] : layer[GATES]],
+                            memory[layer[GATES] : layer[OUT]], given, past[j, 0, :n], past[j, 1, :n], dx,
+                            windows[:0], windows[:0], memory[layer[SUMS] : layer[STATES]], scratch)  # fmt: skip
+        above = 1 - above
+
+
+# What an update is, beside its arrays: padded batch; numbers from `HEADS`, `RULES`, `CLIPS`; place of the masks;
+# whether the signal, and the targets, hold symbols; updates done, this one included; the first steps that do not
+# count; how many are read without a gradient; after how many the state is kept (0: it is not); whether it begins kept
+PLAN = (BATCH, HEAD, RULE, HOW, PLACE, SYMBOLS, COUNT, SKIP, BURN_IN, KEEP, CARRIED) = range(11)
+# Where a thread's memory holds windows, wanted answers and which of them count, gradients, states (those that each
+# segment began with, the present ones, and their gradients), scratch memory and the gradient of the weights.
+PIECES = (WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT, REST) = range(10)
+
+
+@njit(**FAST)
+def _read(windows, r, first, plan, signal, begins, noise):
+    _cut(windows, signal, begins[r], first, plan[SYMBOLS])
+    if noise.size:
+        _add(windows, noise[r], first, 0, windows.shape[1])
+
+
+@njit(**FAST)
+def _aim(wanted, counted, r, first, plan, begins, aims, targets, flags):
+    """The targets of the readout's answers, in blocks, and which of these count; without `aims` those at every step."""
+    counted[:] = 0
+    if len(aims):
+        wanted[:] = 0
+        for b in range(aims.shape[1]):
+            counted[0, b] = 1
+            for k in range(aims.shape[2]):
+                wanted[0, k, b] = aims[r, b, k]
+        return
+    _cut(wanted, targets, begins[r], first, plan[SYMBOLS])
+    for t in range(max(0, plan[SKIP] - first), len(counted)):
+        for b in range(begins.shape[1]):
+            counted[t, b] = flags[begins[r, b] + first + t] if len(flags) else ONE
+
+
+@njit(**FAST)
+def _total(r, T, plan, begins, aims, flags):
+    """How many answers count."""
+    if len(aims) or not len(flags):
+        return begins.shape[1] * (1 if len(aims) else T - plan[SKIP])
+    total = 0
+    for b in range(begins.shape[1]):
+        for t in range(plan[SKIP], T):
+            total += flags[begins[r, b] + t]
+    return total
+
+
+@compiled(
+    "void(i8[::1],i8[:,::1],i8[:,::1],i8[::1],i8[::1],i8[::1],f4[:,::1],i8[:,:],f4[:,:,:],f4[:,::1],b1[::1],"
+    "f4[:,::1],f4[:,::1],f4[:,::1],f4[:,:],f8[:,::1],f4[::1],f4[:,:,:,::1],f4[:,:,:,::1],f4[:,:,:,:,::1],"
+    "f4[:,:,:,::1],b1[:,:],f4[:,::1],f4[:,::1])",
+    **FAST,
+)
+def update(counter, network, tensors, segments, plan, pieces, signal, begins, aims, targets, flags, flat, one, two,
+           decay, numbers, limits, noise, between, masks, kept, never, memory, out):  # fmt: skip
+    """One update of every run that this thread takes from the counter.
+
+    Args:
+        counter: The next run and the next thread's number, see `rnntips.engine.threads.over_runs`.
+        network: (layers, END + 1), see above.
+        tensors: First column of each parameter in `flat`, and the one after its last.
+        segments: Step at which each segment of time begins, and the number of steps; one begins after the burn-in.
+        plan, pieces: See above.
+        signal: (L, C), the signals of all runs, or (L, 1) symbols; windows begin at `begins` (R, batch).
+        aims: Targets of the windows' last steps (R, batch, K), of size 0 if there is one at every step, in
+            `targets` (L, K) or (L, 1); `flags` (L,) says which of these count, and has size 0 if all do.
+        flat, one, two: Weights and the optimizer's averages, (R, P or more).
+        decay, numbers: See `numba_rules.step`, (R, P) and (R, 5).
+        limits: Of clipping, (R,).
+        noise, between: On the inputs (R, batch, T, C), on the layers' outputs (R, batch, T, ΣH), or of size 0.
+        masks: (R, masks, T or 1, H, B), or of size 0.
+        kept: States between updates, (R, layers, 2, n).
+        never: A reset of size 0.
+        memory: Of each thread.
+        out: Gets the loss, the gradient's norm before clipping, and the step's norm over the weights', (R, 3).
+    """
+    mine, B, L, P = memory[take(counter, 1)], plan[BATCH], len(network), tensors[-1, 1]
+    S, T, batch, n = len(segments) - 1, segments[-1], begins.shape[1], kept.shape[3]
+    C, K, high, most = network[0, INPUTS], network[-1, WIDTH], network[-1, HIGH], 0
+    for s in range(S):
+        most = max(most, segments[s + 1] - segments[s])
+    windows = mine[pieces[WINDOWS] :][: most * C * B].reshape((most, C, B))
+    answers = 1 if len(aims) else most
+    wanted = mine[pieces[WANTED] :][: answers * K * B].reshape((answers, K, B))
+    counted = mine[pieces[COUNTED] :][: answers * B].reshape((answers, B))
+    gradients = mine[pieces[GRADIENTS] : pieces[BEFORE]].reshape((2, -1))
+    before = mine[pieces[BEFORE] :][: S * L * 2 * n].reshape((S, L, 2, n))
+    state = mine[pieces[STATE] :][: L * 2 * n].reshape((L, 2, n))
+    past = mine[pieces[PAST] :][: L * 2 * n].reshape((L, 2, n))
+    scratch, gradient = mine[pieces[SCRATCH] : pieces[GRADIENT]], mine[pieces[GRADIENT] :][:P]
+    r = take(counter, 0)
+    while r < len(flat):
+        weights, own = flat[r, :P], masks[r if len(masks) > 1 else 0]
+        extra = between[r if len(between) > 1 else 0]
+        for j in range(L):
+            layer = network[j]
+            time_loops.pack(mine[layer[PANELS] : layer[TURNED]], mine[layer[TURNED] : layer[SUMS]],
+                            *_weights(weights, tensors, layer), layer[WIDTH], layer[HIGH], layer[CELL])  # fmt: skip
+            mine[layer[SUMS] : layer[STATES]] = 0
+        state[:] = 0
+        if plan[CARRIED]:
+            state[:] = kept[r]
+        for s in range(S):
+            first, steps = segments[s], segments[s + 1] - segments[s]
+            before[s] = state
+            _read(windows[:steps], r, first, plan, signal, begins, noise)
+            _forward(mine, network, windows[:steps], B, state, own, plan[PLACE], extra, first, s == S - 1, never,
+                     scratch)  # fmt: skip
+            if first < plan[KEEP] <= first + steps:
+                _keep(kept[r], mine, network, plan[KEEP] - first, B)
+        past[:] = 0
+        share, loss = ONE / np.float32(_total(r, T, plan, begins, aims, flags)), 0.0
+        for s in range(S - 1, -1, -1):
+            first, steps = segments[s], segments[s + 1] - segments[s]
+            if first < plan[BURN_IN]:
+                break
+            now, last = windows[:steps], s == S - 1
+            if not last:
+                state[:] = before[s]
+                _read(now, r, first, plan, signal, begins, noise)
+                _forward(mine, network, now, B, state, own, plan[PLACE], extra, first, False, never, scratch)
+            if last or not len(aims):
+                some = 1 if len(aims) else steps
+                _aim(wanted[:some], counted[:some], r, first, plan, begins, aims, targets, flags)
+                answered = gradients[0, : some * high * B]
+                answered[:] = mine[network[-1, OUT] :][: some * high * B]
+                loss += _loss(plan[HEAD], answered.reshape((some, high, B)), wanted[:some], counted[:some], share)
+            _backward(mine, network, now, B, before[s], own, plan[PLACE], first, last, gradients, past, never,
+                      scratch)  # fmt: skip
+        for j in range(L):
+            layer = network[j]
+            time_loops.unpack(mine[layer[SUMS] : layer[STATES]], *_weights(gradient, tensors, layer), layer[WIDTH],
+                              layer[HIGH], layer[CELL])  # fmt: skip
+        out[r, 0], out[r, 1] = loss, norm(gradient)
+        clip(gradient, limits[r], plan[HOW], tensors)
+        step(plan[RULE], gradient, weights, one[r], two[r], decay[r], numbers[r], plan[COUNT])
+        if plan[HOW] == WEIGHTS:
+            cut(weights, limits[r])
+        out[r, 2] = norm(gradient) / norm(weights)
+        r = take(counter, 0)

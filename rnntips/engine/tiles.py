@@ -13,13 +13,18 @@ from numba.extending import intrinsic
 
 from rnntips.engine.compiling import FAST, WIDE, njit
 
-__all__ = ["COLUMNS", "PANEL", "ROWS", "dots", "product", "squares", "take"]
+__all__ = ["COLUMNS", "PANEL", "ROWS", "dots", "product", "squares", "take", "whole"]
 
 LANES = COLUMNS = PANEL = 16
 ROWS = 4
 LEFT, RIGHT = (4, 4) if WIDE else (2, 2)  # rows of a and b in one tile of `dots`: the registers hold so many sums
 AT_A_TIME = 32
 FLOAT, DOUBLE, INT, INDEX = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+
+
+def whole(n: int, size: int) -> int:
+    """n rounded up to a multiple of this size."""
+    return -(-n // size) * size
 
 
 def _vector(kind: ir.Type, lanes: int = LANES) -> ir.VectorType:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnntips.engine.compiling import FAST, njit
 from rnntips.engine.gates import GRU, LSTM, activate, differentiate
-from rnntips.engine.tiles import PANEL, ROWS, dots, product
+from rnntips.engine.tiles import PANEL, ROWS, dots, product, whole
 
 __all__ = ["backward", "blocks", "forward", "pack", "room", "rows", "spread", "unpack"]
 
@@ -26,9 +26,9 @@ def rows(cell, C, H):
 
 
 def sizes(cell, C, H):
-    """Values of the two matrices that `pack` writes."""
-    K, Q = rows(cell, C, H)
-    return -(-Q * H // PANEL) * PANEL * K, -(-K // PANEL) * PANEL * Q * H
+    """Values of the two matrices that `pack` writes, and of the gradient."""
+    K, Q = rows.py_func(cell, C, H)
+    return whole(Q * H, PANEL) * K, whole(K, PANEL) * Q * H, K * Q * H
 
 
 @njit(**FAST)

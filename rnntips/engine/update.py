@@ -14,7 +14,7 @@ from torch import Tensor
 from rnntips import engine
 from rnntips.cells import CELLS
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
-from rnntips.models import KEPT, Network
+from rnntips.models import Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
@@ -23,8 +23,7 @@ from rnntips.windows import HEADS
 
 __all__ = ["UpdateStats", "updater"]
 
-COMPILED = ("sgd", "rmsprop", "adam", "nesterov")  # rules of the compiled update, which knows none of these fields:
-UNCOMPILED = {"dense", "dense_after", "dropout", "noise", "noise_between", "beta1", "beta2", "epsilon", "decay_on"}
+OUTPUTS, STEPS = range(2)
 
 
 class UpdateStats(NamedTuple):
@@ -37,13 +36,9 @@ class UpdateStats(NamedTuple):
 
 def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
     """The `Update` for these runs; it changes the weights of `network` and the optimizer's averages `state`."""
-    recipe = record.recipes[0]
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
-    chosen = {name for each in record.recipes for name in each.chosen()}
-    usual = loader.loss_at == "last" and recipe.rule in COMPILED and not chosen & UNCOMPILED
-    small = 4 * recipe.batch_size * loader.steps * network.kept_values < KEPT
-    fused = engine.compiled_update() if usual and small else None
+    fused = engine.compiled_update()
     if fused is not None:
         return NumbaUpdate(fused, record, network, loader, state)
     return TorchUpdate(record, network, loader, state)
@@ -191,25 +186,37 @@ class CUDAGraphUpdate(TorchUpdate):
 
 
 class NumbaUpdate(Update):
-    """An update in compiled code on a CPU, for the networks that `numba_update` serves."""
+    """An update in compiled code on a CPU, see `numba_update`."""
 
     def __init__(self, fused, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
         super().__init__()
         recipe = record.recipes[0]
-        self.batch_size, self.before = recipe.batch_size, record.updates_before
-        self.rates, self.hyper = Rates(record), _columns(record)
-        sizes = HEADS.index(loader.head), network.cell, network.layers, network.width
-        arrays = (
-            loader.signal.numpy(), loader.begins.numpy(), loader.targets.numpy(), network.flat.numpy(),
-            [average.numpy() for average in state.values()],
-            np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            list(RULES).index(recipe.rule), CLIPS.index(recipe.clip), self.hyper,
+        self.loader, self.before, self.rates = loader, record.updates_before, Rates(record)
+        self.masks, self.noise = Masks(record), Noise(record)
+        self.numbers = np.concatenate([value.numpy().astype(float) for value in numbers_of(record.recipes)], 1)
+        averages = [average.numpy() for average in state.values()]
+        decay = np.broadcast_to(_decay(record, network).numpy(), network.flat.shape)
+        self.arrays = network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, _columns(record)[:, 3].copy()
+        self.do = fused(
+            network.stack, np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
+            runs=len(record), batch=recipe.batch_size, every=loader.loss_at == "every", head=HEADS.index(loader.head),
+            rule=list(RULES).index(recipe.rule), how=CLIPS.index(recipe.clip), symbols=bool(loader.symbols),
+            masked=OUTPUTS if recipe.dropout else None, noisy=bool(self.noise.between),
         )  # fmt: skip
-        self.lengths = loader.lengths
-        self.updates = {steps: fused(*sizes, steps, recipe.batch_size, *arrays) for steps in set(loader.lengths)}
+        self.signal, targets = loader.signal.numpy(), loader.targets.numpy()
+        if self.do.every:
+            self.signal, self.aims, self.targets = self.signal, np.empty((0, 0, 0), np.float32), targets
+        else:
+            self.aims, self.targets = targets, np.empty((0, 1), np.float32)
 
     def __call__(self, update: int) -> None:
         if self.rates.vary:
-            self.hyper[:, 0] = self.rates(update)
-        numbers = self.updates[self.lengths[update]](update * self.batch_size, self.before + update + 1)
-        self.stats.append((update, UpdateStats(*numbers.T)))
+            self.numbers[:, 0] = self.rates(update)
+        spec, B = self.loader.spec(update), self.do.batch
+        begins, columns = self.loader.places(update, spec)
+        aims = self.aims if self.do.every else self.aims[:, columns]
+        noise, between = self.noise.draw(B, spec.steps, self.do.stack[0].inputs)
+        draws = self.do.drawn(noise, between, self.masks.draw(B))
+        arrays = self.signal, begins, aims, self.targets, np.empty(0, bool), *self.arrays
+        out = self.do(spec, self.before + update + 1, arrays, draws)
+        self.stats.append((update, UpdateStats(*out.T)))
