@@ -18,6 +18,7 @@ from rnntips.errors import need_whole, unknown_name
 __all__ = ["ROUNDS", "measure"]
 
 ROUNDS = 7
+VECTORS = "avx512f", "avx2", "avx", "sse2", "sve", "neon"  # as LLVM names processor features, widest first
 BUSY = 1.0  # load average of the last minute from which on a note is made
 
 
@@ -27,8 +28,8 @@ def measure(
     """Time the engine and what a user would run instead on this machine.
 
     Args:
-        rows: Groups to measure, all if empty: update, recurrence, overhead, growth, memory, live; on a GPU:
-            gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
+        rows: Groups to measure, all if empty: update, recurrence, extras, evaluation, growth, memory, live,
+            import; on a GPU: gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
         device: As for `rnntips.train`.
         rounds: How often every contestant has its turn.
         say: Told what is being measured.
@@ -79,5 +80,17 @@ def _machine(device: str) -> dict[str, str | int]:
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
     chip = {"GPU": torch.cuda.get_device_name(), "CUDA": torch.version.cuda} if device == "cuda" else {}
-    return {"CPU": processor, "cores": os.cpu_count() or 1, "threads": threads(), **chip,
+    return {"CPU": processor, "vectors": _vectors(), "cores": os.cpu_count() or 1, "threads": threads(), **chip,
             "Python": platform.python_version(), **versions}  # fmt: skip
+
+
+def _vectors() -> str:
+    """How many values the compiled engine's vectors hold, and the widest vectors that the processor has."""
+    try:
+        from numba.core.codegen import get_host_cpu_features
+
+        from rnntips.engine import compiling, tiles
+    except ImportError:
+        return "unknown"
+    has = next((name for name in VECTORS if f"+{name}" in get_host_cpu_features().split(",")), "none known")
+    return f"of {getattr(compiling, 'LANES', tiles.LANES)} values (the processor has {has})"
