@@ -89,8 +89,8 @@ def _vectors() -> str:
     try:
         from numba.core.codegen import get_host_cpu_features
 
-        from rnntips.engine import compiling, tiles
+        from rnntips.engine import compiling
     except ImportError:
         return "unknown"
     has = next((name for name in VECTORS if f"+{name}" in get_host_cpu_features().split(",")), "none known")
-    return f"of {getattr(compiling, 'LANES', tiles.LANES)} values (the processor has {has})"
+    return f"of {getattr(compiling, 'LANES', 8)} values (the processor has {has})"

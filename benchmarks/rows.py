@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import prod
 from statistics import median
 from threading import Event
@@ -104,7 +105,7 @@ def recurrence(count: int) -> list[dict]:
         reached.append(fresh.ceiling(CEILING, count + 1))
         times |= {(where, cell): rounds.interleaved({"layer": _bare(cell, size)}, count)["layer"] for cell in CELLS}
     best = {name: max(each[name] for each in reached) for name in reached[0]}
-    winner = max(best, key=lambda name: best[name])
+    winner = max(best, key=best.__getitem__)
     rows = [row("recurrence", f"the ceiling, a {CEILING}³ matrix product: {winner}'s", best[winner], "GFLOP/s",
                 parts=best, of="GFLOP/s")]  # fmt: skip
     for (where, cell), taken in times.items():
@@ -148,12 +149,10 @@ def multiply_adds(recipe: Recipe, steps: int = LARGE.T) -> int:
 
 def evaluation(count: int) -> list[dict]:
     """What the evaluations of a training add to its updates."""
-    rows = []
-    for cell in CELLS:
-        shares = [_evaluations(rounds.job(cell, SMALL, demand(), UPDATES)) for _ in range(count)]
-        rows.append(row("evaluation", f"{cell}, small: evaluations on top of {UPDATES} updates", median(shares), "%",
-                        most=20))  # fmt: skip
-    return rows
+    jobs = {cell: rounds.job(cell, SMALL, demand(), UPDATES) for cell in CELLS}
+    return [row("evaluation", f"{cell}, small: evaluations on top of {UPDATES} updates",
+                median(_evaluations(job) for _ in range(count)), "%", most=20)
+            for cell, job in jobs.items()]  # fmt: skip
 
 
 def _evaluations(job) -> float:
@@ -224,9 +223,10 @@ def _watched(name: str) -> tuple[float, float, float]:
 
 def imports(count: int) -> list[dict]:
     """What importing the package takes beyond torch, which it imports."""
-    times = rounds.interleaved({name: lambda name=name: fresh.imported(name) for name in ("torch", "rnntips")}, count)
-    more = median(ours - torchs for ours, torchs in zip(times["rnntips"], times["torch"], strict=True))
-    return [row("import", "import rnntips beyond import torch", more, "s", most=0.4, parts=medians(times), of="s")]
+    modules = {name: rounds.contestant(partial(fresh.printed, f"import {name}")) for name in ("rnntips", "torch")}
+    times = rounds.interleaved(modules, count)
+    more = median(ours - torchs for ours, torchs in zip(*times.values(), strict=True))
+    return [row("import", "import rnntips beyond import torch", more, "ms", most=400, parts=medians(times))]
 
 
 GROUPS = {"update": update, "recurrence": recurrence, "extras": extras, "evaluation": evaluation, "growth": growth,
