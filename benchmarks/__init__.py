@@ -18,7 +18,6 @@ from rnntips.errors import need_whole, unknown_name
 __all__ = ["ROUNDS", "measure"]
 
 ROUNDS = 7
-VECTORS = "avx512f", "avx2", "avx", "sse2", "sve", "neon"  # as LLVM names processor features, widest first
 BUSY = 1.0  # load average of the last minute from which on a note is made
 
 
@@ -85,12 +84,9 @@ def _machine(device: str) -> dict[str, str | int]:
 
 
 def _vectors() -> str:
-    """How many values the compiled engine's vectors hold, and the widest vectors that the processor has."""
+    """How many values a vector of the compiled engine holds, and the vectors that torch finds in the processor."""
     try:
-        from numba.core.codegen import get_host_cpu_features
-
         from rnntips.engine import compiling
     except ImportError:
-        return "unknown"
-    has = next((name for name in VECTORS if f"+{name}" in get_host_cpu_features().split(",")), "none known")
-    return f"of {getattr(compiling, 'LANES', 8)} values (the processor has {has})"
+        return "none, without Numba"
+    return f"of {getattr(compiling, 'LANES', 8)} values (the processor has {torch.backends.cpu.get_cpu_capability()})"

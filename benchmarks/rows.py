@@ -45,7 +45,6 @@ LONGEST = 20_000
 AXES = {
     "R": ("run", SMALL, (2, 4, 16, 64, 256), (256, 16), 1.3),
     "T": ("step", Size(2, 16, 32, 24), (20, 200, 2_000, LONGEST), (LONGEST, 200), 1.15),
-    "B": ("window", SMALL, (1, 8, 16, 32, 64), (64, 16), None),
 }
 
 
@@ -149,10 +148,9 @@ def multiply_adds(recipe: Recipe, steps: int = LARGE.T) -> int:
 
 def evaluation(count: int) -> list[dict]:
     """What the evaluations of a training add to its updates."""
-    jobs = {cell: rounds.job(cell, SMALL, demand(), UPDATES) for cell in CELLS}
-    return [row("evaluation", f"{cell}, small: evaluations on top of {UPDATES} updates",
-                median(_evaluations(job) for _ in range(count)), "%", most=20)
-            for cell, job in jobs.items()]  # fmt: skip
+    task, what = demand(), f"small: evaluations on top of {UPDATES} updates"
+    shares = {cell: [_evaluations(rounds.job(cell, SMALL, task, UPDATES)) for _ in range(count)] for cell in CELLS}
+    return [row("evaluation", f"{cell}, {what}", median(each), "%", most=20) for cell, each in shares.items()]
 
 
 def _evaluations(job) -> float:
@@ -163,7 +161,7 @@ def _evaluations(job) -> float:
 
 
 def growth(count: int) -> list[dict]:
-    """Cost of a run, a step and a window as there are more of them."""
+    """Cost of a run and a step as there are more of them."""
     rows = []
     for letter, (per, size, values, (above, below), most) in AXES.items():
         long = forecast(series.demand(weeks=2 * LONGEST // 336), history=LONGEST + 1)  # a week has 336 steps
