@@ -27,8 +27,8 @@ def measure(
     """Time the engine and what a user would run instead on this machine.
 
     Args:
-        rows: Groups to measure, all if empty: update, recurrence, overhead, growth, memory, live; on a GPU:
-            gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
+        rows: Groups to measure, all if empty: update, recurrence, extras, evaluation, growth, memory, live,
+            import; on a GPU: gpu-tanh, gpu-gru, gpu-lstm, gpu-memory, gpu-published.
         device: As for `rnntips.train`.
         rounds: How often every contestant has its turn.
         say: Told what is being measured.
@@ -79,5 +79,14 @@ def _machine(device: str) -> dict[str, str | int]:
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
     chip = {"GPU": torch.cuda.get_device_name(), "CUDA": torch.version.cuda} if device == "cuda" else {}
-    return {"CPU": processor, "cores": os.cpu_count() or 1, "threads": threads(), **chip,
+    return {"CPU": processor, "vectors": _vectors(), "cores": os.cpu_count() or 1, "threads": threads(), **chip,
             "Python": platform.python_version(), **versions}  # fmt: skip
+
+
+def _vectors() -> str:
+    """How many values a vector of the compiled engine holds, and the vectors that torch finds in the processor."""
+    try:
+        from rnntips.engine import compiling
+    except ImportError:
+        return "none, without Numba"
+    return f"of {getattr(compiling, 'LANES', 8)} values (the processor has {torch.backends.cpu.get_cpu_capability()})"

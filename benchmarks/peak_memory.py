@@ -3,10 +3,11 @@
 The network and batch are those of a published long-sequence study, which has a loss at every step.
 """
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.fresh import printed
 
 __all__ = ["BATCH", "CHANNELS", "STEPS", "growth", "memory", "training"]
 
@@ -15,8 +16,7 @@ BATCH, STEPS, CHANNELS, DENSE, WIDTH, LAYERS = 15, 20_000, 128, (64, 32), 32, 2
 
 def memory(steps: int = STEPS) -> float:
     """Megabytes that a fresh process grows by at its peak, as one run draws its batch and is trained on it once."""
-    code = f"from benchmarks.peak_memory import growth; print(growth({steps}))"
-    return float(subprocess.check_output([sys.executable, "-c", code], cwd=Path(__file__).resolve().parent.parent))
+    return float(printed(f"from benchmarks.peak_memory import growth; print(growth({steps}))"))
 
 
 def growth(steps: int) -> float:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -59,15 +60,15 @@ def _once(function: Callable) -> Callable:
     return known
 
 
-def job(cell: str, size: Size, task: Task, updates: int, device: str = "cpu") -> Job:
-    """The training of R runs."""
+def job(cell: str, size: Size, task: Task, updates: int, device: str = "cpu", **fields: Any) -> Job:
+    """The training of R runs; `fields` are further ones of their recipe."""
     recipe = Recipe(cell=cell, width=size.H, past=size.T, batch_size=size.B, lr=LR, clip_norm=CLIP, updates=updates)
-    return Job([recipe] * size.R, range(size.R), task, device)
+    return Job([recipe.but(**fields)] * size.R, range(size.R), task, device)
 
 
 def ours(
     cell: str, size: Size, task: Task, device: str = "cpu",
-    under: Callable[[], AbstractContextManager] = nullcontext,
+    under: Callable[[], AbstractContextManager] = nullcontext, **fields: Any,
 ) -> Callable[[], float]:  # fmt: skip
     """The engine as a contestant: whole updates, data loader and record included, set-up and evaluations not.
 
@@ -76,7 +77,7 @@ def ours(
 
     def turn(updates: int) -> float:
         with under():
-            return milliseconds(alone(clocked, job(cell, size, task, updates, device)))
+            return milliseconds(alone(clocked, job(cell, size, task, updates, device, **fields)))
 
     turn(3)
     updates = 1 + max(2, ceil(FILL / turn(3)))

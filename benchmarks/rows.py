@@ -3,30 +3,41 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import prod
 from statistics import median
+from threading import Event
 
 import numpy as np
 import torch
 
-from benchmarks import peers, rounds
+from benchmarks import fresh, peers, rounds
 from benchmarks.peak_memory import memory
 from benchmarks.peers import CELLS, Size
 from benchmarks.rounds import medians
 from evidence.timing import clocked, milliseconds
 from rnntips import engine, series
 from rnntips.cells import GATES
-from rnntips.notebook.tips import Tips
+from rnntips.notebook.tips import tips
+from rnntips.recipe import Recipe, shapes
 from rnntips.runs import Runs
 from rnntips.study import compare
-from rnntips.tasks import forecast
-from rnntips.tasks.settings import SETTINGS
+from rnntips.tasks import forecast, leaky
 
 __all__ = ["GROUPS", "LARGE", "demand", "row"]
 
-SMALL, LARGE = Size(20, 16, 32, 24), Size(16, 32, 64, 32)
-SIZES = {"small": SMALL, "large": LARGE}
-CEILING = 2048  # rows and columns of the matrix product that counts as the machine's ceiling
-LEAST_OVER_LOOP = {"tanh": 10, "gru": 25, "lstm": 3.5}
+SMALL, LARGE, WIDE = Size(20, 16, 32, 24), Size(16, 32, 64, 32), Size(8, 32, 64, 128)
+SIZES = {"small": SMALL, "large": LARGE, "wide": WIDE}
+OVER_PEERS = {"wide": {"tanh": 1.5, "gru": 1.5, "lstm": 1}}  # the best peer's time over ours, at least; elsewhere 4
+SHARES = {"large": 35, "wide": 50}  # of the ceiling, at least, in percent
+CEILING = 2048  # rows and columns of the matrix products that count as the machine's ceiling
+# what a recipe has besides → its fields; all steps of a chunk are answered, and every chunk has as many as LARGE
+EXTRAS = {
+    "an answer at every step": {"past": 4 * LARGE.T, "chunk": LARGE.T, "carry": True},
+    "two dense layers": {"dense": (32,), "dense_after": (32,)},
+    "dropout": {"dropout": 0.2},
+    "noise": {"noise": 0.1},
+}
 UPDATES, SEEDS = 300, range(10)  # of a training with a recipe's defaults, and of a panel's side
 LOOK = 0.001  # seconds between looks at a record
 LONGEST = 20_000
@@ -34,8 +45,6 @@ LONGEST = 20_000
 AXES = {
     "R": ("run", SMALL, (2, 4, 16, 64, 256), (256, 16), 1.3),
     "T": ("step", Size(2, 16, 32, 24), (20, 200, 2_000, LONGEST), (LONGEST, 200), 1.15),
-    "B": ("window", SMALL, (1, 8, 16, 32, 64), (64, 16), None),
-    "H": ("H²", SMALL, (8, 16, 24, 32, 64, 128), (128, 24), None),
 }
 
 
@@ -54,7 +63,7 @@ def demand():
 
 def update(count: int) -> list[dict]:
     """Whole updates against what a user would run instead."""
-    rows, best = [], []
+    rows = []
     for where, size in SIZES.items():
         for cell in CELLS:
             turns = {name: rounds.contestant(make(*peers.problem(cell, size)))
@@ -62,74 +71,86 @@ def update(count: int) -> list[dict]:
             if peers.why_no_jax() is None:
                 turns["jax"] = rounds.contestant(peers.jax_update(cell, *peers.problem(cell, size)), peers.jax_wait)
             times = rounds.interleaved(turns | {"ours": rounds.ours(cell, size, demand())}, count)
-            over = {name: rounds.ratio(times[name], times["ours"]) for name in turns}
-            best.append(min(over.values()))
-            rows.append(row("update", f"{cell}, {where}: the best peer's time over ours", best[-1], "×", least=2,
-                            parts=medians(times)))  # fmt: skip
-            rows.append(row("update", f"{cell}, {where}: the loop's time over ours", over["loop"], "×",
-                            least=LEAST_OVER_LOOP[cell]))  # fmt: skip
-    return [*rows, row("update", "the best peer's time over ours, median of the above", median(best), "×", least=2.5)]
+            over = min(rounds.ratio(times[name], times["ours"]) for name in turns)
+            rows.append(row("update", f"{cell}, {where}: the best peer's time over ours", over, "×",
+                            least=OVER_PEERS.get(where, {}).get(cell, 4), parts=medians(times)))  # fmt: skip
+    return rows
 
 
-def _bare(cell: str, size: Size, given: bool = False) -> Callable[[], float]:
-    """The recurrence alone as a contestant, forward and backward from the last state to weights.
-
-    Inputs have one channel; or the contributions to the gates are given, and have gradients too.
-    """
+def _bare(cell: str, size: Size) -> Callable[[], float]:
+    """The recurrence alone as a contestant, forward and backward from the last state to weights; one input channel."""
     R, B, T, H = size
     g, gates = torch.Generator().manual_seed(0), GATES[cell] * H
 
     def weights(*shape: int) -> torch.Tensor:
         return torch.empty(shape).uniform_(-(H**-0.5), H**-0.5, generator=g).requires_grad_()
 
-    own, x = [weights(R, H, gates), weights(R, gates)], torch.randn(R, B, T, 1, generator=g)
-    before = [weights(R, B, T, gates)] if given else [weights(R, 1, gates), weights(R, gates)]
+    x = torch.randn(R, B, T, 1, generator=g)
+    given = weights(R, 1, gates), weights(R, gates), weights(R, H, gates), weights(R, gates)
 
     def both_ways() -> None:
-        last = (engine.scan(cell, *before, *own) if given else engine.layer(cell, x, *before, *own))[1]
+        last = engine.layer(cell, x, *given)[1]
         last = last[0] if cell == "lstm" else last
-        torch.autograd.grad(last, before + own, torch.ones_like(last))
+        torch.autograd.grad(last, given, torch.ones_like(last))
 
     turn = rounds.contestant(both_ways)
     return lambda: rounds.alone(turn)
 
 
 def recurrence(count: int) -> list[dict]:
-    """The recurrence alone, as a share of what a large matrix product reaches."""
-    big, times = torch.ones(CEILING, CEILING), {}
-    ceiling = rounds.contestant(lambda: big @ big)
+    """The recurrence alone, as a share of what the best large matrix product reaches; that is measured in between."""
+    times, reached = {}, []
     for where, size in SIZES.items():
-        for cell in CELLS:
-            bare = {"layer": _bare(cell, size), "scan": _bare(cell, size, given=True)}
-            times[where, cell] = rounds.interleaved({"ceiling": ceiling, **bare}, count)
-    speed = 2 * CEILING**3 / min(min(taken["ceiling"]) for taken in times.values())  # FLOP a millisecond
-    rows = [row("recurrence", f"a {CEILING}³ matrix product, the ceiling", speed / 1e6, "GFLOP/s")]
+        reached.append(fresh.ceiling(CEILING, count + 1))
+        times |= {(where, cell): rounds.interleaved({"layer": _bare(cell, size)}, count)["layer"] for cell in CELLS}
+    best = {name: max(each[name] for each in reached) for name in reached[0]}
+    winner = max(best, key=best.__getitem__)
+    rows = [row("recurrence", f"the ceiling, a {CEILING}³ matrix product: {winner}'s", best[winner], "GFLOP/s",
+                parts=best, of="GFLOP/s")]  # fmt: skip
     for (where, cell), taken in times.items():
         R, B, T, H = SIZES[where]
-        least = 3 * 2 * R * B * T * H * GATES[cell] * H / speed
-        for name in ("layer", "scan"):
-            reach = 35 if (where, name) == ("large", "layer") and cell != "tanh" else None
-            rows.append(row("recurrence", f"{cell}, {where}: {name}, share of the ceiling",
-                            100 * least / median(taken[name]), "%", least=reach,
-                            parts={name: median(taken[name]), "ceiling": least}))  # fmt: skip
+        least = 3 * 2 * R * B * T * H * GATES[cell] * H / best[winner] / 1e6
+        rows.append(row("recurrence", f"{cell}, {where}: share of the ceiling", 100 * least / median(taken), "%",
+                        least=SHARES.get(where), parts={"recurrence": median(taken), "ceiling": least}))  # fmt: skip
     return rows
 
 
-def overhead(count: int) -> list[dict]:
-    """What a training adds to the recurrence: data loader, loss, clipping, optimizer, record; and evaluations."""
-    rows, task = [], demand()
+def extras(count: int) -> list[dict]:
+    """The large recipe with something besides against without it, by the arithmetic that this adds.
+
+    With an answer at every step it reads other sequences, but as many steps of one channel an update as without: what
+    is added is a readout of each, the loss there, and the state that is carried from chunk to chunk.
+    """
+    rows, tasks = [], {True: leaky(20), False: demand()}  # whether there is an answer at every step → what is read
     for cell in CELLS:
-        times = rounds.interleaved({"ours": rounds.ours(cell, SMALL, task), "layer": _bare(cell, SMALL)}, count)
-        rows.append(row("overhead", f"{cell}, small: whole update over bare recurrence",
-                        rounds.ratio(times["ours"], times["layer"]), "×", most=1.5 if cell == "gru" else None,
-                        parts=medians(times)))  # fmt: skip
-        if cell != "gru":
-            more = median(ours - layer for ours, layer in zip(*times.values(), strict=True))
-            rows.append(row("overhead", f"{cell}, small: whole update beyond bare recurrence", more, "ms", most=1))
-        shares = [_evaluations(rounds.job(cell, SMALL, task, UPDATES)) for _ in range(count)]
-        rows.append(row("overhead", f"{cell}, small: evaluations on top of {UPDATES} updates", median(shares), "%",
-                        most=20))  # fmt: skip
+        given = {"": {}, **EXTRAS}
+        turns = {name: rounds.ours(cell, LARGE, tasks["chunk" in some], **some) for name, some in given.items()}
+        times = rounds.interleaved(turns, count)
+        work = {name: multiply_adds(Recipe(cell=cell, width=LARGE.H, **some)) for name, some in given.items()}
+        for name in EXTRAS:
+            more = work[name] / work[""]
+            rows.append(row("extras", f"{cell}, large: with {name}, over {more:.2f} × without",
+                            rounds.ratio(times[name], times[""]) / more, "×", most=1.3,
+                            parts={"with": median(times[name]), "without": median(times[""])}))  # fmt: skip
     return rows
+
+
+def multiply_adds(recipe: Recipe, steps: int = LARGE.T) -> int:
+    """Of a window's update with one input channel: every matrix once forward and twice backward, for its gradient and
+    that of its inputs, which the first does without. Gates, the optimizer and random numbers are left out.
+    """
+    answers, once = steps if recipe.chunk else 1, ("after", "readout")
+    weights = shapes(recipe.cell, recipe.layers, recipe.width, 1, 1, recipe.dense, recipe.dense_after)
+    matrices = [(answers if name.startswith(once) else steps) * prod(shape)
+                for name, shape in weights.items() if "weight" in name]  # fmt: skip
+    return 3 * sum(matrices) - matrices[0]
+
+
+def evaluation(count: int) -> list[dict]:
+    """What the evaluations of a training add to its updates."""
+    task, what = demand(), f"small: evaluations on top of {UPDATES} updates"
+    shares = {cell: [_evaluations(rounds.job(cell, SMALL, task, UPDATES)) for _ in range(count)] for cell in CELLS}
+    return [row("evaluation", f"{cell}, {what}", median(each), "%", most=20) for cell, each in shares.items()]
 
 
 def _evaluations(job) -> float:
@@ -140,7 +161,7 @@ def _evaluations(job) -> float:
 
 
 def growth(count: int) -> list[dict]:
-    """Cost of a run, a step, a window and a weight as there are more of them."""
+    """Cost of a run and a step as there are more of them."""
     rows = []
     for letter, (per, size, values, (above, below), most) in AXES.items():
         long = forecast(series.demand(weeks=2 * LONGEST // 336), history=LONGEST + 1)  # a week has 336 steps
@@ -148,7 +169,7 @@ def growth(count: int) -> list[dict]:
         for cell in CELLS:
             sizes = {value: size._replace(**{letter: value}) for value in values}
             times = rounds.interleaved({v: rounds.ours(cell, some, task) for v, some in sizes.items()}, count)
-            cost = {v: [1e3 * t / (v**2 if letter == "H" else v) for t in taken] for v, taken in times.items()}
+            cost = {v: [1e3 * t / v for t in taken] for v, taken in times.items()}
             rows.append(row("growth", f"{cell}: cost per {per}, {letter} = {above:,} over {below:,}",
                             rounds.ratio(cost[above], cost[below]), "×", most=most,
                             parts=medians(cost), of="µs"))  # fmt: skip
@@ -162,26 +183,49 @@ def peak(count: int) -> list[dict]:
 
 
 def live(count: int) -> list[dict]:
-    """The first panel's default comparison in a process that has trained before; once, whatever the rounds."""
-    baseline, variant, setting = Tips()["scaling"].live()
-    task = SETTINGS[setting]()
-    compare(baseline.but(updates=3), variant.but(updates=3), task, SEEDS, device="cpu")
-    first, whole = _watched(baseline, variant, task)
-    return [row("live", "guess pressed to first evaluation", first, "s", most=1),
-            row("live", "the whole default live comparison", whole, "s", most=10)]  # fmt: skip
+    """Every panel's default comparison in a process that has trained before; once, whatever the rounds."""
+    found = {name: _watched(name) for name in tips}
+    targets = {"guess pressed to first evaluation": 1, "the whole live comparison": 3, "Stop pressed to the end": 0.2}
+    rows = []
+    for i, (what, most) in enumerate(targets.items()):
+        slowest = dict(sorted(((name, each[i]) for name, each in found.items()), key=lambda pair: -pair[1])[:3])
+        rows.append(row("live", f"{what}, slowest panel", max(slowest.values()), "s", most=most, parts=slowest, of="s"))
+    return rows
 
 
-def _watched(baseline, variant, task) -> tuple[float, float]:
-    """Seconds until a comparison's record has its first evaluation, looked at from here as a panel does; and all."""
-    record, began = Runs(), time.perf_counter()
-    with ThreadPoolExecutor(1) as trainer:
-        training = trainer.submit(compare, baseline, variant, task, SEEDS, device="cpu", record=record)
-        while not training.done() and not np.isfinite(record.valid_score[..., :1]).any():
-            time.sleep(LOOK)
-        first = time.perf_counter() - began
-        training.result()
-    return first, time.perf_counter() - began
+def _watched(name: str) -> tuple[float, float, float]:
+    """Seconds of a tip's live comparison until its record has its first evaluation, looked at from here as a panel
+    does; until its end; and, trained once more and stopped at that evaluation, from then to the end.
+    """
+    baseline, variant, setting = tips[name].live()
+    task = tips[name].task(setting)
+    allow = [*baseline.diff(variant)][1:]
+    compare(baseline.but(updates=3), variant.but(updates=3), task, SEEDS, allow=allow, device="cpu")
+
+    def seen(press: Callable[[Event], None]) -> tuple[float, float]:
+        records, stop = [Runs() for _ in {baseline.shape(), variant.shape()}], Event()
+        with ThreadPoolExecutor(1) as trainer:
+            began = time.perf_counter()
+            training = trainer.submit(compare, baseline, variant, task, SEEDS, allow=allow, device="cpu", stop=stop,
+                                      record=records)  # fmt: skip
+            while not (training.done() or any(np.isfinite(each.valid_score[..., :1]).any() for each in records)):
+                time.sleep(LOOK)
+            first = time.perf_counter()
+            press(stop)
+            training.result()
+        return first - began, time.perf_counter() - first
+
+    (first, rest), (_, stopped) = seen(lambda stop: None), seen(Event.set)
+    return first, first + rest, stopped
 
 
-GROUPS = {"update": update, "recurrence": recurrence, "overhead": overhead, "growth": growth, "memory": peak,
-          "live": live}  # fmt: skip
+def imports(count: int) -> list[dict]:
+    """What importing the package takes beyond torch, which it imports."""
+    modules = {name: rounds.contestant(partial(fresh.printed, f"import {name}")) for name in ("rnntips", "torch")}
+    times = rounds.interleaved(modules, count)
+    more = median(ours - torchs for ours, torchs in zip(*times.values(), strict=True))
+    return [row("import", "import rnntips beyond import torch", more, "ms", most=400, parts=medians(times))]
+
+
+GROUPS = {"update": update, "recurrence": recurrence, "extras": extras, "evaluation": evaluation, "growth": growth,
+          "memory": peak, "live": live, "import": imports}  # fmt: skip

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import benchmarks
 from benchmarks import __main__ as command
-from benchmarks import peak_memory, peers, rounds, rows
+from benchmarks import fresh, peak_memory, peers, rounds, rows
 from benchmarks.peers import CELLS, Size
 from benchmarks.table import number, table
 from evidence import timing
@@ -25,6 +27,7 @@ from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe
 
 TINY = Size(R=3, B=4, T=5, H=8)
+EVERY, DENSE, DROPOUT, NOISE = rows.EXTRAS
 FIELDS = {"row", "name", "value", "unit", "target", "met", "parts", "parts_unit"}
 
 
@@ -40,10 +43,12 @@ def jax():
 def tiny(monkeypatch):
     """One short round of small contestants."""
     axes = {"T": ("step", TINY, (3, 700), (700, 3), 1.15), "R": ("run", TINY, (2, 3), (3, 2), 1)}
-    small = {"SIZES": {"small": TINY, "large": TINY}, "SMALL": TINY, "CELLS": ["gru", "lstm"], "UPDATES": 3,
-             "LONGEST": 700, "AXES": axes, "CEILING": 64, "memory": lambda: 12.5}  # fmt: skip
+    small = {"SIZES": {"small": TINY, "wide": TINY}, "SMALL": TINY, "LARGE": TINY, "CELLS": ["gru", "lstm"],
+             "UPDATES": 3, "LONGEST": 700, "AXES": axes, "CEILING": 64, "memory": lambda: 12.5}  # fmt: skip
+    monkeypatch.setitem(rows.EXTRAS, EVERY, {"past": 4 * TINY.T, "chunk": TINY.T, "carry": True})
     for name, value in small.items():
         monkeypatch.setattr(rows, name, value)
+    monkeypatch.setattr(fresh, "ceiling", lambda size, turns: {"torch": 1.0, "NumPy": 2.0})
     monkeypatch.setattr(rounds, "FILL", 0.0)
     monkeypatch.setattr(peers, "why_no_jax", lambda device="cpu": "JAX is left out.")
 
@@ -190,12 +195,12 @@ def test_windows_are_drawn_once_for_a_seed_and_are_the_same():
 
 
 def test_rows_have_the_documented_fields_and_say_what_was_left_out(tiny):
-    names = ["update", "recurrence", "overhead", "growth", "memory"]
+    names = ["update", "recurrence", "extras", "evaluation", "growth", "memory"]
     found = benchmarks.measure(names, rounds=1)
     assert json.loads(json.dumps(found)) == found
     assert names == list(dict.fromkeys(row["row"] for row in found["rows"]))
     assert "JAX is left out." in found["notes"]
-    assert {"CPU", "cores", "threads", "Python", "torch", "numpy", "numba", "jax"} == found["machine"].keys()
+    assert {"CPU", "vectors", "cores", "threads", "Python", "torch", "numpy", "numba", "jax"} == found["machine"].keys()
     for row in found["rows"]:
         assert FIELDS == row.keys() and (row["met"] is None) == (row["target"] == "")
         assert bool(row["parts"]) == bool(row["parts_unit"])
@@ -205,26 +210,98 @@ def test_rows_have_the_documented_fields_and_say_what_was_left_out(tiny):
     assert by_hand == pytest.approx(first["value"])  # one round, so its ratio is the reach
 
 
-def test_a_comparison_is_timed_to_its_first_evaluation_and_to_its_end(monkeypatch):
-    now, looked = [0], []
-    seen = Event()
+def test_a_comparison_is_timed_to_its_first_evaluation_to_its_end_and_from_stop_to_the_end(monkeypatch):
+    """Of two comparisons, after one that is not timed: 1 s to the first evaluation, then 6 s to the end, or 2 s."""
+    now, reads, called, looked = [0], [], [], Event()
 
-    def look():
-        looked.append(now[0])
-        if len(looked) == 2:
-            seen.set()
+    def read():
+        reads.append(now[0])
+        if len(reads) % 3 == 2:  # after the one at the beginning, and before that at the end
+            looked.set()
         return now[0]
 
-    def compare(*_, record, **__):
-        record.valid_score = np.full((2, 3), np.nan)
-        now[0] = 1
-        record.valid_score[:, 0] = 0.5
-        assert seen.wait(20)
-        now[0] = 7
+    def compare(*_, record=None, stop=None, **__):
+        called.append(record)
+        if record is not None:
+            now[0] += 1
+            record[-1].valid_score = np.full((2, 3), 0.5)
+            assert looked.wait(20) and (stop.wait(20) if len(called) == 3 else not stop.is_set())
+            looked.clear()
+            now[0] += 2 if stop.is_set() else 6
 
-    monkeypatch.setattr(rows, "time", SimpleNamespace(perf_counter=look, sleep=time.sleep))
+    monkeypatch.setattr(rows, "time", SimpleNamespace(perf_counter=read, sleep=time.sleep))
     monkeypatch.setattr(rows, "compare", compare)
-    assert (1, 7) == rows._watched(None, None, None)
+    assert (1, 7, 2) == rows._watched("deep_recurrence")
+    assert [None, 2, 2] == [record and len(record) for record in called]  # one for each shape
+
+
+def test_the_slowest_panels_are_named(monkeypatch):
+    order = {name: float(i) for i, name in enumerate(rows.tips)}
+    monkeypatch.setattr(rows, "_watched", lambda name: (order[name], -order[name], 0.1))
+    first, whole, stop = rows.live(1)
+    assert [*order][:-4:-1] == [*first["parts"]] and [*order][:3] == [*whole["parts"]]
+    assert (len(order) - 1, 0, 0.1) == tuple(each["value"] for each in (first, whole, stop))
+    assert (False, True, True) == tuple(each["met"] for each in (first, whole, stop))
+
+
+@pytest.mark.parametrize("fields", [{}, {"layers": 2}, rows.EXTRAS[DENSE], rows.EXTRAS[EVERY]])
+def test_multiply_adds_are_those_that_torch_counts(fields):
+    """One window's steps in plain torch operations, in which the state has a gradient from the first step on."""
+    recipe, T = Recipe(cell="gru", width=8, **fields), 3
+    sizes = [1, *recipe.dense]
+    before = nn.Sequential(*map(nn.Linear, sizes, recipe.dense))
+    layers = [nn.GRUCell(sizes[-1] if layer == 0 else 8, 8) for layer in range(recipe.layers)]
+    after = nn.Sequential(*map(nn.Linear, [8, *recipe.dense_after], [*recipe.dense_after, 1]))
+    states, answers = [torch.zeros(1, 8, requires_grad=True) for _ in layers], []
+    with FlopCounterMode(display=False) as counter:
+        for step in range(T):
+            value = before(torch.ones(1, 1))
+            for i, layer in enumerate(layers):
+                states[i] = value = layer(value, states[i])
+            if recipe.chunk or step == T - 1:
+                answers.append(after(value))
+        torch.cat(answers).sum().backward()
+    assert counter.get_total_flops() == 2 * rows.multiply_adds(recipe, T)
+
+
+def test_an_extra_is_held_against_the_arithmetic_it_adds(monkeypatch):
+    """A contestant twice as slow with any of them: it does about twice the work with dense layers, else the same."""
+    taken = []
+
+    def ours(cell, size, task, **fields):
+        taken.append((size, task.name, fields))
+        return lambda: 6.0 if fields else 3.0
+
+    monkeypatch.setattr(rounds, "ours", ours)
+    monkeypatch.setattr(rows, "CELLS", ["lstm"])
+    found = {name: row["value"] for name, row in zip(rows.EXTRAS, rows.extras(2), strict=True)}
+    assert [2, 1, 2, 2] == [round(found[name], 1) for name in (EVERY, DENSE, DROPOUT, NOISE)]
+    assert found[DENSE] > 1 and found[EVERY] < 2 == found[NOISE]
+    chunked = [(name, fields["chunk"]) for size, name, fields in taken if "chunk" in fields]
+    assert [("leaky 20", rows.LARGE.T)] == chunked and {rows.LARGE} == {size for size, *_ in taken}
+
+
+def test_the_ceiling_is_measured_where_no_variable_holds_numpy_back(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    assert "False\n" == fresh.printed("import os; print('OPENBLAS_CORETYPE' in os.environ)")
+    assert ["torch", "NumPy"] == [name for name, speed in fresh.ceiling(32, 1).items() if speed > 0]
+
+
+def test_a_ceiling_is_the_best_that_was_seen_and_says_whose_it_is(tiny, monkeypatch):
+    seen = iter([{"torch": 10.0, "NumPy": 20.0}, {"torch": 30.0, "NumPy": 20.0}])
+    monkeypatch.setattr(fresh, "ceiling", lambda size, turns: next(seen))
+    monkeypatch.setattr(rows, "_bare", lambda cell, size: lambda: 2.0)
+    first, *others = rows.recurrence(1)
+    assert 30 == first["value"] and "torch's" in first["name"] and {"torch": 30, "NumPy": 20} == first["parts"]
+    R, B, T, H = TINY
+    shares = [100 * 3 * 2 * R * B * T * H * G * H / 30e6 / 2.0 for G in (3, 4)]
+    assert 2 * shares == pytest.approx([row["value"] for row in others])
+    assert ["", "", "≥ 50", "≥ 50"] == [row["target"] for row in others]
+
+
+def test_an_import_counts_beyond_torch_s(monkeypatch):
+    monkeypatch.setattr(rounds, "contestant", lambda function: lambda: {"import torch": 2.0}.get(*function.args, 5.0))
+    assert 3 == rows.imports(2)[0]["value"]
 
 
 def test_what_meets_a_target():
