@@ -89,7 +89,7 @@ class CompiledUpdate:
                    states := piece(T * n), piece(T * n if code == LSTM else 0),
                    piece(T * Q * n if Q > 1 else 0)]  # fmt: skip
             apart = noise >= 0 or (mask >= 0 and self.masked == OUTPUTS)
-            rows.append([*row, piece(T * n) if apart else states, size])
+            rows.append([*row, size, piece(T * n) if apart else states])
             column, recurrent = column + layer.width, recurrent + (code >= 0)
         C, K, n, L = self.stack[0].inputs, self.stack[-1].width, max(self.highs) * B, len(rows)
         room = max(time_loops.room(row[CELL], row[INPUTS], row[HIGH], B) for row in rows)

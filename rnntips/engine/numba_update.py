@@ -23,7 +23,7 @@ ONE = np.float32(1)
 # whether it reads the last step alone; its mask and its first column of noise, or −1; and where its pieces of a
 # thread's memory begin: the matrix in panels, the same turned, its gradient, states, the LSTM's c, gates, and what the
 # layer above reads, which are the states unless there is noise or a mask.
-LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, OUT, END) = range(16)
+LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, END, OUT) = range(16)
 OUTPUTS, STEPS = range(2)  # whether masks multiply what the layer above reads, or the state that the next step reads
 
 
@@ -108,7 +108,7 @@ def _forward(memory, network, windows, B, state, masks, place, between, first, l
         states, cs = memory[layer[STATES] :][: T * n], memory[layer[CS] : layer[GATES]]
         time_loops.forward(layer[CELL], layer[INPUTS], H, B, x, windows[:0], state[j, 0, :n], state[j, 1, :n],
                            _mask(masks, layer, first, T, STEPS, place), never, memory[layer[PANELS] : layer[TURNED]],
-                           states, cs, memory[layer[GATES] : layer[OUT]], scratch)  # fmt: skip
+                           states, cs, memory[layer[GATES] : layer[END]], scratch)  # fmt: skip
         state[j, 0, :n] = states[(T - 1) * n :]
         if layer[CELL] == LSTM:
             state[j, 1, :n] = cs[(T - 1) * n : T * n]
@@ -210,7 +210,7 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
         time_loops.backward(layer[CELL], layer[INPUTS], H, B, x, before[j, 0, :n], before[j, 1, :n],
                             _mask(masks, layer, first, T, STEPS, place), never, memory[layer[TURNED] : layer[SUMS]],
                             memory[layer[STATES] :][: T * n], memory[layer[CS] : layer[GATES]],
-                            memory[layer[GATES] : layer[OUT]], given, past[j, 0, :n], past[j, 1, :n], dx,
+                            memory[layer[GATES] : layer[END]], given, past[j, 0, :n], past[j, 1, :n], dx,
                             windows[:0], windows[:0], memory[layer[SUMS] : layer[STATES]], scratch)  # fmt: skip
         above = 1 - above
 

@@ -195,7 +195,7 @@ class NumbaUpdate(Update):
         self.masks, self.noise = Masks(record), Noise(record)
         self.numbers = np.concatenate([value.numpy().astype(float) for value in numbers_of(record.recipes)], 1)
         averages = [average.numpy() for average in state.values()]
-        decay = np.broadcast_to(_decay(record, network).numpy(), network.flat.shape)
+        decay = np.array(np.broadcast_to(_decay(record, network).numpy(), network.flat.shape))
         self.arrays = network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, _columns(record)[:, 3].copy()
         self.do = fused(
             network.stack, np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
