@@ -23,7 +23,13 @@ __all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = tuple(name for name in RULES if name != "nesterov")
 DECAYS = ("all", "all but recurrent")
+DROPOUTS = ("outputs", "inputs and outputs", "between steps, one mask", "between steps, new masks")
+DROPOUT_TESTS = ("off", "on", "unscaled")
 DEFAULT_UPDATES = 300
+NEEDED = (  # a field, another one without which it has no meaning, and an example of that
+    ("clip", "clip_norm", "clip_norm=1"), ("decay_on", "weight_decay", "weight_decay=0.01"),
+    ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
+)  # fmt: skip
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
 LONG = 100  # layers, or letters
@@ -281,7 +287,14 @@ class Recipe:
     decay_on: str = _choice("all", 'What decays: `"all"` weights and biases, or `"all but recurrent"`, which leaves '
         "out the matrices from a state to the next.", per_run=True, names=DECAYS)  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
-        "window have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+        "window (or of a chunk) have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    dropout_at: str = _choice("outputs", 'What is set to 0: the `"outputs"`; `"inputs and outputs"`, inputs with a new '
+        'mask at every step, since there may be one channel alone; or the state that the next step reads, `"between '
+        'steps, one mask"` or `"between steps, new masks"`. One mask is that of Gal and Ghahramani (2016).', costs=True,
+        names=DROPOUTS)  # fmt: skip
+    dropout_test: str = _choice("off", 'Dropout when a network is scored: `"off"`; left `"on"`, as without '
+        '`model.eval()`; `"unscaled"`, off as well, but what was kept in training was not divided by its share.',
+        names=DROPOUT_TESTS)  # fmt: skip
     noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
         "every step.", per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
@@ -314,16 +327,17 @@ class Recipe:
                 f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
                 "many windows."
             )
-        if self.clip != "global" and self.clip_norm is None:
-            raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         for name in ("momentum", "beta1", "beta2", "epsilon"):
             if getattr(self, name) not in (None, FIELDS[name]) and name not in RULES[self.optimizer].defaults:
                 listed = " or ".join(f'"{other}"' for other in OPTIMIZERS if name in RULES[other].defaults)
                 raise BadArgument(
                     f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
                 )
-        if self.decay_on != "all" and not self.weight_decay:
-            raise BadArgument(f'decay_on="{self.decay_on}" needs a decay: set weight_decay, for example 0.01.')
+        for name, needed, example in NEEDED:
+            if getattr(self, name) != FIELDS[name] and not getattr(self, needed):
+                raise BadArgument(f'{name}="{getattr(self, name)}" needs {needed}: set it, for example {example}.')
+        if self.dropout_test == "on" and self.test_past is not None:
+            raise BadArgument('dropout_test="on" scores whole windows, test_past parts of them: drop one of the two.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '

@@ -6,10 +6,14 @@ import torch
 from oracles import KINDS, Twin
 
 from rnntips import models
-from rnntips.models import ALIGNMENT, Network, initial_weights
+from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Recipe, shapes
 
 SEEDS, C, K = [4, 9, 2], 3, 2
+
+
+class Sizes:
+    channels, outputs = C, K
 
 
 def made(recipe, dtype=torch.float32):
@@ -82,6 +86,33 @@ def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch(
         assert name.startswith("readout") or torch.equal(value, more.parameters[name])
     for name, below in (("after_weight_0", 5), ("after_weight_1", 400), ("after_bias_1", 400), ("readout_weight", 100)):
         assert more.parameters[name].abs().max().item() == pytest.approx(below**-0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("each", [1, 6], ids=["one mask", "new masks"])
+def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, monkeypatch):
+    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in segments of two steps."""
+    recipe = Recipe(cell=cell, layers=2, width=5, dense_after=(4,), dropout=0.5, dropout_at="between steps, new masks")
+    network = network_for(recipe, Sizes, made(recipe, torch.float64).flat)
+    x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
+    masks = [2.0 * (torch.rand(len(SEEDS), 4, each, 5, dtype=torch.float64) < 0.5) for _ in range(2)]
+    for r in range(len(SEEDS)):
+        twin, hidden = Twin(network, r), x[r]
+        for layer, mask in zip(twin.recurrent, masks, strict=True):
+            state, outputs = None, []
+            for t in range(6):
+                now = mask[r, :, t % each][None]
+                if state is not None:
+                    state = (state[0] * now, state[1]) if cell == "lstm" else state * now
+                output, state = layer(hidden[:, t : t + 1], state)
+                outputs.append(output)
+            hidden = torch.cat(outputs, 1)
+        expected = twin.readout(twin.after[0](hidden).relu())
+        for segment in (models.SEGMENT, 2 * 4 * 4 * network.kept_values):
+            monkeypatch.setattr(models, "SEGMENT", segment)
+            torch.testing.assert_close(network.sequence(x, masks)[0][r], expected)
+            torch.testing.assert_close(network(x, masks)[r], expected[:, -1])
+        monkeypatch.undo()
 
 
 def outcome(network, x, state=None, noise=()):

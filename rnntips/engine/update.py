@@ -24,7 +24,8 @@ from rnntips.windows import HEADS
 __all__ = ["UpdateStats", "updater"]
 
 COMPILED = ("sgd", "rmsprop", "adam", "nesterov")  # rules of the compiled update, which knows none of these fields:
-UNCOMPILED = {"dense", "dense_after", "dropout", "noise", "noise_between", "beta1", "beta2", "epsilon", "decay_on"}
+UNCOMPILED = {"dense", "dense_after", "dropout", "noise", "noise_between", "beta1", "beta2", "epsilon", "decay_on",
+              "dropout_at"}  # fmt: skip
 
 
 class UpdateStats(NamedTuple):
@@ -134,17 +135,19 @@ class TorchUpdate(Update):
         """What the host computes for an update: learning rates that vary, dropout masks, noise."""
         B, T, C = self.loader.shape(spec)
         rates = torch.from_numpy(self.rates(update))[:, None] if self.rates.vary else None
-        noise, between = self.noise.draw(B, T, C)
-        given = {"rates": rates, "masks": self.masks.draw(B), "noise": noise, "between": between}
+        (noise, between), (mask, masks) = self.noise.draw(B, T, C), self.masks.draw(B, T, C)
+        given = {"rates": rates, "mask": mask, "masks": masks, "noise": noise, "between": between}
         return {name: value for name, value in given.items() if value is not None}
 
     def _do(
         self, spec: BatchSpec, update: int | Tensor, count: int | Tensor, *, rates: Tensor | None = None,
-        masks: Tensor | None = None, noise: Tensor | None = None, between: Tensor | None = None,
+        mask: Tensor | None = None, masks: Tensor | None = None, noise: Tensor | None = None,
+        between: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Make update `update` of this record (from 0), `count` of all (from 1); returns `UpdateStats` as (3, R)."""
         inputs, targets = self.loader.batch(update, spec)
         inputs = inputs if noise is None else inputs + noise
+        inputs = inputs if mask is None else inputs * mask
         masks = () if masks is None else masks.unbind(1)
         between = () if between is None else between.split(self.noise.widths, 3)
         outputs = self.loader.trained(spec, self.network, inputs, masks, between)

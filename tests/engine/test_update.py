@@ -14,6 +14,7 @@ import rnntips as rt
 from rnntips import training
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
 from rnntips.models import KEPT
+from rnntips.recipe import DROPOUTS
 from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
@@ -193,17 +194,21 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
 MORE = st.fixed_dictionaries({}, optional={
     "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
-    "dropout": st.sampled_from([0.2, 0.5]), "noise": st.just(0.2), "noise_between": st.just(0.2),
+    "noise": st.just(0.2), "noise_between": st.just(0.2),
     "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
 })  # fmt: skip
+DROPPING = st.one_of(st.just({}), st.fixed_dictionaries({
+    "dropout": st.sampled_from([0.2, 0.5]), "dropout_at": st.sampled_from(DROPOUTS),
+    "dropout_test": st.sampled_from(["off", "unscaled"]),
+}))  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None)
-@given(SHAPES, RULES, CLIPPING, MORE, CLASSES)
-def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, classes):
+@given(SHAPES, RULES, CLIPPING, MORE, DROPPING, CLASSES)
+def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, dropping, classes):
     """What a GPU records, here without a recording."""
     head, number = classes
-    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, head=head)] * 2
+    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, **dropping, head=head)] * 2
     mine, theirs = trained(CUDAGraphUpdate, recipes, number), trained(TorchUpdate, recipes, number)
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
