@@ -13,6 +13,7 @@ from oracles import begun
 import rnntips as rt
 from rnntips import training
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
+from rnntips.loader import Masks
 from rnntips.models import KEPT
 from rnntips.recipe import DROPOUTS
 from rnntips.windows import HEADS
@@ -149,6 +150,17 @@ def test_decay_spares_the_recurrent_matrices_of_the_run_that_asks_for_it(rule):
         decayed = 0.1 * 0.5 * before[1, where] if name.startswith("recurrent_weight") else torch.zeros(())
         difference = network.flat[1, where] - network.flat[0, where]
         torch.testing.assert_close(difference, decayed.expand_as(difference), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", DROPOUTS)
+def test_an_updates_loss_is_that_of_the_network_with_the_masks_of_its_stream(where):
+    recipe = rt.Recipe(updates=1, width=6, past=9, layers=2, dropout=0.5, dropout_at=where)
+    record, network, loader, state = made([recipe])
+    inputs, targets = loader.batch(0, loader.spec(0))
+    mask, layers = Masks(record).draw(*inputs.shape[1:])
+    outputs = network(inputs if mask is None else inputs * mask, layers.unbind(1))
+    expected = (outputs - targets).square()[:, : recipe.batch_size].mean().item()
+    assert did(updater(record, network, loader, state), 0).loss[0] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("where", ["loss", "weights"])
