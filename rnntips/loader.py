@@ -82,7 +82,9 @@ def rebuilt(
     examples = [examples_of(recipe, task, int(seed)) for recipe, seed in zip(recipes, seeds, strict=True)]
     first = examples[0]
     if weights is None:
-        weights = initial_weights(recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs)
+        weights = initial_weights(
+            recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs, examples
+        )
     chosen = [choose(example) for example in examples]
     inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     network = network_for(recipes[0], first, torch.tensor(weights, dtype=dtype))

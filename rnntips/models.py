@@ -7,6 +7,7 @@ parameters are views of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rnntips import engine
-from rnntips.cells import CELLS, GATES, State, affine, initialiser
+from rnntips.cells import CELLS, GATES, State, affine, initialiser, kept_bias
 from rnntips.recipe import Layer, stack
 from rnntips.tasks import stream
 
@@ -27,6 +28,8 @@ __all__ = ["ALIGNMENT", "Layer", "Network", "initial_weights", "network_for"]
 
 SEGMENT = 2**24  # bytes that one run keeps for backpropagation in one segment of time steps
 KEPT = 3 * 2**27  # bytes that all runs keep together; the rest is computed again
+SAMPLE = 2000  # steps of the inputs that a start from data looks at
+PARTS = ("inputs", "bias", "recurrent", "bias")  # what each of a recurrent layer's weights is to `initialiser`
 ALIGNMENT = 32  # float32 values that torch computes together on any CPU; it rounds a remainder differently
 
 
@@ -158,23 +161,52 @@ def _sizes(recipe, channels: int, outputs: int) -> tuple:
     return recipe.cell, recipe.layers, recipe.width, channels, outputs, recipe.dense, recipe.dense_after
 
 
-def initial_weights(recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int) -> np.ndarray:
-    """Initial weights, (R, P) float32: `init` for matrices, PyTorch's ±1/√H for biases and the readout.
+def initial_weights(
+    recipes: Sequence, setting: str, seeds: Sequence[int], channels: int, outputs: int, examples: Sequence = ()
+) -> np.ndarray:
+    """Initial weights, (R, P) float32: as `init` and `forget_bias` say, else PyTorch's ±1/√H.
 
     Layers after the recurrent ones use the number of their inputs in place of H, as PyTorch does.
 
     Each parameter has a random stream of its own, so that a wider or deeper network does not change what others draw.
+
+    Args:
+        examples: Of each run; only starts from data need them.
     """
     rows = []
-    for recipe, seed in zip(recipes, seeds, strict=True):
-        draw, usual = initialiser(recipe.init), initialiser("uniform")
-        row = []
+    for r, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True)):
+        row, steps = [], partial(_steps, examples, r)
         for layer in stack(*_sizes(recipe, channels, outputs)):
             fan = layer.inputs if layer.name.startswith(("dense after", "readout")) else recipe.width
+            values = {}
             for name, shape in layer.shapes().items():
-                rule = draw if layer.cell in CELLS and len(shape) == 2 else usual
-                row.append(rule(shape, fan, stream(f"init {name}", setting, seed)).ravel())
+                part = PARTS[layer.weights.index(name)] if layer.cell in CELLS else "other"
+                rule = initialiser(recipe.init, part, steps if layer.name == "layer 0" else None)
+                values[name] = rule(shape, fan, stream(f"init {name}", setting, seed))
+            if recipe.forget_bias is not None and layer.cell in CELLS:
+                _open(layer, values, recipe.forget_bias, stream(f"forget_bias {layer.name}", setting, seed))
+            row += [value.ravel() for value in values.values()]
         rows.append(np.concatenate(row))
     weights = np.array(rows, dtype=np.float32)
     # padded to whole vector registers, so that a run's bits do not depend on its row
     return np.pad(weights, [(0, 0), (0, -weights.shape[1] % ALIGNMENT)])
+
+
+def _steps(examples: Sequence, run: int) -> np.ndarray:
+    """Inputs of a run at up to `SAMPLE` steps of up to `SAMPLE` training windows, evenly spread, (n, C)."""
+    example = examples[run]
+    train = example.of(0)
+    steps = example.inputs(train[:: -(-len(train) // SAMPLE)]).reshape(-1, example.channels)
+    return steps[:: -(-len(steps) // SAMPLE)].astype(np.float64)
+
+
+def _open(layer: Layer, values: dict[str, np.ndarray], given: float | str, rng: np.random.Generator) -> None:
+    """Set the bias of the gate that keeps a state, the second in the order of gates, and with chrono the LSTM's first.
+
+    A gate has two biases, which are added: the recurrent one becomes 0.
+    """
+    bias, recurrent = values[layer.weights[1]], values[layer.weights[3]]
+    kept, H = kept_bias(given)(layer.width, rng), layer.width
+    bias[H : 2 * H], recurrent[H : 2 * H] = kept, 0
+    if layer.cell == "lstm" and isinstance(given, str):
+        bias[:H], recurrent[:H] = -kept, 0

@@ -10,7 +10,7 @@ from math import prod
 from textwrap import fill
 from typing import Any, NamedTuple
 
-from rnntips.cells import CELLS, GATES, initialiser
+from rnntips.cells import CELLS, GATES, initialiser, kept_bias
 from rnntips.engine.calibration import seconds_per_update
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.optimizers import RULES
@@ -299,8 +299,12 @@ class Recipe:
         "every step.", per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
         number={"low": 0, "below": LARGE})  # fmt: skip
-    init: str = _choice("uniform", "See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.",
-        per_run=True, text='"normal:0.1"')  # fmt: skip
+    init: str = _choice("uniform", "How weights start, see `rnntips.cells.initialiser`.", per_run=True,
+        text='"normal:0.1"')  # fmt: skip
+    forget_bias: float | str | None = _choice(None, "Where the bias starts of the gate that keeps a state: the LSTM's "
+        "forget gate, the GRU's update gate. `\"chrono:50\"`: so that units remember up to 50 steps, see "
+        "`rnntips.cells.kept_bias`; the LSTM's input gate then starts at minus that. None: as `init` says.",
+        per_run=True, number={"above": -LARGE, "below": LARGE}, text='"chrono:50"')  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
@@ -321,6 +325,14 @@ class Recipe:
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
+        if self.init in ("pca", "kmeans") and self.dense:
+            raise BadArgument(
+                f'init="{self.init}" starts from the inputs, and dense={self.dense} changes them: drop one of the two.'
+            )
+        if self.forget_bias is not None and GATES[self.cell] == 1:
+            raise BadArgument(f'forget_bias={self.forget_bias!r} needs a gate: use cell="lstm" or "gru".')
+        if self.forget_bias is not None:
+            kept_bias(self.forget_bias)
         planned(self.schedule)
         if self.train_size is not None and self.train_size < self.batch_size:
             raise BadArgument(
@@ -476,7 +488,7 @@ def _checked(
         return str(value)
     if whole is not None and not (name == "width" and isinstance(value, Parameters)):
         return need_whole(name, value, *whole)
-    if number is not None:
+    if number is not None and not (text is not None and isinstance(value, str)):
         return need_number(name, value, **number)
     if widths is not None:
         need(name, value, tuple | list, f"a tuple of at most {LONG} widths, for example {name}=(64, 32),")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from oracles import KINDS, Twin
+from oracles import KINDS, Twin, begun
 
+import rnntips as rt
 from rnntips import models
 from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Recipe, shapes
@@ -77,6 +78,47 @@ def test_a_second_layer_leaves_the_first_ones_start_alone():
     first, both = (initial_weights([r], "s", [3], C, K)[0] for r in (one, two))
     size = sum(int(np.prod(s)) for name, s in shapes("gru", 1, 5, C, K).items() if name.endswith("_0"))
     np.testing.assert_array_equal(first[:size], both[:size])
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("given", [1.5, "chrono:40"])
+def test_the_gate_that_keeps_a_state_starts_where_it_is_told_and_nothing_else_changes(cell, given):
+    """Both biases together; chrono's forget gates forget about 1/U, U from 1 to 39, and input gates mirror them."""
+    plain, told = (made(Recipe(cell=cell, layers=2, width=500, forget_bias=some)).parameters for some in (None, given))
+    assert all(torch.equal(plain[name], told[name]) for name in plain if "bias" not in name or "readout" in name)
+    for layer in range(2):
+        before, after = (p[f"input_bias_{layer}"] + p[f"recurrent_bias_{layer}"] for p in (plain, told))
+        first, kept, *others = (gate.double() for gate in after.split(500, 1))
+        assert all(torch.equal(*pair) for pair in zip(others, before.double().split(500, 1)[2:], strict=True))
+        if given == 1.5:
+            assert (kept == 1.5).all() and torch.equal(first, before[:, :500].double())
+            continue
+        assert (first == -kept).all() if cell == "lstm" else torch.equal(first, before[:, :500].double())
+        spans = kept.exp()
+        assert spans.min() > 0.999 and spans.max() < 39.001 and spans.mean().item() == pytest.approx(20, rel=0.05)
+
+
+def test_units_that_start_alike_stay_alike():
+    runs = rt.train(Recipe(width=5, init="constant:0.05", past=9, updates=30), rt.series.sines(600), [3])
+    row, first = torch.tensor(runs.weights), torch.tensor(initial_weights(runs.recipes, runs.setting, [3], 1, 1))
+    network = Network("gru", 1, 5, 1, 1, row)
+    assert (first[:, : network.count] == np.float32(0.05)).all() and (row != first).any()
+    weight = network.parameters["recurrent_weight_0"][0]
+    for gate in weight.split(5, 1):
+        torch.testing.assert_close(gate, gate[:1, :1].expand(5, 5), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("init", ["pca", "kmeans"])
+def test_a_start_from_the_inputs_is_of_the_runs_own_training_part(init):
+    task, recipe = rt.tasks.digits(rows=True), Recipe(width=9, layers=2, init=init)
+    alone, company, usual = (
+        begun([some] * len(seeds), task, seeds)[1].parameters
+        for some, seeds in ((recipe, [3]), (recipe, [1, 3]), (recipe.but(init="uniform"), [3]))
+    )
+    changed = [name for name in alone if not torch.equal(alone[name], usual[name])]
+    assert changed == ["input_weight_0"]
+    assert torch.equal(company["input_weight_0"][1], alone["input_weight_0"][0])
+    assert not torch.equal(company["input_weight_0"][0], alone["input_weight_0"][0])
 
 
 def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch():
