@@ -305,6 +305,9 @@ class Recipe:
         "forget gate, the GRU's update gate. `\"chrono:50\"`: so that units remember up to 50 steps, see "
         "`rnntips.cells.kept_bias`; the LSTM's input gate then starts at minus that. None: as `init` says.",
         per_run=True, number={"above": -LARGE, "below": LARGE}, text='"chrono:50"')  # fmt: skip
+    frozen: str | None = _choice(None, '`"recurrent"`: the recurrent layers, and dense layers below them, stay as they '
+        "are, and only what is above is trained, such as the readout on features from an earlier training.",
+        per_run=True, names=("recurrent",))  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
@@ -348,6 +351,8 @@ class Recipe:
         for name, needed, example in NEEDED:
             if getattr(self, name) != FIELDS[name] and not getattr(self, needed):
                 raise BadArgument(f'{name}="{getattr(self, name)}" needs {needed}: set it, for example {example}.')
+        if self.frozen is not None and self.clip == "weights":
+            raise BadArgument('clip="weights" would change what is frozen: drop one of the two.')
         if self.dropout_test == "on" and self.test_past is not None:
             raise BadArgument('dropout_test="on" scores whole windows, test_past parts of them: drop one of the two.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):

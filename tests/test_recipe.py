@@ -36,7 +36,7 @@ EXAMPLES = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
     "dropout_at": "between steps, one mask", "dropout_test": "unscaled", "dropout": 0.2,
     "noise": 0.1, "noise_between": 0.3,
-    "init": "orthogonal", "forget_bias": 1.0, "updates": 17, "budget": rt.epochs(3),
+    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip
 NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
@@ -45,7 +45,7 @@ NEEDS = {  # a field → what must be set for it to have a meaning
 }  # fmt: skip
 
 
-APART = ("updates", "grow", "beta1", "beta2", "epsilon")  # cannot be combined with the other examples
+APART = ("frozen", "updates", "grow", "beta1", "beta2", "epsilon")  # cannot be combined with the other examples
 
 
 def ready(name):
@@ -451,6 +451,7 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
         *(({"init": init, "dense": (4,)}, "starts from the inputs.*drop one") for init in ("pca", "kmeans")),
         *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
           for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
+        ({"frozen": "recurrent", "clip": "weights", "clip_norm": 1.0}, "frozen: drop one"),
         ({"forget_bias": 1.0, "cell": "tanh"}, 'forget_bias=1.0 needs a gate.*"lstm" or "gru"'),
         ({"forget_bias": float("nan")}, "forget_bias=nan"), ({"forget_bias": True}, "forget_bias=True"),
         *(({name: bad}, f"{name}.*a tuple of .*widths") for name in ("dense", "dense_after") for bad in (4, {4}, None)),

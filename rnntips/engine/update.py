@@ -25,7 +25,7 @@ __all__ = ["UpdateStats", "updater"]
 
 COMPILED = ("sgd", "rmsprop", "adam", "nesterov")  # rules of the compiled update, which knows none of these fields:
 UNCOMPILED = {"dense", "dense_after", "dropout", "noise", "noise_between", "beta1", "beta2", "epsilon", "decay_on",
-              "dropout_at"}  # fmt: skip
+              "dropout_at", "frozen"}  # fmt: skip
 
 
 class UpdateStats(NamedTuple):
@@ -99,6 +99,16 @@ def _decay(record: Runs, network: Network) -> Tensor:
     return decay
 
 
+def _trained(record: Runs, network: Network) -> Tensor | None:
+    """1 for every weight that is trained and 0 for one that is frozen, (R, P); None if all are trained."""
+    frozen = [recipe.frozen is not None for recipe in record.recipes]
+    if not any(frozen):
+        return None
+    trained, first = torch.ones_like(network.flat), network.stack[network.above].weights[0]
+    trained[frozen, : network.slices[first].start] = 0
+    return trained
+
+
 class Update:
     """Base class; here the statistics of an update are known as soon as it is done."""
 
@@ -122,6 +132,7 @@ class TorchUpdate(Update):
         self.network, self.loader, self.state, self.recipe = network, loader, state, record.recipes[0]
         self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
         self.numbers, self.decay = numbers_of(record.recipes, network.flat.device), _decay(record, network)
+        self.trained = _trained(record, network)
         self.limit = torch.tensor(_columns(record)[:, 3:], device=network.flat.device)
         self.rates = Rates(record)
 
@@ -154,10 +165,12 @@ class TorchUpdate(Update):
         loss = (losses(self.loader.head, outputs, targets) * self.loader.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
+            gradient = gradient if self.trained is None else gradient * self.trained
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             numbers = self.numbers if rates is None else self.numbers._replace(lr=rates)
             change = step(self.recipe.rule, self.state, weights, gradient, self.decay, numbers, count)
+            change = change if self.trained is None else change * self.trained
             weights += change
             clip_weights(weights, self.limit, self.recipe.clip)
             return torch.stack([loss.detach(), norm, change.norm(dim=1) / weights.norm(dim=1)])

@@ -152,6 +152,24 @@ def test_decay_spares_the_recurrent_matrices_of_the_run_that_asks_for_it(rule):
         torch.testing.assert_close(difference, decayed.expand_as(difference), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("rule", [{"optimizer": "sgd", "momentum": 0.9}, {}, {"optimizer": "adamw"}], ids=str)
+def test_what_is_frozen_stays_and_what_is_above_gets_the_gradient_alone(rule):
+    """Even where averages of an earlier training would still move it; the run beside it is trained as a whole."""
+    plain = rt.Recipe(updates=3, width=6, past=9, dense=(4,), dense_after=(5,), weight_decay=0.1, **rule)
+    record, network, loader, state = begun([plain, plain.but(frozen="recurrent")], TASK, [0, 0])
+    for average in state.values():
+        average.fill_(0.1)
+    before, first = network.flat.clone(), network.slices["after_weight_0"].start
+    inputs, targets = loader.batch(0, loader.spec(0))
+    losses = (network(inputs) - targets).square().mean(2) * loader.share
+    gradient = network.gradient(losses.sum())
+    stats = did(updater(record, network, loader, state), 0)
+    np.testing.assert_allclose(stats.gradient_norm, [gradient[0].norm(), gradient[1, first:].norm()], rtol=1e-4)
+    changed = (network.flat != before)[:, : network.count]
+    assert changed[0, :first].any() and not changed[1, :first].any() and stats.step_ratio[1] < stats.step_ratio[0]
+    assert torch.equal(network.flat[0, first:], network.flat[1, first:])
+
+
 @pytest.mark.parametrize("where", DROPOUTS)
 def test_an_updates_loss_is_that_of_the_network_with_the_masks_of_its_stream(where):
     recipe = rt.Recipe(updates=1, width=6, past=9, layers=2, dropout=0.5, dropout_at=where)
