@@ -126,19 +126,30 @@ class Loader:
         self.lengths = window_lengths(recipe.grow, self.steps, total)[record.updates_before :]  # steps, by update
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
-            train = example.of(0)
-            done, after = (count * recipe.batch_size for count in self.batches_read(record))
-            rng = stream("order", record.setting, seed)
-            labels = example.labels(train)
-            chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
-            begins.append(self.base[r] + example.starts[chosen])
-            targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
+            dealt = self._dealt(record, record.recipes[r], example, seed)
+            begins += [self.base[r] + example.starts[chosen] for chosen in dealt]
+            targets += [example.targets] if self.loss_at == "every" else [example.targets[chosen] for chosen in dealt]
         left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = (
             torch.from_numpy(put(targets)).contiguous().to(device)
         )  # (R, U·B, K), or all runs' signals, (ΣL, K)
+
+    def _dealt(self, record: Runs, recipe: Recipe, example: Examples, seed: int) -> list[np.ndarray]:
+        """The windows of each worker of a run in the order that it reads them, (U·B,) each.
+
+        Alike workers share what one worker would read with a batch of all their windows; an unlike one reads its part.
+        """
+        (done, after), dealt = self.batches_read(record), []
+        parts = [example.of(0)] if recipe.shards == "alike" else np.array_split(example.of(0), recipe.workers)
+        each = recipe.workers // len(parts)  # workers of a part
+        for number, part in enumerate(parts):
+            size = each * recipe.batch_size
+            rng = stream(f"order of worker {number}" if number else "order", record.setting, seed)
+            chosen = part[batches(recipe.order, len(part), after * size, rng, example.labels(part))[done * size :]]
+            dealt += [*chosen.reshape(after - done, each, -1).swapaxes(0, 1).reshape(each, -1)]
+        return dealt
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """(mini-batches read before this record's updates, mini-batches read at its end)."""

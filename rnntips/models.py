@@ -20,6 +20,7 @@ from rnntips import engine
 from rnntips.cells import CELLS, GATES, State, affine, initialiser, kept_bias
 from rnntips.recipe import Layer, stack
 from rnntips.tasks import stream
+from rnntips.windows import evenly
 
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Float
@@ -142,6 +143,12 @@ class Network:
             hidden = hidden if mask is None or self.between else hidden * mask
         return hidden, after
 
+    def copies(self, count: int) -> Network:
+        """So many networks of every run, one after the other, with the same weights."""
+        sizes = self.layers, self.width, self.stack[0].inputs, self.stack[-1].width
+        flat = self.flat.repeat_interleave(count, 0)
+        return Network(self.cell, *sizes, flat, self.dense, self.dense_after, self.between)
+
     def gradient(self, loss: Float[Tensor, ""]) -> Float[Tensor, "R P"]:
         """Gradient of a summed loss with respect to `flat`, (R, P)."""
         parts = torch.autograd.grad(loss, list(self.parameters.values()))
@@ -195,9 +202,8 @@ def initial_weights(
 def _steps(examples: Sequence, run: int) -> np.ndarray:
     """Inputs of a run at up to `SAMPLE` steps of up to `SAMPLE` training windows, evenly spread, (n, C)."""
     example = examples[run]
-    train = example.of(0)
-    steps = example.inputs(train[:: -(-len(train) // SAMPLE)]).reshape(-1, example.channels)
-    return steps[:: -(-len(steps) // SAMPLE)].astype(np.float64)
+    steps = example.inputs(example.of(0, SAMPLE)).reshape(-1, example.channels)
+    return evenly(steps, SAMPLE).astype(np.float64)
 
 
 def _open(layer: Layer, values: dict[str, np.ndarray], given: float | str, rng: np.random.Generator) -> None:

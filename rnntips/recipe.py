@@ -24,11 +24,13 @@ CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = tuple(name for name in RULES if name != "nesterov")
 DECAYS = ("all", "all but recurrent")
 DROPOUTS = ("outputs", "inputs and outputs", "between steps, one mask", "between steps, new masks")
+SHARDS = ("alike", "unlike")
 DROPOUT_TESTS = ("off", "on", "unscaled")
 DEFAULT_UPDATES = 300
 NEEDED = (  # a field, another one without which it has no meaning, and an example of that
     ("clip", "clip_norm", "clip_norm=1"), ("decay_on", "weight_decay", "weight_decay=0.01"),
     ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
+    *((name, "workers", "workers=4") for name in ("average_every", "average_moments", "shards")),
 )  # fmt: skip
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
@@ -299,6 +301,14 @@ class Recipe:
         "every step.", per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
         number={"low": 0, "below": LARGE})  # fmt: skip
+    workers: int = _choice(1, "Copies of every run's network that are trained apart, each on `batch_size` windows an "
+        "update, and averaged; scores are those of the average.", costs=True, whole=(1, LONG))  # fmt: skip
+    average_every: int = _choice(1, "Updates from one average to the next.", whole=(1, MOST))
+    average_moments: bool = _choice(False, "Whether the optimizer's running averages are averaged too, and not weights "
+        "alone.", called=("own moments", "averaged moments"), kind=bool)  # fmt: skip
+    shards: str = _choice("alike", 'What workers read: `"alike"`, together what one worker would read with a batch of '
+        'all their windows; `"unlike"`: each a part of its own, consecutive windows of the training part.',
+        names=SHARDS)  # fmt: skip
     init: str = _choice("uniform", "How weights start, see `rnntips.cells.initialiser`.", per_run=True,
         text='"normal:0.1"')  # fmt: skip
     forget_bias: float | str | None = _choice(None, "Where the bias starts of the gate that keeps a state: the LSTM's "
@@ -349,8 +359,11 @@ class Recipe:
                     f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
                 )
         for name, needed, example in NEEDED:
-            if getattr(self, name) != FIELDS[name] and not getattr(self, needed):
-                raise BadArgument(f'{name}="{getattr(self, name)}" needs {needed}: set it, for example {example}.')
+            if getattr(self, name) != FIELDS[name] and getattr(self, needed) == FIELDS[needed]:
+                raise BadArgument(f"{name}={getattr(self, name)!r} needs {needed}: set it, for example {example}.")
+        for name in ("chunk", "rescue", "dropout", "noise", "noise_between"):
+            if self.workers > 1 and getattr(self, name) != FIELDS[name]:
+                raise BadArgument(f"workers={self.workers} cannot be combined with {name}: leave one of the two out.")
         if self.frozen is not None and self.clip == "weights":
             raise BadArgument('clip="weights" would change what is frozen: drop one of the two.')
         if self.dropout_test == "on" and self.test_past is not None:
@@ -411,6 +424,11 @@ class Recipe:
         """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
 
+    @property
+    def windows_per_update(self) -> int:
+        """Windows that all workers of a run read for an update."""
+        return self.workers * self.batch_size
+
     def updates_for(self, windows: int, steps: int | None = None, skip: int = 0, **size: int) -> int:
         """The number of updates of a run that has so many training windows.
 
@@ -424,7 +442,7 @@ class Recipe:
         steps, new = steps or self.past, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
-        return self.budget.in_updates(self.batch_size, length, windows, each, costs)
+        return self.budget.in_updates(self.windows_per_update, length, windows, each, costs)
 
     def costs(self, steps: int, channels: int = 1, outputs: int = 1, answers: int = 1) -> dict[str, Any]:
         """What the time of an update depends on, except the batch size; fields at their default are left out.

@@ -295,9 +295,10 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
         need_labels(examples[0].labels(examples[0].of(0)))
     check_chunk(recipes[0], task, examples[0])
     windows = len(examples[0].of(0))
-    if recipes[0].batch_size > windows:
+    if recipes[0].windows_per_update > windows:
+        workers = f" for each of workers={recipes[0].workers}" if recipes[0].workers > 1 else ""
         raise BadArgument(
-            f"batch_size={recipes[0].batch_size} is larger than the training part of {task.name}, which has "
+            f"batch_size={recipes[0].batch_size}{workers} is larger than the training part of {task.name}, which has "
             f"{windows} windows. Use at most {windows}."
         )
     return examples

@@ -36,16 +36,30 @@ EXAMPLES = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
     "dropout_at": "between steps, one mask", "dropout_test": "unscaled", "dropout": 0.2,
     "noise": 0.1, "noise_between": 0.3,
-    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent", "updates": 17, "budget": rt.epochs(3),
+    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent",
+    "workers": 3, "average_every": 5, "average_moments": True, "shards": "unlike", "updates": 17,
+    "budget": rt.epochs(3),
 }  # fmt: skip
 NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
     "stride": {"chunk": 8}, "carry": {"chunk": 8}, "decay_on": {"weight_decay": 0.2},
+    **{name: {"workers": 2} for name in ("average_every", "average_moments", "shards")},
     "dropout_at": {"dropout": 0.5}, "dropout_test": {"dropout": 0.5},
 }  # fmt: skip
 
 
-APART = ("frozen", "updates", "grow", "beta1", "beta2", "epsilon")  # cannot be combined with the other examples
+APART = (
+    "frozen",
+    "workers",
+    "average_every",
+    "average_moments",
+    "shards",
+    "updates",
+    "grow",
+    "beta1",
+    "beta2",
+    "epsilon",
+)  # cannot be combined with the other examples
 
 
 def ready(name):
@@ -133,7 +147,8 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
-             "noise_between", "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip
+             "noise_between", "workers", "average_every", "average_moments", "shards",
+             "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -451,11 +466,15 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
         *(({"init": init, "dense": (4,)}, "starts from the inputs.*drop one") for init in ("pca", "kmeans")),
         *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
           for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
+        *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 cannot be combined with {name}")
+          for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
+        *(({name: EXAMPLES[name]}, f"{name}=.* needs workers")
+          for name in ("average_every", "average_moments", "shards")),
         ({"frozen": "recurrent", "clip": "weights", "clip_norm": 1.0}, "frozen: drop one"),
         ({"forget_bias": 1.0, "cell": "tanh"}, 'forget_bias=1.0 needs a gate.*"lstm" or "gru"'),
         ({"forget_bias": float("nan")}, "forget_bias=nan"), ({"forget_bias": True}, "forget_bias=True"),
         *(({name: bad}, f"{name}.*a tuple of .*widths") for name in ("dense", "dense_after") for bad in (4, {4}, None)),
-        *(({"clip": clip}, rf'"{clip}" needs clip_norm.*clip_norm=1') for clip in ("tensor", "value", "weights")),
+        *(({"clip": clip}, rf"clip='{clip}' needs clip_norm.*clip_norm=1") for clip in ("tensor", "value", "weights")),
         ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
         ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
         ({"budget": 100}, r"budget=100: an amount with its unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),

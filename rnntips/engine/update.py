@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnntips import engine
 from rnntips.cells import CELLS
+from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
@@ -39,6 +40,8 @@ class UpdateStats(NamedTuple):
 def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
     """The `Update` for these runs; it changes the weights of `network` and the optimizer's averages `state`."""
     recipe = record.recipes[0]
+    if recipe.workers > 1:
+        return AveragedUpdate(record, network, loader, state)
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
     chosen = {name for each in record.recipes for name in each.chosen()}
@@ -229,3 +232,39 @@ class NumbaUpdate(Update):
             self.hyper[:, 0] = self.rates(update)
         numbers = self.updates[self.lengths[update]](update * self.batch_size, self.before + update + 1)
         self.stats.append((update, UpdateStats(*numbers.T)))
+
+
+class AveragedUpdate(Update):
+    """An update by K workers per run: copies of its network with windows of their own, averaged every few updates.
+
+    Between two averages the run's weights, which are scored, are the mean of its workers' weights all the same. Its
+    statistics are means as well.
+
+    Source: McDonald, Hall and Mann (2010), "Distributed training strategies for the structured perceptron", iterative
+    parameter mixing.
+    """
+
+    def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__()
+        recipe = record.recipes[0]
+        if record.updates_before:
+            raise BadArgument(f"workers={recipe.workers} cannot go on from another record, which has their mean alone.")
+        self.every, self.count, self.copies = recipe.average_every, recipe.workers, network.copies(recipe.workers)
+        states = {name: average.repeat_interleave(self.count, 0) for name, average in state.items()}
+        alone = record.only(np.repeat(np.arange(len(record)), self.count))
+        alone.recipes = tuple(each.but(workers=1, average_every=1, average_moments=False) for each in alone.recipes)
+        self.inner = updater(alone, self.copies, loader, states)
+        self.prompt = self.inner.prompt
+        self.pairs = [(network.flat, self.copies.flat, True)]  # of runs, of workers, whether workers get the mean
+        self.pairs += [(state[name], states[name], recipe.average_moments) for name in state]
+
+    def __call__(self, update: int) -> None:
+        self.inner(update)
+        for mean, each, shared in self.pairs:
+            mean.copy_(each.view(len(mean), self.count, -1).mean(1))
+            if shared and (update + 1) % self.every == 0:
+                each.copy_(mean.repeat_interleave(self.count, 0))
+
+    def arrived(self) -> list[tuple[int, UpdateStats]]:
+        return [(update, UpdateStats(*(values.reshape(-1, self.count).mean(1) for values in stats)))
+                for update, stats in self.inner.arrived()]  # fmt: skip

@@ -1,6 +1,7 @@
 """The compiled update against the same in torch, which `test_training` holds against `torch.nn` and `torch.optim`."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from threading import Event
 
 import numpy as np
@@ -13,6 +14,7 @@ from oracles import begun
 import rnntips as rt
 from rnntips import training
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
+from rnntips.errors import BadArgument
 from rnntips.loader import Masks
 from rnntips.models import KEPT
 from rnntips.recipe import DROPOUTS
@@ -150,6 +152,63 @@ def test_decay_spares_the_recurrent_matrices_of_the_run_that_asks_for_it(rule):
         decayed = 0.1 * 0.5 * before[1, where] if name.startswith("recurrent_weight") else torch.zeros(())
         difference = network.flat[1, where] - network.flat[0, where]
         torch.testing.assert_close(difference, decayed.expand_as(difference), rtol=0, atol=1e-6)
+
+
+WORKERS = rt.Recipe(updates=6, width=6, past=9, batch_size=5, lr=0.1, optimizer="sgd")
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"momentum": 0.9, "weight_decay": 0.1}, {"schedule": "cosine", "grow": "4:0.5"}]
+)
+def test_workers_that_are_averaged_at_every_update_are_one_with_all_their_windows(change):
+    """Mean gradient, mean step, the same windows; with answers at every step too."""
+    one = WORKERS.but(batch_size=20, **change)
+    for task in (TASK, rt.tasks.leaky(5)) if "grow" not in change else (TASK,):
+        apart = rt.train(one.but(workers=4, batch_size=5), task, [3, 4])
+        whole = rt.train(one, task, [3, 4])
+        for name in ("train_loss", "valid_score", "test_scores", "weights"):
+            np.testing.assert_allclose(getattr(apart, name), getattr(whole, name), rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("moments", [False, True])
+def test_workers_go_alone_between_two_averages_and_their_mean_is_what_is_scored(moments):
+    recipe = WORKERS.but(optimizer="adam", workers=3, average_every=2, average_moments=moments)
+    record, network, loader, state = made([recipe] * 2)
+    step = updater(record, network, loader, state)
+    alone = network.copies(3), loader, {name: value.repeat_interleave(3, 0) for name, value in state.items()}
+    apart = TorchUpdate(record.only([0, 0, 0, 1, 1, 1]), *alone)
+    for update in range(4):
+        stats, each = did(step, update), did(apart, update)
+        np.testing.assert_allclose(stats.loss, each.loss.reshape(2, 3).mean(1), rtol=1e-4)
+        means = [value.view(2, 3, -1).mean(1) for value in (alone[0].flat, *alone[2].values())]
+        for mine, theirs in zip((network.flat, *state.values()), means, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+        rows = step.copies.flat.view(2, 3, -1)
+        assert (update % 2 == 1) == torch.equal(rows[:, 0], rows[:, 1]) and not torch.equal(rows[0], rows[1])
+        if update % 2:
+            shared = [alone[0].flat, *(alone[2].values() if moments else ())]
+            for value, mean in zip(shared, means, strict=moments):
+                value.copy_(mean.repeat_interleave(3, 0))
+
+
+def test_unlike_workers_read_consecutive_parts_and_alike_ones_read_all_of_it():
+    for shards in ("alike", "unlike"):
+        recipe = WORKERS.but(workers=3, shards=shards, updates=40)
+        _, _, loader, _ = made([recipe])
+        read = loader.begins.numpy()
+        spans = [np.ptp(row) for row in read]
+        assert len(read) == 3 and (max(spans) < np.ptp(read) / 2) == (shards == "unlike")
+        assert shards == "alike" or all(one.max() < two.min() for one, two in pairwise(read))
+
+
+def test_workers_cannot_go_on_from_their_mean_nor_read_more_windows_than_there_are():
+    begun = rt.train(WORKERS, TASK, [0])
+    with pytest.raises(BadArgument, match="workers=2 cannot go on from another record"):
+        rt.train(WORKERS.but(workers=2), TASK, [0], start=begun)
+    with pytest.raises(BadArgument, match="batch_size=100 for each of workers=10 is larger"):
+        rt.train(WORKERS.but(workers=10, batch_size=100), TASK, [0])
+    epochs = {workers: WORKERS.but(workers=workers, budget=rt.epochs(2)).updates_for(1000) for workers in (1, 4)}
+    assert epochs == {1: 400, 4: 100}
 
 
 @pytest.mark.parametrize("rule", [{"optimizer": "sgd", "momentum": 0.9}, {}, {"optimizer": "adamw"}], ids=str)
