@@ -20,7 +20,7 @@ from rnntips.errors import BadArgument, spelled, unknown_name
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Bool, Float
 
-__all__ = ["CELLS", "GATES", "affine", "initialiser", "scan", "zero_state"]
+__all__ = ["CELLS", "GATES", "affine", "initialiser", "kept_bias", "scan", "zero_state"]
 
 State = Tensor | tuple[Tensor, Tensor]  # h (R, B, H), or (h, c) of the LSTM
 
@@ -144,13 +144,27 @@ def affine(
     return torch.baddbmm(bias[:, None], x, weight)
 
 
-def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]:
+Rule = Callable[[tuple[int, ...], int, np.random.Generator], np.ndarray]  # (shape, H, rng) → initial values
+
+
+def initialiser(init: str, part: str = "inputs", steps: Callable[[], np.ndarray] | None = None) -> Rule:
     """A function (shape, H, rng) → one run's initial values of a weight, whose columns are its outputs.
 
     `"uniform"` draws from ±1/√H as PyTorch's recurrent layers do; `"glorot"` from ±√(6/(in+out));
     `"orthogonal"` makes square blocks orthogonal (Saxe et al. 2014); `"normal:0.1"` has that standard deviation;
     `"radius:1.3"` draws like `"uniform"` and scales every square block of weights (H, H), such as a gate's recurrent
     weights, to that spectral radius: the growth of a state per step in the long run, if there were no activation.
+    These change a recurrent layer's matrices alone; all else is uniform.
+
+    `"identity"`: recurrent blocks are that, input weights have standard deviation 0.001, and a recurrent layer's biases
+    are 0 (Le, Jaitly and Hinton 2015). `"constant:0.05"`: every weight of the network and every bias is that.
+    `"pca"` and `"kmeans"`: a unit's input weights in the first recurrent layer are a principal component of the inputs
+    of all steps, with a random sign, or the centre of a cluster, of the length that uniform weights have on average;
+    units beyond the last component are uniform.
+
+    Args:
+        part: What the weight is: a recurrent layer's `"inputs"`, `"recurrent"` or `"bias"`, or `"other"`.
+        steps: Makes the inputs of a run, (n, C), for the first recurrent layer.
 
     Raises:
         BadArgument: Unknown name, or a number that cannot be read.
@@ -160,10 +174,31 @@ def initialiser(init: str) -> Callable[[tuple[int, ...], int, np.random.Generato
         called, make = _NUMBERED[kind]
         if more or len(numbers) != 1 or not 0 <= numbers[0] < math.inf:
             raise BadArgument(f'init={init!r}: write a {called} of at least 0, as in "{kind}:0.1".')
-        return partial(make, numbers[0])
+        return partial(make, numbers[0]) if part in ("inputs", "recurrent") or kind == "constant" else _uniform
     if init not in _INITIALISERS:
-        raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1", "radius:1.3"])
-    return _INITIALISERS[init]
+        raise unknown_name("init", init, [*_INITIALISERS, "normal:0.1", "radius:1.3", "constant:0.05"])
+    rule = _INITIALISERS[init].get(part, _uniform)
+    if rule in (_components, _centres):
+        return partial(rule, steps()) if steps else _uniform
+    return rule
+
+
+def kept_bias(given: float | str) -> Callable[[int, np.random.Generator], np.ndarray]:
+    """A function (H, rng) → initial bias of the gate that keeps a state: a number, or log U(1, T − 1) of `"chrono:T"`.
+
+    A step then forgets about one part in U, so that the H units remember between 1 and T steps.
+
+    Source: Tallec and Ollivier (2018), "Can recurrent neural networks warp time?".
+
+    Raises:
+        BadArgument: A text that is not `"chrono:T"` with T above 2.
+    """
+    if not isinstance(given, str):
+        return lambda width, rng: np.full(width, given)
+    (kind, numbers), *more = spelled(given)
+    if more or kind != "chrono" or len(numbers) != 1 or not 2 < numbers[0] < math.inf:
+        raise BadArgument(f'forget_bias={given!r}: write a number, or "chrono:50" with a time span above 2.')
+    return lambda width, rng: np.log(rng.uniform(1, numbers[0] - 1, width))
 
 
 def _normal(deviation: float, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
@@ -197,5 +232,51 @@ def _orthogonal(shape: tuple[int, ...], width: int, rng: np.random.Generator) ->
     return np.concatenate(blocks, 1)
 
 
-_INITIALISERS = {"uniform": _uniform, "glorot": _glorot, "orthogonal": _orthogonal}
-_NUMBERED = {"normal": ("standard deviation", _normal), "radius": ("spectral radius", _radius)}
+def _identity(shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    return np.tile(np.eye(width), shape[1] // width)
+
+
+def _constant(value: float, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    return np.full(shape, value)
+
+
+def _components(steps: np.ndarray, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    found = np.linalg.svd(steps - steps.mean(0), full_matrices=False)[2][:width].T  # (C, components)
+    found = found * np.sign(found[np.abs(found).argmax(0), range(found.shape[1])])  # the library's signs are any
+    drawn = _uniform(shape, width, rng)
+    for first in range(0, shape[1], width):
+        drawn[:, first : first + found.shape[1]] = _as_long(found, width) * rng.choice([-1, 1], found.shape[1])
+    return drawn
+
+
+def _centres(steps: np.ndarray, shape: tuple[int, ...], width: int, rng: np.random.Generator) -> np.ndarray:
+    """Lloyd's algorithm, for every gate from other steps; a centre that loses all its steps stays where it is."""
+    blocks = []
+    for _ in range(0, shape[1], width):
+        centres = steps[rng.choice(len(steps), width, replace=len(steps) < width)]
+        for _ in range(20):
+            nearest = ((centres**2).sum(1) - 2 * steps @ centres.T).argmin(1)
+            member = np.eye(width)[nearest]
+            counts = member.sum(0)[:, None]
+            centres = np.where(counts > 0, member.T @ steps / np.maximum(counts, 1), centres)
+        blocks.append(_as_long(centres.T, width))
+    return np.concatenate(blocks, 1)
+
+
+def _as_long(columns: np.ndarray, width: int) -> np.ndarray:
+    """Columns (C, n) scaled to the root of the mean square length of columns of `_uniform`."""
+    lengths = np.linalg.norm(columns, axis=0)
+    return columns * math.sqrt(len(columns) / (3 * width)) / np.where(lengths > 0, lengths, 1)
+
+
+def _both(rule: Rule) -> dict[str, Rule]:
+    return {"inputs": rule, "recurrent": rule}
+
+
+_INITIALISERS = {  # name → rule of each part; uniform where there is none
+    "uniform": {}, "glorot": _both(_glorot), "orthogonal": _both(_orthogonal),
+    "identity": {"inputs": partial(_normal, 0.001), "recurrent": _identity, "bias": partial(_constant, 0.0)},
+    "pca": {"inputs": _components}, "kmeans": {"inputs": _centres},
+}  # fmt: skip
+_NUMBERED = {"normal": ("standard deviation", _normal), "radius": ("spectral radius", _radius),
+             "constant": ("value", _constant)}  # fmt: skip

@@ -82,7 +82,9 @@ def rebuilt(
     examples = [examples_of(recipe, task, int(seed)) for recipe, seed in zip(recipes, seeds, strict=True)]
     first = examples[0]
     if weights is None:
-        weights = initial_weights(recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs)
+        weights = initial_weights(
+            recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs, examples
+        )
     chosen = [choose(example) for example in examples]
     inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     network = network_for(recipes[0], first, torch.tensor(weights, dtype=dtype))
@@ -103,7 +105,7 @@ class Loader:
     """The data loader of R runs: it cuts the windows of each mini-batch from each run's signal, on the device."""
 
     def __init__(self, record: Runs, examples: list[Examples]):
-        recipe, device = record.recipes[0], record.device
+        recipe, device, self.record = record.recipes[0], record.device, record
         self.batch_size, self.device, self.examples = recipe.batch_size, device, examples
         self.test_past = recipe.test_past
         first = examples[0]
@@ -124,19 +126,30 @@ class Loader:
         self.lengths = window_lengths(recipe.grow, self.steps, total)[record.updates_before :]  # steps, by update
         begins, targets = [], []
         for r, (example, seed) in enumerate(zip(examples, record.seeds.tolist(), strict=True)):
-            train = example.of(0)
-            done, after = (count * recipe.batch_size for count in self.batches_read(record))
-            rng = stream("order", record.setting, seed)
-            labels = example.labels(train)
-            chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
-            begins.append(self.base[r] + example.starts[chosen])
-            targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
+            dealt = self._dealt(record, record.recipes[r], example, seed)
+            begins += [self.base[r] + example.starts[chosen] for chosen in dealt]
+            targets += [example.targets] if self.loss_at == "every" else [example.targets[chosen] for chosen in dealt]
         left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = (
             torch.from_numpy(put(targets)).contiguous().to(device)
         )  # (R, U·B, K), or all runs' signals, (ΣL, K)
+
+    def _dealt(self, record: Runs, recipe: Recipe, example: Examples, seed: int) -> list[np.ndarray]:
+        """The windows of each worker of a run in the order that it reads them, (U·B,) each.
+
+        Alike workers share what one worker would read with a batch of all their windows; an unlike one reads its part.
+        """
+        (done, after), dealt = self.batches_read(record), []
+        parts = [example.of(0)] if recipe.shards == "alike" else np.array_split(example.of(0), recipe.workers)
+        each = recipe.workers // len(parts)  # workers of a part
+        for number, part in enumerate(parts):
+            size = each * recipe.batch_size
+            rng = stream(f"order of worker {number}" if number else "order", record.setting, seed)
+            chosen = part[batches(recipe.order, len(part), after * size, rng, example.labels(part))[done * size :]]
+            dealt += [*chosen.reshape(after - done, each, -1).swapaxes(0, 1).reshape(each, -1)]
+        return dealt
 
     def batches_read(self, record: Runs) -> tuple[int, int]:
         """(mini-batches read before this record's updates, mini-batches read at its end)."""
@@ -203,8 +216,12 @@ class Loader:
         """A network's predictions for `batch(…, spec)` in training, shaped like the targets."""
         return self.outputs(network, inputs, masks, noise)
 
-    def _tested(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
-        """A network's predictions when it is scored, shaped like the targets."""
+    def _tested(self, network: Network, inputs: torch.Tensor, masks: "Masks | None" = None) -> torch.Tensor:
+        """A network's predictions when it is scored, shaped like the targets; with dropout, where it is left on."""
+        if masks is not None:
+            drawn = masks.draw(*inputs.shape[1:])
+            mask, layers = (each if each is None else each.to(inputs.device) for each in drawn)
+            return self.outputs(network, inputs if mask is None else inputs * mask, layers.unbind(1))
         if self.test_past is None:
             return self.outputs(network, inputs)
         first = [network.sequence(inputs[:, :, : self.test_past])[0]]
@@ -220,8 +237,10 @@ class Loader:
         if part not in self._scored:
             self._scored[part] = self._score(part)
         passes, spread, offset, truth = self._scored[part]
+        masks = Masks(self.record, part) if self.record.recipes[0].dropout_test == "on" else None
         with torch.no_grad():
-            scaled = torch.cat([self._tested(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
+            found = [self._tested(network, self._windows(begins), masks) for begins in passes]
+        scaled = torch.cat([outputs.flatten(1, -2) for outputs in found], 1)
         outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
         if self.examples[0].classes and self.head == "linear+mse":
             return logits(outputs), truth
@@ -245,21 +264,35 @@ class Loader:
 
 
 class Masks:
-    """Inverted dropout for every recurrent layer's output, from one random stream per run."""
+    """Dropout masks for the recurrent layers and for the inputs, from one random stream each per run.
 
-    def __init__(self, record: Runs):
-        recipe = record.recipes[0]
-        self.layers, self.width = recipe.layers if recipe.dropout else 0, recipe.width
-        self.keep = [1 - recipe.dropout for recipe in record.recipes]
-        purpose = f"noise from update {record.updates_before}"
-        self.rngs = [stream(purpose, record.setting, seed) for seed in record.seeds.tolist()]
+    Args:
+        part: Of the data, for masks to score it with; None: for training.
+    """
 
-    def draw(self, windows: int) -> torch.Tensor | None:
-        """Masks of all layers on the host, (R, layers, B, 1, H); None without dropout."""
-        if not self.layers:
-            return None
-        shape = (self.layers, windows, 1, self.width)
-        rows = [(rng.random(shape) < keep) / keep for rng, keep in zip(self.rngs, self.keep, strict=True)]
+    def __init__(self, record: Runs, part: int | None = None):
+        self.recipes = record.recipes
+        when = f"from update {record.updates_before}" if part is None else f"when part {part} is scored"
+        self.layers, self.inputs = ([stream(f"{what} {when}", record.setting, seed) for seed in record.seeds.tolist()]
+                                    for what in ("noise", "dropout of inputs"))  # fmt: skip
+
+    def draw(self, windows: int, steps: int, channels: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Masks on the host: of the inputs, (R, B, T, C), and of all layers, (R, layers, B, 1 or T, H).
+
+        None where a recipe has none. Kept values are scaled in training ("inverted dropout"), see `dropout_test`.
+        """
+        recipe, inputs = self.recipes[0], None
+        if not recipe.dropout:
+            return None, None
+        if recipe.dropout_at == "inputs and outputs":
+            inputs = self._draw(self.inputs, (windows, steps, channels))
+        masks = steps if recipe.dropout_at == "between steps, new masks" else 1
+        return inputs, self._draw(self.layers, (recipe.layers, windows, masks, recipe.width))
+
+    def _draw(self, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
+        keep = [1 - recipe.dropout for recipe in self.recipes]
+        kept = [1 if recipe.dropout_test == "unscaled" else 1 - recipe.dropout for recipe in self.recipes]
+        rows = [(rng.random(shape) < some) / scale for rng, some, scale in zip(rngs, keep, kept, strict=True)]
         return torch.from_numpy(np.array(rows, np.float32))
 
 

@@ -10,7 +10,7 @@ from math import prod
 from textwrap import fill
 from typing import Any, NamedTuple
 
-from rnntips.cells import CELLS, GATES, initialiser
+from rnntips.cells import CELLS, GATES, initialiser, kept_bias
 from rnntips.engine.calibration import seconds_per_update
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.optimizers import RULES
@@ -23,7 +23,15 @@ __all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs
 CLIPS = ("global", "tensor", "value", "weights")
 OPTIMIZERS = tuple(name for name in RULES if name != "nesterov")
 DECAYS = ("all", "all but recurrent")
+DROPOUTS = ("outputs", "inputs and outputs", "between steps, one mask", "between steps, new masks")
+SHARDS = ("alike", "unlike")
+DROPOUT_TESTS = ("off", "on", "unscaled")
 DEFAULT_UPDATES = 300
+NEEDED = (  # a field, another one without which it has no meaning, and an example of that
+    ("clip", "clip_norm", "clip_norm=1"), ("decay_on", "weight_decay", "weight_decay=0.01"),
+    ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
+    *((name, "workers", "workers=4") for name in ("average_every", "average_moments", "shards")),
+)  # fmt: skip
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
 LONG = 100  # layers, or letters
@@ -281,13 +289,35 @@ class Recipe:
     decay_on: str = _choice("all", 'What decays: `"all"` weights and biases, or `"all but recurrent"`, which leaves '
         "out the matrices from a state to the next.", per_run=True, names=DECAYS)  # fmt: skip
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
-        "window have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+        "window (or of a chunk) have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
+    dropout_at: str = _choice("outputs", 'What is set to 0: the `"outputs"`; `"inputs and outputs"`, inputs with a new '
+        'mask at every step, since there may be one channel alone; or the state that the next step reads, `"between '
+        'steps, one mask"` or `"between steps, new masks"`. One mask is that of Gal and Ghahramani (2016).', costs=True,
+        names=DROPOUTS)  # fmt: skip
+    dropout_test: str = _choice("off", 'Dropout when a network is scored: `"off"`; left `"on"`, as without '
+        '`model.eval()`; `"unscaled"`, off as well, but what was kept in training was not divided by its share.',
+        names=DROPOUT_TESTS)  # fmt: skip
     noise: float = _choice(0.0, "Standard deviation of Gaussian noise on the scaled inputs in training, drawn anew at "
         "every step.", per_run=True, number={"low": 0, "below": LARGE})  # fmt: skip
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
         number={"low": 0, "below": LARGE})  # fmt: skip
-    init: str = _choice("uniform", "See `rnntips.cells.initialiser`; biases and readout always start as in PyTorch.",
-        per_run=True, text='"normal:0.1"')  # fmt: skip
+    workers: int = _choice(1, "Copies of every run's network that are trained apart, each on `batch_size` windows an "
+        "update, and averaged; scores are those of the average.", costs=True, whole=(1, LONG))  # fmt: skip
+    average_every: int = _choice(1, "Updates from one average to the next.", whole=(1, MOST))
+    average_moments: bool = _choice(False, "Whether the optimizer's running averages are averaged too, and not weights "
+        "alone.", called=("own moments", "averaged moments"), kind=bool)  # fmt: skip
+    shards: str = _choice("alike", 'What workers read: `"alike"`, together what one worker would read with a batch of '
+        'all their windows; `"unlike"`: each a part of its own, consecutive windows of the training part.',
+        names=SHARDS)  # fmt: skip
+    init: str = _choice("uniform", "How weights start, see `rnntips.cells.initialiser`.", per_run=True,
+        text='"normal:0.1"')  # fmt: skip
+    forget_bias: float | str | None = _choice(None, "Where the bias starts of the gate that keeps a state: the LSTM's "
+        "forget gate, the GRU's update gate. `\"chrono:50\"`: so that units remember up to 50 steps, see "
+        "`rnntips.cells.kept_bias`; the LSTM's input gate then starts at minus that. None: as `init` says.",
+        per_run=True, number={"above": -LARGE, "below": LARGE}, text='"chrono:50"')  # fmt: skip
+    frozen: str | None = _choice(None, '`"recurrent"`: the recurrent layers, and dense layers below them, stay as they '
+        "are, and only what is above is trained, such as the readout on features from an earlier training.",
+        per_run=True, names=("recurrent",))  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
@@ -308,22 +338,36 @@ class Recipe:
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
+        if self.init in ("pca", "kmeans") and self.dense:
+            raise BadArgument(
+                f'init="{self.init}" starts from the inputs, and dense={self.dense} changes them: drop one of the two.'
+            )
+        if self.forget_bias is not None and GATES[self.cell] == 1:
+            raise BadArgument(f'forget_bias={self.forget_bias!r} needs a gate: use cell="lstm" or "gru".')
+        if self.forget_bias is not None:
+            kept_bias(self.forget_bias)
         planned(self.schedule)
         if self.train_size is not None and self.train_size < self.batch_size:
             raise BadArgument(
                 f"batch_size={self.batch_size} is larger than train_size={self.train_size}. An update needs that "
                 "many windows."
             )
-        if self.clip != "global" and self.clip_norm is None:
-            raise BadArgument(f'clip="{self.clip}" needs a limit: set clip_norm, for example clip_norm=1.')
         for name in ("momentum", "beta1", "beta2", "epsilon"):
             if getattr(self, name) not in (None, FIELDS[name]) and name not in RULES[self.optimizer].defaults:
                 listed = " or ".join(f'"{other}"' for other in OPTIMIZERS if name in RULES[other].defaults)
                 raise BadArgument(
                     f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
                 )
-        if self.decay_on != "all" and not self.weight_decay:
-            raise BadArgument(f'decay_on="{self.decay_on}" needs a decay: set weight_decay, for example 0.01.')
+        for name, needed, example in NEEDED:
+            if getattr(self, name) != FIELDS[name] and getattr(self, needed) == FIELDS[needed]:
+                raise BadArgument(f"{name}={getattr(self, name)!r} needs {needed}: set it, for example {example}.")
+        for name in ("chunk", "rescue", "dropout", "noise", "noise_between"):
+            if self.workers > 1 and getattr(self, name) != FIELDS[name]:
+                raise BadArgument(f"workers={self.workers} cannot be combined with {name}: leave one of the two out.")
+        if self.frozen is not None and self.clip == "weights":
+            raise BadArgument('clip="weights" would change what is frozen: drop one of the two.')
+        if self.dropout_test == "on" and self.test_past is not None:
+            raise BadArgument('dropout_test="on" scores whole windows, test_past parts of them: drop one of the two.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
@@ -380,6 +424,11 @@ class Recipe:
         """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
 
+    @property
+    def windows_per_update(self) -> int:
+        """Windows that all workers of a run read for an update."""
+        return self.workers * self.batch_size
+
     def updates_for(self, windows: int, steps: int | None = None, skip: int = 0, **size: int) -> int:
         """The number of updates of a run that has so many training windows.
 
@@ -393,7 +442,7 @@ class Recipe:
         steps, new = steps or self.past, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
-        return self.budget.in_updates(self.batch_size, length, windows, each, costs)
+        return self.budget.in_updates(self.windows_per_update, length, windows, each, costs)
 
     def costs(self, steps: int, channels: int = 1, outputs: int = 1, answers: int = 1) -> dict[str, Any]:
         """What the time of an update depends on, except the batch size; fields at their default are left out.
@@ -462,7 +511,7 @@ def _checked(
         return str(value)
     if whole is not None and not (name == "width" and isinstance(value, Parameters)):
         return need_whole(name, value, *whole)
-    if number is not None:
+    if number is not None and not (text is not None and isinstance(value, str)):
         return need_number(name, value, **number)
     if widths is not None:
         need(name, value, tuple | list, f"a tuple of at most {LONG} widths, for example {name}=(64, 32),")

@@ -193,7 +193,7 @@ def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
     read = [window_lengths(recipe.grow, n, total)[runs.updates_before :]
             for recipe, n in zip(runs.recipes, new, strict=True)]  # fmt: skip
     steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]
-    return np.sign(updates) * np.array([recipe.batch_size for recipe in runs.recipes]) * steps
+    return np.sign(updates) * np.array([recipe.windows_per_update for recipe in runs.recipes]) * steps
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

@@ -178,7 +178,7 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
 
 
 def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
-    weights, state = _initial(record, examples[0], start)
+    weights, state = _initial(record, examples, start)
     network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
     step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
     try:
@@ -236,10 +236,10 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(predictions)[..., 0], np.stack([example.truth[some] for _, example, some in rows])[..., 0]
 
 
-def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch.Tensor, dict]:
+def _initial(record: Runs, examples: list[Examples], start: Runs | None) -> tuple[torch.Tensor, dict]:
     """Initial weights and optimizer state, each (R, P); those of `start` if training continues from it."""
-    sizes = example.channels, example.outputs
-    rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), *sizes)
+    sizes = examples[0].channels, examples[0].outputs
+    rows = initial_weights(record.recipes, record.setting, record.seeds.tolist(), *sizes, examples)
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
@@ -295,9 +295,10 @@ def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Example
         need_labels(examples[0].labels(examples[0].of(0)))
     check_chunk(recipes[0], task, examples[0])
     windows = len(examples[0].of(0))
-    if recipes[0].batch_size > windows:
+    if recipes[0].windows_per_update > windows:
+        workers = f" for each of workers={recipes[0].workers}" if recipes[0].workers > 1 else ""
         raise BadArgument(
-            f"batch_size={recipes[0].batch_size} is larger than the training part of {task.name}, which has "
+            f"batch_size={recipes[0].batch_size}{workers} is larger than the training part of {task.name}, which has "
             f"{windows} windows. Use at most {windows}."
         )
     return examples

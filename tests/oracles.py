@@ -39,7 +39,7 @@ def begun(recipes: Sequence[rt.Recipe], task, seeds: Sequence[int]):
     record, first, recipe = rt.Runs(), examples[0], recipes[0]
     updates = recipe.updates_for(len(first.of(0)), **first.sizes)
     record.begin(recipes, task, seeds, [(1, 0, 1)] * len(recipes), updates, "cpu")
-    flat = torch.tensor(initial_weights(recipes, task.name, seeds, first.channels, first.outputs))
+    flat = torch.tensor(initial_weights(recipes, task.name, seeds, first.channels, first.outputs, examples))
     return record, network_for(recipe, first, flat), loader_for(record, examples), initial_state(recipe.rule, flat)
 
 

@@ -54,6 +54,27 @@ def test_shapes_that_do_not_fit_are_named():
         scan("lstn", torch.zeros(1, 2, 3, 8), torch.zeros(1, 4, 8))
 
 
+def test_starts_from_the_inputs_point_where_the_inputs_do_and_are_as_long_as_uniform_ones():
+    """Components: the covariance's eigenvectors, then uniform; centres: of clusters that lie far apart."""
+    rng, C, H = np.random.default_rng(0), 4, 6
+    centres = 9 * np.linalg.qr(rng.normal(size=(C, C)))[0][:3]
+    steps = np.concatenate([center + 0.1 * rng.normal(size=(50, C)) for center in centres])
+    vectors = np.linalg.eigh(np.cov(steps.T))[1].T[::-1]
+    for name, expected, along in (("pca", vectors, range(C)), ("kmeans", centres / 9, None)):
+        drawn = initialiser(name, "inputs", lambda: steps)((C, 3 * H), H, rng)
+        for gate in np.split(drawn, 3, axis=1):
+            known = gate[:, : len(along) if along else H]
+            lengths = np.linalg.norm(known, axis=0)
+            np.testing.assert_allclose(lengths, np.sqrt(C / (3 * H)))
+            cosines = expected @ (known / lengths)
+            found = np.abs(np.diag(cosines)) if along else cosines.max(0)
+            assert (found > 0.999).all() and known.shape == (C, C if along else H)
+        assert len({gate.tobytes() for gate in np.split(drawn, 3, axis=1)}) == 3
+    for part, seen in (("inputs", None), ("recurrent", lambda: steps)):
+        both = [initialiser(name, part, seen)((H, 3 * H), H, np.random.default_rng(1)) for name in ("pca", "uniform")]
+        np.testing.assert_array_equal(*both)
+
+
 def test_initialisers_keep_their_laws():
     rng = np.random.default_rng(0)
     uniform = initialiser("uniform")((200, 300), 25, rng)
@@ -71,6 +92,11 @@ def test_initialisers_keep_their_laws():
         assert np.linalg.norm(np.linalg.matrix_power(gate, 400), 2) ** (1 / 400) == pytest.approx(1.3, rel=0.02)
     wide = [initialiser(init)((2, 6), 6, np.random.default_rng(1)) for init in ("radius:1.3", "uniform")]
     np.testing.assert_array_equal(*wide)  # inputs are no square blocks
+    for gate in np.split(initialiser("identity", "recurrent")((6, 18), 6, rng), 3, axis=1):
+        np.testing.assert_array_equal(gate, np.eye(6))
+    assert initialiser("identity")((300, 300), 300, rng).std() == pytest.approx(0.001, rel=0.02)
+    assert (initialiser("identity", "bias")((9,), 9, rng) == 0).all()
+    assert all((initialiser("constant:0.05", part)((9,), 9, rng) == 0.05).all() for part in ("bias", "other"))
     with pytest.raises(BadArgument, match=r"spectral radius.*radius:0\.1"):
         initialiser("radius:-1")
     with pytest.raises(BadArgument, match="Did you mean 'orthogonal'"):

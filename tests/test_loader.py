@@ -138,11 +138,44 @@ def test_windows_of_all_lengths_have_the_same_targets_in_every_part(horizon):
 
 
 def test_dropout_silences_its_share_and_keeps_the_mean(sines):
-    masks = Masks(begun([SHORT.but(dropout=0.3, width=32, layers=2)] * 2, forecast(sines), [0, 1])[0]).draw(64)
-    assert masks.shape == (2, 2, 64, 1, 32)
-    assert masks.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
-    assert masks.mean().item() == pytest.approx(1.0, abs=0.03)
-    assert not torch.equal(masks[0], masks[1])
+    """One mask a window, or a step; inputs have their own. Layers have the same ones wherever the masks act."""
+    plain = SHORT.but(dropout=0.3, width=32, layers=2)
+
+    def drawn(**changes):
+        return Masks(begun([plain.but(**changes)] * 2, forecast(sines), [0, 1])[0]).draw(64, 9, 3)
+
+    nothing, masks = drawn()
+    inputs, same = drawn(dropout_at="inputs and outputs")
+    each = drawn(dropout_at="between steps, new masks")[1]
+    assert nothing is None and torch.equal(masks, same) and drawn(dropout=0.0) == (None, None)
+    assert torch.equal(masks, drawn(dropout_at="between steps, one mask")[1])
+    assert [found.shape for found in (masks, inputs, each)] == [(2, 2, 64, 1, 32), (2, 64, 9, 3), (2, 2, 64, 9, 32)]
+    for found in (masks, inputs, each):
+        assert found.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+        assert found.mean().item() == pytest.approx(1.0, abs=0.03)
+        assert not torch.equal(found[0], found[1])
+    assert (each.std(3) > 0).any()
+    torch.testing.assert_close(drawn(dropout_test="unscaled")[1], masks * 0.7)
+
+
+@pytest.mark.parametrize("where", ["outputs", "inputs and outputs", "between steps, new masks"])
+def test_dropout_that_is_left_on_silences_in_every_score_alike(sines, where):
+    """Predictions are the network's with the masks drawn by hand; off, or unscaled, they are the whole network's."""
+    recipe = SHORT.but(dropout=0.5, dropout_at=where)
+    found = {test: begun([recipe.but(dropout_test=test)], forecast(sines), [3]) for test in ("off", "on", "unscaled")}
+    scores = {test: loader.predict(network, 1)[0] for test, (_, network, loader, _) in found.items()}
+    np.testing.assert_array_equal(scores["off"], scores["unscaled"])
+    record, network, loader, _ = found["on"]
+    masks, rows = Masks(record, 1), []
+    for begins in loader._scored[1][0]:
+        inputs = loader._windows(begins)
+        first, layers = masks.draw(*inputs.shape[1:])
+        rows.append(network(inputs if first is None else inputs * first, layers.unbind(1)).detach())
+    _, spread, offset, truth = loader._scored[1]
+    by_hand = torch.cat(rows, 1)[:, : truth.shape[1]].double().numpy() * spread + offset
+    np.testing.assert_allclose(scores["on"], by_hand, rtol=1e-6)
+    np.testing.assert_array_equal(scores["on"], loader.predict(network, 1)[0])
+    assert np.abs(scores["on"] - scores["off"]).max() > 0.01
 
 
 @pytest.mark.parametrize("order", ["shuffled", "time"])

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from oracles import KINDS, Twin
+from oracles import KINDS, Twin, begun
 
+import rnntips as rt
 from rnntips import models
-from rnntips.models import ALIGNMENT, Network, initial_weights
+from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Recipe, shapes
 
 SEEDS, C, K = [4, 9, 2], 3, 2
+
+
+class Sizes:
+    channels, outputs = C, K
 
 
 def made(recipe, dtype=torch.float32):
@@ -75,6 +80,47 @@ def test_a_second_layer_leaves_the_first_ones_start_alone():
     np.testing.assert_array_equal(first[:size], both[:size])
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("given", [1.5, "chrono:40"])
+def test_the_gate_that_keeps_a_state_starts_where_it_is_told_and_nothing_else_changes(cell, given):
+    """Both biases together; chrono's forget gates forget about 1/U, U from 1 to 39, and input gates mirror them."""
+    plain, told = (made(Recipe(cell=cell, layers=2, width=500, forget_bias=some)).parameters for some in (None, given))
+    assert all(torch.equal(plain[name], told[name]) for name in plain if "bias" not in name or "readout" in name)
+    for layer in range(2):
+        before, after = (p[f"input_bias_{layer}"] + p[f"recurrent_bias_{layer}"] for p in (plain, told))
+        first, kept, *others = (gate.double() for gate in after.split(500, 1))
+        assert all(torch.equal(*pair) for pair in zip(others, before.double().split(500, 1)[2:], strict=True))
+        if given == 1.5:
+            assert (kept == 1.5).all() and torch.equal(first, before[:, :500].double())
+            continue
+        assert (first == -kept).all() if cell == "lstm" else torch.equal(first, before[:, :500].double())
+        spans = kept.exp()
+        assert spans.min() > 0.999 and spans.max() < 39.001 and spans.mean().item() == pytest.approx(20, rel=0.05)
+
+
+def test_units_that_start_alike_stay_alike():
+    runs = rt.train(Recipe(width=5, init="constant:0.05", past=9, updates=30), rt.series.sines(600), [3])
+    row, first = torch.tensor(runs.weights), torch.tensor(initial_weights(runs.recipes, runs.setting, [3], 1, 1))
+    network = Network("gru", 1, 5, 1, 1, row)
+    assert (first[:, : network.count] == np.float32(0.05)).all() and (row != first).any()
+    weight = network.parameters["recurrent_weight_0"][0]
+    for gate in weight.split(5, 1):
+        torch.testing.assert_close(gate, gate[:1, :1].expand(5, 5), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("init", ["pca", "kmeans"])
+def test_a_start_from_the_inputs_is_of_the_runs_own_training_part(init):
+    task, recipe = rt.tasks.digits(rows=True), Recipe(width=9, layers=2, init=init)
+    alone, company, usual = (
+        begun([some] * len(seeds), task, seeds)[1].parameters
+        for some, seeds in ((recipe, [3]), (recipe, [1, 3]), (recipe.but(init="uniform"), [3]))
+    )
+    changed = [name for name in alone if not torch.equal(alone[name], usual[name])]
+    assert changed == ["input_weight_0"]
+    assert torch.equal(company["input_weight_0"][1], alone["input_weight_0"][0])
+    assert not torch.equal(company["input_weight_0"][0], alone["input_weight_0"][0])
+
+
 def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch():
     """Whatever stands on them, recurrent layers begin the same; a bound is one over the root of the layer below."""
     plain, more = (made(Recipe(width=5, dense_after=after)) for after in ((), (400, 100)))
@@ -82,6 +128,33 @@ def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch(
         assert name.startswith("readout") or torch.equal(value, more.parameters[name])
     for name, below in (("after_weight_0", 5), ("after_weight_1", 400), ("after_bias_1", 400), ("readout_weight", 100)):
         assert more.parameters[name].abs().max().item() == pytest.approx(below**-0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("each", [1, 6], ids=["one mask", "new masks"])
+def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, monkeypatch):
+    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in segments of two steps."""
+    recipe = Recipe(cell=cell, layers=2, width=5, dense_after=(4,), dropout=0.5, dropout_at="between steps, new masks")
+    network = network_for(recipe, Sizes, made(recipe, torch.float64).flat)
+    x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
+    masks = [2.0 * (torch.rand(len(SEEDS), 4, each, 5, dtype=torch.float64) < 0.5) for _ in range(2)]
+    for r in range(len(SEEDS)):
+        twin, hidden = Twin(network, r), x[r]
+        for layer, mask in zip(twin.recurrent, masks, strict=True):
+            state, outputs = None, []
+            for t in range(6):
+                now = mask[r, :, t % each][None]
+                if state is not None:
+                    state = (state[0] * now, state[1]) if cell == "lstm" else state * now
+                output, state = layer(hidden[:, t : t + 1], state)
+                outputs.append(output)
+            hidden = torch.cat(outputs, 1)
+        expected = twin.readout(twin.after[0](hidden).relu())
+        for segment in (models.SEGMENT, 2 * 4 * 4 * network.kept_values):
+            monkeypatch.setattr(models, "SEGMENT", segment)
+            torch.testing.assert_close(network.sequence(x, masks)[0][r], expected)
+            torch.testing.assert_close(network(x, masks)[r], expected[:, -1])
+        monkeypatch.undo()
 
 
 def outcome(network, x, state=None, noise=()):

@@ -34,16 +34,32 @@ EXAMPLES = {
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
-    "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
-    "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
+    "dropout_at": "between steps, one mask", "dropout_test": "unscaled", "dropout": 0.2,
+    "noise": 0.1, "noise_between": 0.3,
+    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent",
+    "workers": 3, "average_every": 5, "average_moments": True, "shards": "unlike", "updates": 17,
+    "budget": rt.epochs(3),
 }  # fmt: skip
 NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
     "stride": {"chunk": 8}, "carry": {"chunk": 8}, "decay_on": {"weight_decay": 0.2},
+    **{name: {"workers": 2} for name in ("average_every", "average_moments", "shards")},
+    "dropout_at": {"dropout": 0.5}, "dropout_test": {"dropout": 0.5},
 }  # fmt: skip
 
 
-APART = ("updates", "grow", "beta1", "beta2", "epsilon")  # cannot be combined with the other examples
+APART = (
+    "frozen",
+    "workers",
+    "average_every",
+    "average_moments",
+    "shards",
+    "updates",
+    "grow",
+    "beta1",
+    "beta2",
+    "epsilon",
+)  # cannot be combined with the other examples
 
 
 def ready(name):
@@ -130,8 +146,9 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
-             "batch_size", "optimizer", "nesterov", "clip", "dropout", "noise", "noise_between", "updates", "chunk",
-             "stride", "carry", "test_past"}  # fmt: skip
+             "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
+             "noise_between", "workers", "average_every", "average_moments", "shards",
+             "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -446,8 +463,18 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
           for bad in ("level", "differences:0", "differences:x", "differences", "differences:1+levels")),
         *(({"init": bad}, re.escape(f"{bad!r}") + '.*"?normal:0.1"?')
           for bad in ("normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", "normal:1+uniform")),
+        *(({"init": init, "dense": (4,)}, "starts from the inputs.*drop one") for init in ("pca", "kmeans")),
+        *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
+          for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
+        *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 cannot be combined with {name}")
+          for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
+        *(({name: EXAMPLES[name]}, f"{name}=.* needs workers")
+          for name in ("average_every", "average_moments", "shards")),
+        ({"frozen": "recurrent", "clip": "weights", "clip_norm": 1.0}, "frozen: drop one"),
+        ({"forget_bias": 1.0, "cell": "tanh"}, 'forget_bias=1.0 needs a gate.*"lstm" or "gru"'),
+        ({"forget_bias": float("nan")}, "forget_bias=nan"), ({"forget_bias": True}, "forget_bias=True"),
         *(({name: bad}, f"{name}.*a tuple of .*widths") for name in ("dense", "dense_after") for bad in (4, {4}, None)),
-        *(({"clip": clip}, rf'"{clip}" needs a limit.*clip_norm') for clip in ("tensor", "value", "weights")),
+        *(({"clip": clip}, rf"clip='{clip}' needs clip_norm.*clip_norm=1") for clip in ("tensor", "value", "weights")),
         ({"updates": 100, "budget": rt.epochs(5)}, "updates=100.*5 epochs.*Give one"),
         ({"updates": 100, "budget": rt.updates(200)}, "updates=100.*200 updates.*disagree.*Give one"),
         ({"budget": 100}, r"budget=100: an amount with its unit.*rt\.updates.*rt\.epochs.*rt\.tokens.*rt\.seconds"),
@@ -465,7 +492,10 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
         ({"optimizer": "sgd", "beta2": 0.9}, r'beta2.*"rmsprop" or "adam" or "adamw" or "adadelta"; "sgd" has none'),
         ({"optimizer": "adadelta", "beta1": 0.0}, "beta1 belongs to"),
         ({"optimizer": "sgd", "epsilon": 1.0}, "epsilon belongs to"),
-        ({"decay_on": "all but recurrent"}, "decay_on.*needs a decay: set weight_decay"),
+        ({"decay_on": "all but recurrent"}, "decay_on.*needs weight_decay: set it"),
+        ({"dropout_at": "inputs and outputs"}, "dropout_at.*needs dropout"),
+        ({"dropout_test": "on"}, "_test.*needs dropout"),
+        ({"dropout_test": "on", "dropout": 0.5, "test_past": 4}, "drop one of the two"),
     ],
     ids=str,
 )  # fmt: skip

@@ -77,14 +77,15 @@ def scan(
 
 def layer(
     cell: str, x: Float[Tensor, "R B T C"], input_weight: Float[Tensor, "R C GH"], input_bias: Float[Tensor, "R GH"],
-    weight: Float[Tensor, "R H GH"], bias: Float[Tensor, "R GH"], state: State | None = None,
+    weight: Float[Tensor, "R H GH"], bias: Float[Tensor, "R GH"], state: State | None = None, *,
+    mask: Float[Tensor, "R B *T H"] | None = None,
 ) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """`scan` of the contributions of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
     parts = state if isinstance(state, tuple) else (state,)
-    fast = _fast(x, input_weight, input_bias, weight, bias, *parts)
+    fast = _fast(x, input_weight, input_bias, weight, bias, mask, *parts)
     if fast is not None:
-        return fast.layer(cell, x, input_weight, input_bias, weight, bias, state)
-    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state)
+        return fast.layer(cell, x, input_weight, input_bias, weight, bias, state, mask)
+    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state, mask=mask)
 
 
 def dense(

@@ -44,7 +44,8 @@ def need_room_for(recipes: Sequence[Recipe], example: Examples, task) -> None:
     need_room(runs * sum(value.nbytes for value in vars(example).values() if isinstance(value, np.ndarray)),
               f"The data of {runs} runs on {task.name}")  # fmt: skip
     need_room(
-        runs * 16 * weights, f"{runs} networks of {weights:,} weights (layers={recipe.layers}, width={recipe.width})"
+        runs * recipe.workers * 16 * weights,
+        f"{runs * recipe.workers} networks of {weights:,} weights (layers={recipe.layers}, width={recipe.width})",
     )
-    need_room(runs * updates * (16 + read * recipe.batch_size),
+    need_room(runs * updates * (16 + read * recipe.windows_per_update),
               f"{runs} runs of updates={updates} with batch_size={recipe.batch_size}")  # fmt: skip

@@ -31,9 +31,9 @@ def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: 
 
 
 def layer(cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor,
-          state: State | None) -> tuple[Tensor, State]:  # fmt: skip
+          state: State | None, mask: Tensor | None = None) -> tuple[Tensor, State]:  # fmt: skip
     """See `rnntips.engine.layer`. The input contributions of x (R, B, T, C) are never stored."""
-    return _run(cell, x, None, input_weight, input_bias, weight, bias, state, None, None)
+    return _run(cell, x, None, input_weight, input_bias, weight, bias, state, mask, None)
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:

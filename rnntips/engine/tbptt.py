@@ -1,6 +1,7 @@
 """Truncated backpropagation through time: parallel sequences, one chunk of each per update, with a carried state."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,11 @@ def chunks(recipe: Recipe, steps: int, skip: int = 0) -> list[Chunk]:
 def loader_for(record: Runs, examples: list[Examples]) -> Loader:
     """The data loader of a record: for chunks of sequences if the recipes set `chunk`, else for whole windows."""
     return (TBPTTLoader if record.recipes[0].chunk else Loader)(record, examples)
+
+
+def _cut(masks: Sequence[Tensor], first: int, end: int) -> list[Tensor]:
+    """The masks of some steps, where each step has its own."""
+    return [mask[:, :, first:end] if mask.shape[2] > 1 else mask for mask in masks]
 
 
 def check_chunk(recipe: Recipe, task, example: Examples) -> None:
@@ -151,13 +157,12 @@ class TBPTTLoader(Loader):
         state = self._carried(network) if spec.carried else None
         if spec.burn_in:
             with torch.no_grad():
-                state = network.sequence(inputs[:, :, : spec.burn_in], masks)[1]
-        parts = [inputs[:, :, spec.burn_in :]]
-        if spec.keep_after:  # the next update's chunk begins there, so its state is kept
-            parts = [part for part in parts[0].tensor_split([spec.keep_after], 2) if part.shape[2]]
+                state = network.sequence(inputs[:, :, : spec.burn_in], _cut(masks, 0, spec.burn_in))[1]
+        # the next update's chunk begins after `keep_after` steps, so the state there is kept
+        middle = spec.burn_in + spec.keep_after if spec.keep_after else spec.steps
         outputs = []
-        for part in parts:
-            answers, state = network.sequence(part, masks, state)
+        for first, end in pairwise(sorted({spec.burn_in, middle, spec.steps})):
+            answers, state = network.sequence(inputs[:, :, first:end], _cut(masks, first, end), state)
             if spec.keep_after and not outputs:
                 self._keep(state)
             outputs.append(answers)

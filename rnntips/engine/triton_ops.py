@@ -86,11 +86,11 @@ def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: 
 
 
 def layer(cell: str, x: Tensor, input_weight: Tensor, input_bias: Tensor, weight: Tensor, bias: Tensor,
-          state: State | None) -> tuple[Tensor, State]:  # fmt: skip
+          state: State | None, mask: Tensor | None = None) -> tuple[Tensor, State]:  # fmt: skip
     """See `rnntips.engine.layer`. With few channels and no gradient of x, the kernel computes the contributions."""
     H, C = weight.shape[1], x.shape[3]
-    if x.requires_grad or not 0 < C <= CHANNELS or not _rounding(cell, H, C, x.device):
-        return scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state, None, None)
+    if mask is not None or x.requires_grad or not 0 < C <= CHANNELS or not _rounding(cell, H, C, x.device):
+        return scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state, mask, None)
     return _run(cell, x, input_weight, input_bias, weight, bias, state)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnntips import engine
 from rnntips.cells import CELLS
+from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
@@ -36,6 +37,9 @@ class UpdateStats(NamedTuple):
 
 def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
     """The `Update` for these runs; it changes the weights of `network` and the optimizer's averages `state`."""
+    recipe = record.recipes[0]
+    if recipe.workers > 1:
+        return AveragedUpdate(record, network, loader, state)
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
     fused = engine.compiled_update()
@@ -93,6 +97,16 @@ def _decay(record: Runs, network: Network) -> Tensor:
     return decay
 
 
+def _trained(record: Runs, network: Network) -> Tensor | None:
+    """1 for every weight that is trained and 0 for one that is frozen, (R, P); None if all are trained."""
+    frozen = [recipe.frozen is not None for recipe in record.recipes]
+    if not any(frozen):
+        return None
+    trained, first = torch.ones_like(network.flat), network.stack[network.above].weights[0]
+    trained[frozen, : network.slices[first].start] = 0
+    return trained
+
+
 class Update:
     """Base class; here the statistics of an update are known as soon as it is done."""
 
@@ -116,6 +130,7 @@ class TorchUpdate(Update):
         self.network, self.loader, self.state, self.recipe = network, loader, state, record.recipes[0]
         self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
         self.numbers, self.decay = numbers_of(record.recipes, network.flat.device), _decay(record, network)
+        self.trained = _trained(record, network)
         self.limit = torch.tensor(_columns(record)[:, 3:], device=network.flat.device)
         self.rates = Rates(record)
 
@@ -129,27 +144,31 @@ class TorchUpdate(Update):
         """What the host computes for an update: learning rates that vary, dropout masks, noise."""
         B, T, C = self.loader.shape(spec)
         rates = torch.from_numpy(self.rates(update))[:, None] if self.rates.vary else None
-        noise, between = self.noise.draw(B, T, C)
-        given = {"rates": rates, "masks": self.masks.draw(B), "noise": noise, "between": between}
+        (noise, between), (mask, masks) = self.noise.draw(B, T, C), self.masks.draw(B, T, C)
+        given = {"rates": rates, "mask": mask, "masks": masks, "noise": noise, "between": between}
         return {name: value for name, value in given.items() if value is not None}
 
     def _do(
         self, spec: BatchSpec, update: int | Tensor, count: int | Tensor, *, rates: Tensor | None = None,
-        masks: Tensor | None = None, noise: Tensor | None = None, between: Tensor | None = None,
+        mask: Tensor | None = None, masks: Tensor | None = None, noise: Tensor | None = None,
+        between: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Make update `update` of this record (from 0), `count` of all (from 1); returns `UpdateStats` as (3, R)."""
         inputs, targets = self.loader.batch(update, spec)
         inputs = inputs if noise is None else inputs + noise
+        inputs = inputs if mask is None else inputs * mask
         masks = () if masks is None else masks.unbind(1)
         between = () if between is None else between.split(self.noise.widths, 3)
         outputs = self.loader.trained(spec, self.network, inputs, masks, between)
         loss = (losses(self.loader.head, outputs, targets) * self.loader.share).sum(1)
         gradient = self.network.gradient(loss.sum())
         with torch.no_grad():
+            gradient = gradient if self.trained is None else gradient * self.trained
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
             numbers = self.numbers if rates is None else self.numbers._replace(lr=rates)
             change = step(self.recipe.rule, self.state, weights, gradient, self.decay, numbers, count)
+            change = change if self.trained is None else change * self.trained
             weights += change
             clip_weights(weights, self.limit, self.recipe.clip)
             return torch.stack([loss.detach(), norm, change.norm(dim=1) / weights.norm(dim=1)])
@@ -220,3 +239,39 @@ class NumbaUpdate(Update):
         arrays = self.signal, begins, aims, self.targets, np.empty(0, bool), *self.arrays
         out = self.do(spec, self.before + update + 1, arrays, draws)
         self.stats.append((update, UpdateStats(*out.T)))
+
+
+class AveragedUpdate(Update):
+    """An update by K workers per run: copies of its network with windows of their own, averaged every few updates.
+
+    Between two averages the run's weights, which are scored, are the mean of its workers' weights all the same. Its
+    statistics are means as well.
+
+    Source: McDonald, Hall and Mann (2010), "Distributed training strategies for the structured perceptron", iterative
+    parameter mixing.
+    """
+
+    def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__()
+        recipe = record.recipes[0]
+        if record.updates_before:
+            raise BadArgument(f"workers={recipe.workers} cannot go on from another record, which has their mean alone.")
+        self.every, self.count, self.copies = recipe.average_every, recipe.workers, network.copies(recipe.workers)
+        states = {name: average.repeat_interleave(self.count, 0) for name, average in state.items()}
+        alone = record.only(np.repeat(np.arange(len(record)), self.count))
+        alone.recipes = tuple(each.but(workers=1, average_every=1, average_moments=False) for each in alone.recipes)
+        self.inner = updater(alone, self.copies, loader, states)
+        self.prompt = self.inner.prompt
+        self.pairs = [(network.flat, self.copies.flat, True)]  # of runs, of workers, whether workers get the mean
+        self.pairs += [(state[name], states[name], recipe.average_moments) for name in state]
+
+    def __call__(self, update: int) -> None:
+        self.inner(update)
+        for mean, each, shared in self.pairs:
+            mean.copy_(each.view(len(mean), self.count, -1).mean(1))
+            if shared and (update + 1) % self.every == 0:
+                each.copy_(mean.repeat_interleave(self.count, 0))
+
+    def arrived(self) -> list[tuple[int, UpdateStats]]:
+        return [(update, UpdateStats(*(values.reshape(-1, self.count).mean(1) for values in stats)))
+                for update, stats in self.inner.arrived()]  # fmt: skip

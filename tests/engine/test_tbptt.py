@@ -8,8 +8,9 @@ from oracles import Twin, assert_same, begun, trained
 import rnntips as rt
 from rnntips.engine.tbptt import Chunk, TBPTTLoader, chunks
 from rnntips.errors import BadArgument
-from rnntips.loader import Loader
+from rnntips.loader import Loader, Masks
 from rnntips.models import network_for
+from rnntips.recipe import DROPOUTS
 from rnntips.training import Job, begin, train_jobs
 from rnntips.windows import batches
 
@@ -213,6 +214,30 @@ def test_what_came_before_the_chunk_cannot_be_learned(carry):
 def test_what_came_within_the_chunk_is_learned(stride):
     recipe = rt.Recipe(past=32, width=24, lr=0.02, updates=250, chunk=16, stride=stride, carry=True)
     assert (rt.train(recipe, rt.tasks.recall_stream(8), range(4)).test_score < 0.45).all()  # a guess has 0.69
+
+
+@pytest.mark.parametrize("where", DROPOUTS)
+@pytest.mark.parametrize(("chunk", "stride"), [(4, 4), (6, 3)])
+def test_chunks_with_masks_are_parts_of_one_sequence_with_masks(where, chunk, stride):
+    """Read on from a carried state, after a burn-in, or up to where the next one begins: every step has its mask."""
+    recipe = SHORT.but(past=12, chunk=chunk, stride=stride, carry=True, dropout=0.5, dropout_at=where)
+    record, network, loader, _ = begun([recipe], TASKS["leaky 5"], [0])
+    specs = [loader.spec(update) for update in range(len(loader.chunks))]
+    loader.turn = 2
+    specs.append(loader.spec(0))  # training goes on here
+    assert specs[2].carried and specs[-1].burn_in
+    state = None
+    for spec in specs:
+        inputs = torch.randn(1, *loader.shape(spec))
+        mask, layers = Masks(record).draw(*inputs.shape[1:])
+        inputs = inputs if mask is None else inputs * mask
+        found = loader.trained(spec, network, inputs, layers.unbind(1))
+        expected, _ = network.sequence(inputs, layers.unbind(1), state if spec.carried else None)
+        torch.testing.assert_close(found, expected[:, :, spec.skip :])
+        if spec.keep_after:
+            end = spec.burn_in + spec.keep_after
+            some = [part[:, :, :end] for part in layers.unbind(1)]
+            state = network.sequence(inputs[:, :, :end], some, state if spec.carried else None)[1]
 
 
 def test_a_rule_seen_at_short_lags_holds_at_long_ones_if_the_state_is_handed_on():

@@ -1,6 +1,7 @@
 """The compiled update against the same in torch, which `test_training` holds against `torch.nn` and `torch.optim`."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from threading import Event
 
 import numpy as np
@@ -13,7 +14,10 @@ from oracles import begun
 import rnntips as rt
 from rnntips import training
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
+from rnntips.errors import BadArgument
+from rnntips.loader import Masks
 from rnntips.models import KEPT
+from rnntips.recipe import DROPOUTS
 from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
@@ -150,6 +154,92 @@ def test_decay_spares_the_recurrent_matrices_of_the_run_that_asks_for_it(rule):
         torch.testing.assert_close(difference, decayed.expand_as(difference), rtol=0, atol=1e-6)
 
 
+WORKERS = rt.Recipe(updates=6, width=6, past=9, batch_size=5, lr=0.1, optimizer="sgd")
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"momentum": 0.9, "weight_decay": 0.1}, {"schedule": "cosine", "grow": "4:0.5"}]
+)
+def test_workers_that_are_averaged_at_every_update_are_one_with_all_their_windows(change):
+    """Mean gradient, mean step, the same windows; with answers at every step too."""
+    one = WORKERS.but(batch_size=20, **change)
+    for task in (TASK, rt.tasks.leaky(5)) if "grow" not in change else (TASK,):
+        apart = rt.train(one.but(workers=4, batch_size=5), task, [3, 4])
+        whole = rt.train(one, task, [3, 4])
+        for name in ("train_loss", "valid_score", "test_scores", "weights"):
+            np.testing.assert_allclose(getattr(apart, name), getattr(whole, name), rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("moments", [False, True])
+def test_workers_go_alone_between_two_averages_and_their_mean_is_what_is_scored(moments):
+    recipe = WORKERS.but(optimizer="adam", workers=3, average_every=2, average_moments=moments)
+    record, network, loader, state = made([recipe] * 2)
+    step = updater(record, network, loader, state)
+    alone = network.copies(3), loader, {name: value.repeat_interleave(3, 0) for name, value in state.items()}
+    apart = TorchUpdate(record.only([0, 0, 0, 1, 1, 1]), *alone)
+    for update in range(4):
+        stats, each = did(step, update), did(apart, update)
+        np.testing.assert_allclose(stats.loss, each.loss.reshape(2, 3).mean(1), rtol=1e-4)
+        means = [value.view(2, 3, -1).mean(1) for value in (alone[0].flat, *alone[2].values())]
+        for mine, theirs in zip((network.flat, *state.values()), means, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+        rows = step.copies.flat.view(2, 3, -1)
+        assert (update % 2 == 1) == torch.equal(rows[:, 0], rows[:, 1]) and not torch.equal(rows[0], rows[1])
+        if update % 2:
+            shared = [alone[0].flat, *(alone[2].values() if moments else ())]
+            for value, mean in zip(shared, means, strict=moments):
+                value.copy_(mean.repeat_interleave(3, 0))
+
+
+def test_unlike_workers_read_consecutive_parts_and_alike_ones_read_all_of_it():
+    for shards in ("alike", "unlike"):
+        recipe = WORKERS.but(workers=3, shards=shards, updates=40)
+        _, _, loader, _ = made([recipe])
+        read = loader.begins.numpy()
+        spans = [np.ptp(row) for row in read]
+        assert len(read) == 3 and (max(spans) < np.ptp(read) / 2) == (shards == "unlike")
+        assert shards == "alike" or all(one.max() < two.min() for one, two in pairwise(read))
+
+
+def test_workers_cannot_go_on_from_their_mean_nor_read_more_windows_than_there_are():
+    begun = rt.train(WORKERS, TASK, [0])
+    with pytest.raises(BadArgument, match="workers=2 cannot go on from another record"):
+        rt.train(WORKERS.but(workers=2), TASK, [0], start=begun)
+    with pytest.raises(BadArgument, match="batch_size=100 for each of workers=10 is larger"):
+        rt.train(WORKERS.but(workers=10, batch_size=100), TASK, [0])
+    epochs = {workers: WORKERS.but(workers=workers, budget=rt.epochs(2)).updates_for(1000) for workers in (1, 4)}
+    assert epochs == {1: 400, 4: 100}
+
+
+@pytest.mark.parametrize("rule", [{"optimizer": "sgd", "momentum": 0.9}, {}, {"optimizer": "adamw"}], ids=str)
+def test_what_is_frozen_stays_and_what_is_above_gets_the_gradient_alone(rule):
+    """Even where averages of an earlier training would still move it; the run beside it is trained as a whole."""
+    plain = rt.Recipe(updates=3, width=6, past=9, dense=(4,), dense_after=(5,), weight_decay=0.1, **rule)
+    record, network, loader, state = begun([plain, plain.but(frozen="recurrent")], TASK, [0, 0])
+    for average in state.values():
+        average.fill_(0.1)
+    before, first = network.flat.clone(), network.slices["after_weight_0"].start
+    inputs, targets = loader.batch(0, loader.spec(0))
+    losses = (network(inputs) - targets).square().mean(2) * loader.share
+    gradient = network.gradient(losses.sum())
+    stats = did(updater(record, network, loader, state), 0)
+    np.testing.assert_allclose(stats.gradient_norm, [gradient[0].norm(), gradient[1, first:].norm()], rtol=1e-4)
+    changed = (network.flat != before)[:, : network.count]
+    assert changed[0, :first].any() and not changed[1, :first].any() and stats.step_ratio[1] < stats.step_ratio[0]
+    assert torch.equal(network.flat[0, first:], network.flat[1, first:])
+
+
+@pytest.mark.parametrize("where", DROPOUTS)
+def test_an_updates_loss_is_that_of_the_network_with_the_masks_of_its_stream(where):
+    recipe = rt.Recipe(updates=1, width=6, past=9, layers=2, dropout=0.5, dropout_at=where)
+    record, network, loader, state = made([recipe])
+    inputs, targets = loader.batch(0, loader.spec(0))
+    mask, layers = Masks(record).draw(*inputs.shape[1:])
+    outputs = network(inputs if mask is None else inputs * mask, layers.unbind(1))
+    expected = (outputs - targets).square()[:, : recipe.batch_size].mean().item()
+    assert did(updater(record, network, loader, state), 0).loss[0] == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("where", ["loss", "weights"])
 def test_a_run_that_breaks_leaves_nothing_in_the_thread_that_ran_it(where, monkeypatch):
     monkeypatch.setenv("RNNTIPS_THREADS", "1")
@@ -193,17 +283,21 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
 MORE = st.fixed_dictionaries({}, optional={
     "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
-    "dropout": st.sampled_from([0.2, 0.5]), "noise": st.just(0.2), "noise_between": st.just(0.2),
+    "noise": st.just(0.2), "noise_between": st.just(0.2),
     "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
 })  # fmt: skip
+DROPPING = st.one_of(st.just({}), st.fixed_dictionaries({
+    "dropout": st.sampled_from([0.2, 0.5]), "dropout_at": st.sampled_from(DROPOUTS),
+    "dropout_test": st.sampled_from(["off", "unscaled"]),
+}))  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None)
-@given(SHAPES, RULES, CLIPPING, MORE, CLASSES)
-def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, classes):
+@given(SHAPES, RULES, CLIPPING, MORE, DROPPING, CLASSES)
+def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, dropping, classes):
     """What a GPU records, here without a recording."""
     head, number = classes
-    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, head=head)] * 2
+    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, **dropping, head=head)] * 2
     mine, theirs = trained(CUDAGraphUpdate, recipes, number), trained(TorchUpdate, recipes, number)
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
