@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from rnntips.engine.losses import as_scored
 from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Parameters, Recipe
@@ -18,7 +19,6 @@ from rnntips.windows import Examples, batches
 __all__ = ["BatchSpec", "Loader", "Masks", "Noise", "Rebuilt", "examples_of", "rebuilt", "sized",
            "updates_of"]  # fmt: skip
 
-LEAST = 0.001  # smallest probability of a class that a linear output stands for
 PASS = 64  # windows of one pass in an evaluation: bounds memory, and is the same for any R
 
 
@@ -216,9 +216,7 @@ class Loader:
         with torch.no_grad():
             scaled = torch.cat([self._tested(network, self._windows(begins)).flatten(1, -2) for begins in passes], 1)
         outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
-        if self.examples[0].classes and self.head == "linear+mse":
-            return logits(outputs), truth
-        return outputs * spread + offset, truth
+        return as_scored(self.head, outputs, self.examples[0].classes) * spread + offset, truth
 
     def last(self, part: int) -> np.ndarray | None:
         """The last value seen before each of a part's answers, (R, n, K), if the task has such values."""
@@ -291,11 +289,6 @@ class Noise:
         for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
             row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
         return torch.from_numpy(drawn)
-
-
-def logits(outputs: np.ndarray) -> np.ndarray:
-    """Logits (…, K) from outputs trained by squared error on one-hot rows: such outputs estimate probabilities."""
-    return np.log(np.clip(outputs, LEAST, 1))
 
 
 def aligned(batch: int, width: int) -> int:

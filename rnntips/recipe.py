@@ -12,9 +12,10 @@ from typing import Any
 
 from rnntips.cells import CELLS, GATES, initialiser
 from rnntips.engine.calibration import seconds_per_update
+from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
-from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
+from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
 
 __all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
            "typed", "updates", "worded"]  # fmt: skip
@@ -214,9 +215,11 @@ class Recipe:
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
     target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
         'value. None: `"change"` if the series is trending, else `"level"`.', per_run=True, names=TARGETS)  # fmt: skip
-    head: str | None = _choice(None, 'The readout\'s outputs and the training loss: `"linear+mse"`, values and their '
-        'squared error, or `"softmax+nll"`, classes and their negative log likelihood. None: those of the task.',
-        names=HEADS)  # fmt: skip
+    head: str | None = _choice(None, 'What becomes of the readout\'s outputs, and the training loss. For values: '
+        '`"linear+mse"`, `"linear+rmse"` (the root of the mini-batch\'s mean), `"linear+mae"`, `"linear+huber"` '
+        '(squared up to 1 scaled unit, then linear), `"sigmoid+mse"`, `"relu+mse"`. For classes: `"softmax+nll"`, '
+        '`"softmax+mse"`, `"softmax twice+nll"` (a common mistake), `"sigmoid+bce"`, `"linear+mse"`. None: '
+        '`"linear+mse"` for values, `"softmax+nll"` for classes.', names=HEADS)  # fmt: skip
     train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
         "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
         whole=(1, MOST))  # fmt: skip

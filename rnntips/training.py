@@ -12,6 +12,7 @@ import torch
 
 from rnntips.diagnosis import compared
 from rnntips.engine.devices import resolve_device
+from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.settings import own_settings
@@ -230,7 +231,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
     with torch.no_grad():
-        scaled = network(inputs).double().numpy()
+        scaled = as_scored(examples[0].head, network(inputs).double().numpy(), False)
     rows = list(zip(scaled, examples, chosen, strict=True))
     predictions = [outputs * example.spread + example.offset[some] for outputs, example, some in rows]
     return np.stack(predictions)[..., 0], np.stack([example.truth[some] for _, example, some in rows])[..., 0]

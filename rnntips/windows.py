@@ -16,7 +16,7 @@ from rnntips.errors import BadArgument, BadData, need_whole, spelled, unknown_na
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Float
 
-__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+__all__ = ["SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the series, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth has no targets, whatever the window
@@ -28,7 +28,6 @@ LEFT_OUT = -1
 ANSWERS = 32  # where windows have many answers, at most ANSWERS × SCORED answers are scored
 
 TARGETS = ("level", "change")
-HEADS = ("linear+mse", "softmax+nll")  # kind of outputs + training loss
 
 
 def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +128,7 @@ class Examples:
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test, LEFT_OUT none
     last: np.ndarray | None = None  # (N, K) unit; the newest value of the target that a window shows, if there is one
-    head: str = "linear+mse"  # one of HEADS
+    head: str = "linear+mse"  # see `rnntips.engine.losses.HEADS`
     classes: bool = False  # whether the targets are K classes
     loss_at: str = "last"  # step at which a network answers: "last" or "every"
     skip: int = 0

@@ -5,10 +5,11 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from oracles import assert_same, trained
+from oracles import LOSSES, assert_same, trained
 
 import rnntips as rt
 from rnntips import training
+from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument
 from rnntips.loader import Loader, examples_of
 from rnntips.training import Job, begin, predict, train_jobs
@@ -65,6 +66,12 @@ def test_updates_by_a_schedule_equal_torchs(sines, rule, kind):
 def test_updates_on_classes_equal_torchs(change, head, kind):
     """By their likelihood, and by the squared error of one-hot rows."""
     equals_torch(SHORT.but(updates=3, head=head, **change), rt.tasks.digits(rows=True))
+
+
+@pytest.mark.parametrize("head", LOSSES)
+def test_updates_by_every_loss_equal_torchs(sines, head):
+    task = rt.tasks.forecast(sines) if "values" in HEADS[head].fits else rt.tasks.digits(rows=True)
+    equals_torch(SHORT.but(updates=3, head=head), task)
 
 
 @pytest.mark.parametrize("spikes", [0.0, 0.05])

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.engine.losses import HEADS, losses
 from rnntips.engine.settings import own_settings
-from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.loader import Rebuilt, rebuilt
 from rnntips.models import Network
@@ -89,8 +89,7 @@ def answer_by_lag(
     lags, changes = _checked(lags, examples[0].steps), []
 
     def answers(inputs: Tensor) -> Tensor:
-        last = network(inputs)
-        return last.softmax(-1) if examples[0].head == "softmax+nll" else last
+        return HEADS[examples[0].head].activation(network(inputs))
 
     with torch.no_grad():
         usual = answers(inputs)

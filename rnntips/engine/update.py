@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from rnntips import engine
+from rnntips.engine.losses import loss
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import KEPT, Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights
 from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned
-from rnntips.windows import HEADS
 
 __all__ = ["UpdateStats", "updater"]
+
+COMPILED = ("linear+mse", "softmax+nll")  # heads, in the order of `rnntips.engine.numba_update.HEADS`
 
 
 class UpdateStats(NamedTuple):
@@ -37,21 +39,18 @@ def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Ten
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
     random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
-    usual = loader.loss_at == "last" and not network.dense and not network.dense_after and not random
+    usual = (
+        loader.loss_at == "last"
+        and loader.head in COMPILED
+        and not network.dense
+        and not network.dense_after
+        and not random
+    )
     small = 4 * recipe.batch_size * loader.steps * network.kept_values < KEPT
     fused = engine.compiled_update() if usual and small else None
     if fused is not None:
         return NumbaUpdate(fused, record, network, loader, state)
     return TorchUpdate(record, network, loader, state)
-
-
-def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The loss of every window, (R, B), from outputs and targets (R, B, K); for (R, B, T, K) the mean over steps."""
-    if head == "softmax+nll":
-        each = -(targets * outputs.log_softmax(-1)).sum(-1)
-    else:
-        each = (outputs - targets).square().mean(-1)
-    return each.mean(2) if each.dim() == 3 else each
 
 
 class Rates:
@@ -133,8 +132,8 @@ class TorchUpdate(Update):
         masks = () if masks is None else masks.unbind(1)
         between = () if between is None else between.split(self.noise.widths, 3)
         outputs = self.loader.trained(spec, self.network, inputs, masks, between)
-        loss = (losses(self.loader.head, outputs, targets) * self.loader.share).sum(1)
-        gradient = self.network.gradient(loss.sum())
+        each = loss(self.loader.head, outputs, targets, self.loader.share)
+        gradient = self.network.gradient(each.sum())
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)
             clip_gradient(gradient, self.limit, self.recipe.clip, self.network.slices.values())
@@ -143,7 +142,7 @@ class TorchUpdate(Update):
             step = RULES[self.recipe.rule].step(self.state, gradient, lr, self.momentum, count)
             weights += step
             clip_weights(weights, self.limit, self.recipe.clip)
-            return torch.stack([loss.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
+            return torch.stack([each.detach(), norm, step.norm(dim=1) / weights.norm(dim=1)])
 
 
 class CUDAGraphUpdate(TorchUpdate):
@@ -184,7 +183,7 @@ class NumbaUpdate(Update):
         recipe = record.recipes[0]
         self.batch_size, self.before = recipe.batch_size, record.updates_before
         self.rates, self.hyper = Rates(record), _columns(record)
-        sizes = HEADS.index(loader.head), network.cell, network.layers, network.width
+        sizes = COMPILED.index(loader.head), network.cell, network.layers, network.width
         arrays = (
             loader.signal.numpy(), loader.begins.numpy(), loader.targets.numpy(), network.flat.numpy(),
             [average.numpy() for average in state.values()],

@@ -1,6 +1,6 @@
 """Forecasting a series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from rnntips.errors import need, need_number, need_whole
 from rnntips.series import Series
-from rnntips.tasks.task import need_values, rmse, stream
+from rnntips.tasks.task import need_fit, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
 __all__ = ["SPIKE_SIZE", "Forecast", "forecast"]
@@ -55,9 +55,11 @@ class Forecast:
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
-        need_values(recipe, self.name, self.unit)
+        need_fit(recipe, self.name, self.unit)
         values = self.values(seed)
-        return cut(values, spikes=self._spikes(len(values), seed) if self.spikes else None, **self.choices(recipe))
+        spikes = self._spikes(len(values), seed) if self.spikes else None
+        examples = cut(values, spikes=spikes, **self.choices(recipe))
+        return replace(examples, head=recipe.head or examples.head)
 
     def choices(self, recipe) -> dict[str, Any]:
         """The recipe's data fields, as arguments of `cut`; whether the level drifts decides what it leaves open."""

@@ -12,9 +12,9 @@ from oracles import begun
 
 import rnntips as rt
 from rnntips import training
-from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
+from rnntips.engine.losses import heads_for
+from rnntips.engine.update import COMPILED, CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
 from rnntips.models import KEPT
-from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
@@ -72,7 +72,11 @@ SHAPES = st.fixed_dictionaries({
     "features": st.sampled_from(["levels", "differences:1", "differences:6"]),
     "weight_decay": st.sampled_from([0.0, 0.05]),
 })  # fmt: skip
-CLASSES = st.one_of(st.just((None, None)), st.tuples(st.sampled_from(HEADS), st.integers(2, 11)))
+CLASSES = st.one_of(
+    st.just((None, None)),
+    st.tuples(st.sampled_from(heads_for("classes")), st.integers(2, 11)),
+    st.tuples(st.sampled_from(heads_for("values")), st.none()),
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -164,6 +168,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
     assert kind() is NumbaUpdate and kind(layers=2, cell="lstm") is NumbaUpdate
     assert type(updater(*made([rt.Recipe(updates=1, past=9)], 3))) is NumbaUpdate
+    assert all((kind(head=head) is NumbaUpdate) == (head in COMPILED) for head in heads_for("values"))
     assert kind(noise=0.1) is TorchUpdate and kind(noise_between=0.1) is TorchUpdate
     assert kind(dropout=0.1) is TorchUpdate and kind(dense=(4,)) is TorchUpdate
     assert kind(dense_after=(4,)) is TorchUpdate

@@ -239,7 +239,7 @@ def test_a_length_that_has_no_halves_is_refused(length):
 
 
 def test_values_cannot_be_named_by_classes():
-    with pytest.raises(BadArgument, match=r"adding 2 asks for values in units. Use head=\"linear\+mse\""):
+    with pytest.raises(BadArgument, match=r"adding 2 asks for values in units. Use one of \"linear\+mse\""):
         rt.train(SHORT.but(head="softmax+nll"), TASKS["adding 2"], [0])
     with pytest.raises(BadArgument, match='order="class"'):
         rt.train(SHORT.but(order="class"), TASKS["adding 2"], [0])

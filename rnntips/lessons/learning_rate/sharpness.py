@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.engine.losses import loss
 from rnntips.engine.settings import own_settings
-from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import rebuilt, sized
 from rnntips.models import Network
@@ -116,8 +116,9 @@ def _step_sizes(runs: Runs) -> Tensor:
 
 def _slope(network: Network, head: str, inputs: Tensor, targets: Tensor) -> Tensor:
     """Gradient of each run's mean loss, (R, P'), which can be differentiated again."""
-    loss = losses(head, network(inputs), targets).mean(1).sum()
-    return _flat(torch.autograd.grad(loss, list(network.parameters.values()), create_graph=True))
+    share = torch.full(inputs.shape[1:2], 1 / inputs.shape[1], dtype=inputs.dtype)
+    total = loss(head, network(inputs), targets, share).sum()
+    return _flat(torch.autograd.grad(total, list(network.parameters.values()), create_graph=True))
 
 
 def _times(network: Network, slope: Tensor, vector: Tensor) -> Tensor:
