@@ -114,7 +114,7 @@ class Loader:
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).contiguous().to(device)
         self.columns = torch.arange(recipe.batch_size, device=device)  # of a mini-batch in `begins`, `targets`
-        self.time = torch.arange(self.steps, device=device)[:, None]
+        self.time = first.stride * torch.arange(self.steps, device=device)[:, None]  # rows after a window's first
         padded = aligned(recipe.batch_size, recipe.width)
         self.share = torch.full((padded,), 1 / recipe.batch_size, dtype=torch.float32, device=device)
         self.share[recipe.batch_size :] = 0.0
@@ -131,7 +131,8 @@ class Loader:
             chosen = train[batches(record.recipes[r].order, len(train), after, rng, labels)[done:]]
             begins.append(self.base[r] + example.starts[chosen])
             targets.append(example.targets if self.loss_at == "every" else example.targets[chosen])
-        left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
+        shorter = first.stride * (self.steps - np.array(self.lengths))
+        left_out = np.repeat(shorter, recipe.batch_size) if recipe.grow else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = (

@@ -15,7 +15,7 @@ from rnntips.engine.calibration import seconds_per_update
 from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
-from rnntips.windows import ORDERS, SCALINGS, TARGETS, difference_lags
+from rnntips.windows import ORDERS, SCALINGS, SPLITS, TARGETS, difference_lags, steps_of
 
 __all__ = ["Budget", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds", "shapes", "tokens",
            "typed", "updates", "worded"]  # fmt: skip
@@ -26,6 +26,7 @@ DEFAULT_UPDATES = 300
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
 LONG = 100  # layers, or letters
+WIDTHS = "widths", (64, 32), 10**5  # what is listed, an example, the largest
 LARGE = 1e30  # what float32 can hold, and multiply
 NEAR = 0.1  # largest relative distance from the number of weights that was asked for
 
@@ -176,8 +177,8 @@ def _choice(
         costs: Whether the time of an update depends on it.
         called: What a side of a comparison is called that has None or False, and one that has another value.
         allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
-            limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, one
-            such as this, which is read elsewhere. None is allowed where it is the default.
+            limits of `need_number`; `kind`, a type; `several`, whole numbers: what they are, an example, the
+            largest; `text`, one such as this, which is read elsewhere. None is allowed where it is the default.
     """
     return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "called": called,
                                                 "allowed": allowed})  # fmt: skip
@@ -197,11 +198,16 @@ class Recipe:
         "network about so many weights; training finds them, once for each task, since they depend on its channels and "
         "outputs.", costs=True, whole=(1, 10_000))  # fmt: skip
     dense: tuple[int, ...] = _choice((), "Units of dense ReLU layers before the recurrent ones, applied at every step; "
-        "`(64, 32)` are two.", costs=True, widths=10**5)  # fmt: skip
+        "`(64, 32)` are two.", costs=True, several=WIDTHS)  # fmt: skip
     dense_after: tuple[int, ...] = _choice((), "Units of dense ReLU layers between the recurrent ones and the readout.",
-        costs=True, widths=10**5)  # fmt: skip
+        costs=True, several=WIDTHS)  # fmt: skip
     past: int = _choice(32, "Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) "
         "ignore it.", whole=(1, MOST))  # fmt: skip
+    patch: int = _choice(1, "Values of each column that a step reads, side by side, in forecasts: a window of `past` "
+        "values then has past / patch steps.", whole=(1, MOST))  # fmt: skip
+    lags: tuple[int, ...] = _choice((), "Steps before every step, at which the target is read once more, as further "
+        'channels; `(168,)`: a week ago, hour by hour. With `"differences:K"` it is the newest difference.',
+        several=("lags", (24, 168), MOST))  # fmt: skip
     grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
         "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
         "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
@@ -220,6 +226,9 @@ class Recipe:
         '(squared up to 1 scaled unit, then linear), `"sigmoid+mse"`, `"relu+mse"`. For classes: `"softmax+nll"`, '
         '`"softmax+mse"`, `"softmax twice+nll"` (a common mistake), `"sigmoid+bce"`, `"linear+mse"`. None: '
         '`"linear+mse"` for values, `"softmax+nll"` for classes.', names=HEADS)  # fmt: skip
+    split: str = _choice("time", 'How the windows of a series are split into training, validation and test part: by '
+        '`"time"`, or `"shuffled"`, a mistake whose scores promise too much, see `rnntips.windows.cut`.', per_run=True,
+        names=SPLITS)  # fmt: skip
     train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
         "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
         whole=(1, MOST))  # fmt: skip
@@ -304,7 +313,7 @@ class Recipe:
                 'optimizer="sgd", momentum=0.9.'
             )
         self._check_chunk()
-        window_lengths(self.grow, self.past, 1)
+        window_lengths(self.grow, self.steps, 1)
 
     def _check_chunk(self):
         """Raise unless the fields about chunks fit together."""
@@ -350,6 +359,11 @@ class Recipe:
         return {name: value for name, value in values.items() if (name, value) != ("updates", DEFAULT_UPDATES)}
 
     @property
+    def steps(self) -> int:
+        """Steps of a window of `past` values."""
+        return steps_of(self.past, self.patch)
+
+    @property
     def rule(self) -> str:
         """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
@@ -358,13 +372,13 @@ class Recipe:
         """The number of updates of a run that has so many training windows.
 
         Args:
-            steps: Steps of a window; None: `past`.
+            steps: Steps of a window; None: those of `past` values.
             skip: First steps of a window that do not count.
             size: Further arguments of `costs`; only budgets in seconds need them.
         """
         if self.updates:
             return self.updates
-        steps, new = steps or self.past, self.stride or self.chunk
+        steps, new = steps or self.steps, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
         return self.budget.in_updates(self.batch_size, length, windows, each, costs)
@@ -426,8 +440,8 @@ def called(name: str, value: Any) -> str:
 
 def _checked(
     name: str, value: Any, *, names: Iterable[str] | None = None, whole: tuple[int, int] | None = None,
-    number: Mapping[str, float] | None = None, kind: type | None = None, widths: int | None = None,
-    text: str | None = None,
+    number: Mapping[str, float] | None = None, kind: type | None = None,
+    several: tuple[str, tuple[int, ...], int] | None = None, text: str | None = None,
 ) -> Any:  # fmt: skip
     """A field's value in Python's own types; raises `BadArgument` unless it is one of those allowed, see `_choice`."""
     if names is not None:
@@ -438,11 +452,12 @@ def _checked(
         return need_whole(name, value, *whole)
     if number is not None:
         return need_number(name, value, **number)
-    if widths is not None:
-        need(name, value, tuple | list, f"a tuple of at most {LONG} widths, for example {name}=(64, 32),")
+    if several is not None:
+        what, example, most = several
+        need(name, value, tuple | list, f"a tuple of at most {LONG} {what}, for example {name}={example},")
         if len(value) > LONG:
-            raise BadArgument(f"{name} has {len(value)} widths: at most {LONG} can be used.")
-        return tuple(need_whole(f"each width in {name}", wide, 1, widths) for wide in value)
+            raise BadArgument(f"{name} has {len(value)} {what}: at most {LONG} can be used.")
+        return tuple(need_whole(f"each of the {what} in {name}", one, 1, most) for one in value)
     if text is not None:
         if not isinstance(value, str) or len(need_text(name, value)) > LONG:
             raise BadArgument(f"{name}={shown(value)}: a short text such as {text} is needed.")
@@ -474,9 +489,7 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in typed.keys() - FIELDS.keys():
         raise unknown_name("field", name, FIELDS)
     typed |= {name: None for name, value in typed.items() if value == "none" and FIELDS[name] is None}
-    for name in ("dense", "dense_after"):
-        if isinstance(typed.get(name), list):
-            typed[name] = tuple(typed[name])
+    typed |= {name: tuple(value) for name, value in typed.items() if isinstance(value, list)}
     for name, example in (("budget", "5 epochs"), ("width", "2000 parameters")):
         if isinstance(typed.get(name), str):
             amount, _, of = typed[name].partition(" ")

@@ -244,7 +244,7 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
-    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "optimizer", "nesterov")
+    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "patch", "lags", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:

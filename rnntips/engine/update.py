@@ -39,13 +39,8 @@ def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Ten
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
     random = any(recipe.dropout or recipe.noise or recipe.noise_between for recipe in record.recipes)
-    usual = (
-        loader.loss_at == "last"
-        and loader.head in COMPILED
-        and not network.dense
-        and not network.dense_after
-        and not random
-    )
+    plain = loader.loss_at == "last" and loader.head in COMPILED and recipe.patch == 1
+    usual = plain and not network.dense and not network.dense_after and not random
     small = 4 * recipe.batch_size * loader.steps * network.kept_values < KEPT
     fused = engine.compiled_update() if usual and small else None
     if fused is not None:

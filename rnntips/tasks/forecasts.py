@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.errors import need, need_number, need_whole
+from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
 from rnntips.tasks.task import need_fit, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
@@ -58,7 +58,13 @@ class Forecast:
         need_fit(recipe, self.name, self.unit)
         values = self.values(seed)
         spikes = self._spikes(len(values), seed) if self.spikes else None
-        examples = cut(values, spikes=spikes, **self.choices(recipe))
+        shuffled = stream("split", self.series.name, seed) if recipe.split == "shuffled" else None
+        if shuffled and self.spikes:
+            raise BadArgument(
+                f'split="shuffled" would put spikes into every part, and {self.name} has them in training alone. '
+                'Use split="time", or a task without spikes.'
+            )
+        examples = cut(values, spikes=spikes, patch=recipe.patch, shuffled=shuffled, **self.choices(recipe))
         return replace(examples, head=recipe.head or examples.head)
 
     def choices(self, recipe) -> dict[str, Any]:
@@ -71,6 +77,7 @@ class Forecast:
             "input_scaling": recipe.input_scaling,
             "target_scaling": recipe.target_scaling,
             "target": recipe.target or kinds[1],
+            "lags": recipe.lags,
             "history": self.history,
             "name": self.name,
         }

@@ -10,11 +10,12 @@ import numpy as np
 from rnntips.engine.losses import HEADS, heads_for
 from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument
+from rnntips.recipe import FIELDS
 from rnntips.windows import Examples
 
 __all__ = ["SequenceTask", "Task", "nats", "need_fit", "rmse", "separate", "stream"]
 
-OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target"})
+OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target", "patch", "lags", "split"})
 OWN_LENGTH = OF_FORECASTS | {"past"}
 
 
@@ -110,8 +111,8 @@ class SequenceTask:
         Raises:
             BadArgument: The recipe sets a field that only forecasts have.
         """
-        for name in ("features", "target"):
-            if (value := getattr(recipe, name)) is not None:
+        for name in ("features", "target", "patch", "lags", "split"):
+            if (value := getattr(recipe, name)) != FIELDS[name]:
                 raise BadArgument(f"{name}={value!r} is for forecasts, and {self.name} is none. Leave {name} out.")
         if "past" not in self.ignores:
             need_room(32 * 1000 * recipe.past, f"{self.name} with past={recipe.past}")

@@ -183,6 +183,7 @@ MORE = st.fixed_dictionaries({}, optional={
     "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
     "dropout": st.sampled_from([0.2, 0.5]), "noise": st.just(0.2), "noise_between": st.just(0.2),
     "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
+    "lags": st.sampled_from([(2,), (5, 1)]), "patch": st.just(2),
 })  # fmt: skip
 
 
@@ -191,6 +192,7 @@ MORE = st.fixed_dictionaries({}, optional={
 def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, classes):
     """What a GPU records, here without a recording."""
     head, number = classes
+    shape = shape | {"past": more.get("patch", 1) * shape["past"]}
     recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, head=head)] * 2
     mine, theirs = trained(CUDAGraphUpdate, recipes, number), trained(TorchUpdate, recipes, number)
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):

@@ -134,10 +134,13 @@ def test_trivial_is_the_best_that_one_answer_to_all_windows_can_do(name):
 
 
 @every_task
-@pytest.mark.parametrize(("field", "value"), [("features", "differences:1"), ("target", "change")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("features", "differences:1"), ("target", "change"), ("patch", 3), ("lags", (2,)), ("split", "shuffled")],
+)
 def test_what_only_forecasts_have_is_refused(name, field, value):
     """The message names the field, the task and what to do."""
-    with pytest.raises(BadArgument, match=rf"{field}='.*' is for forecasts, and {name} is none. Leave {field} out"):
+    with pytest.raises(BadArgument, match=rf"{field}=.* is for forecasts, and {name} is none. Leave {field} out"):
         rt.train(SHORT.but(**{field: value}), TASKS[name], [0])
 
 

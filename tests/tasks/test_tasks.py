@@ -194,6 +194,11 @@ def test_a_forecast_refuses_a_readout_of_classes(sines):
         rt.train(RAW.but(head="softmax+nll"), sines, [0])
 
 
+def test_spikes_that_a_shuffled_split_would_put_into_every_part_are_refused(sines):
+    with pytest.raises(BadArgument, match='split="shuffled" would put spikes into every part, and sines, spiked has'):
+        rt.train(RAW.but(split="shuffled"), forecast(sines, spikes=True), [0])
+
+
 def scored(steps: int) -> np.ndarray:
     """Times of the test part that are scored: so many at most, evenly spread over the last fifth."""
     test = np.arange(int(0.8 * steps), steps)
