@@ -262,15 +262,22 @@ def _evaluate(
     record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None
 ) -> None:
     where = int(np.searchsorted(record.evaluations, update))
-    record.valid_score[:, where] = task.score(*loader.predict(network, 1))
+    record.valid_score[:, where] = _scores(task, loader.predict(network, 1))
     if stats is not None:
         record.step_ratio[:, where] = stats.step_ratio
     columns = [column for column, point in enumerate(last_points(record.updates)) if point == update]
     if columns:
-        answers, truth = loader.predict(network, 2)
-        record.test_scores[:, columns] = task.score(answers, truth)[:, None]
+        pairs, last = loader.predict(network, 2), loader.last(2)
+        record.test_scores[:, columns] = _scores(task, pairs)[:, None]
         if not loader.examples[0].classes:
-            record.spread, record.from_last = compared(answers, truth, loader.last(2), record.naive)
+            naive = record.naive.reshape(len(pairs), -1)
+            rows = [compared(*pair, last, those) for pair, those in zip(pairs, naive, strict=True)]
+            record.spread, record.from_last = np.concatenate(rows, 1)
+
+
+def _scores(task: Task, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Every run's score, (R,), of predictions and truth as `Loader.predict` gives them."""
+    return np.concatenate([task.score(*pair) for pair in pairs])
 
 
 def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:

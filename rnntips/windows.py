@@ -134,6 +134,9 @@ class Examples:
     classes: bool = False  # whether the targets are K classes
     loss_at: str = "last"  # step at which a network answers: "last" or "every"
     skip: int = 0
+    counted: np.ndarray | None = (
+        None  # (L,) bool, of answers at every step: which of them count; None: all after `skip`
+    )
     symbols: int = 0  # number of symbols if signal and targets hold symbols, else 0
     stride: int = 1  # rows of the signal from one step of a window to the next
 
@@ -160,7 +163,8 @@ class Examples:
 
     def scored(self, part: int) -> np.ndarray:
         """The fixed subset of a part's windows on which every network and the naive forecast are scored."""
-        answers = self.steps - self.skip if self.loss_at == "every" else 1
+        many = self.loss_at == "every" and self.counted is None
+        answers = self.steps - self.skip if many else 1
         return self.of(part, max(1, min(SCORED[part], SCORED[part] * ANSWERS // answers)))
 
     @property
@@ -190,12 +194,12 @@ class Examples:
         return np.eye(self.symbols, dtype=np.float32)[found[..., 0]] if self.symbols else found
 
     def answers(self, indices: np.ndarray) -> np.ndarray:
-        """Truth that predictions are scored against: of windows (n, K), or of all their steps that count (n·T', K)."""
+        """Truth that predictions are scored against: of windows (n, K), or of all their steps that count (n', K)."""
         if self.loss_at == "last":
             return self.truth[indices]
-        found = self.truth[self.rows(indices, self.skip)]
-        found = np.eye(self.symbols)[found[..., 0]] if self.symbols else found
-        return found.reshape(-1, found.shape[2])
+        rows = self.rows(indices, self.skip).ravel()
+        found = self.truth[rows if self.counted is None else rows[self.counted[rows]]]
+        return np.eye(self.symbols)[found[:, 0]] if self.symbols else found
 
     def labels(self, indices: np.ndarray) -> np.ndarray | None:
         """Classes as numbers, (n,); None unless the task asks for one class per window."""

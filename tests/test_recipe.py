@@ -28,8 +28,9 @@ RECIPE = rt.Recipe()
 SINES = rt.tasks.forecast(rt.series.sines(steps=600))
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
-    "past": 8, "patch": 4, "lags": (3, 5), "grow": "8:0.5", "split": "shuffled", "horizon": 3,
-    "features": "differences:4", "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
+    "past": 8, "patch": 4, "lags": (3, 5), "grow": "8:0.5", "horizon": 3, "features": "differences:4",
+    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
+    "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,

@@ -252,7 +252,7 @@ def test_predictions_are_those_of_the_record_that_was_scored(sines):
     task = rt.tasks.forecast(sines)
     loader = Loader(runs, [examples_of(SHORT, task, seed) for seed in (1, 4)])
     network = rt.models.network_for(SHORT, loader.examples[0], torch.tensor(runs.weights))
-    scored, answers = loader.predict(network, 2)
+    ((scored, answers),) = loader.predict(network, 2)
     np.testing.assert_array_equal(task.score(scored, answers), runs.test_scores[:, -1])
     np.testing.assert_allclose(found[:, 0], scored[:, 0, 0], rtol=1e-5)  # both begin with the first of the part
     np.testing.assert_array_equal(truth[:, 0], answers[:, 0, 0])

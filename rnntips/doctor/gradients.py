@@ -137,7 +137,10 @@ def _shown(runs: Runs, on, windows: int, weights: np.ndarray | None) -> Rebuilt:
     """The runs' networks with these weights or with those at the end of training, and some validation windows."""
     need_whole("windows", windows, 1)
     task, weights = one_task(on, "Gradients are looked at in"), runs.weights if weights is None else weights
-    return rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(1, windows), weights)
+    found = rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(1, windows), weights)
+    if found.examples[0].counted is not None:
+        raise BadArgument(f"{task.name} has sequences of unequal length. Gradients are looked at in whole windows.")
+    return found
 
 
 def _norm(tensors: Sequence[Tensor]) -> np.ndarray:

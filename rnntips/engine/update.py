@@ -122,12 +122,12 @@ class TorchUpdate(Update):
         masks: Tensor | None = None, noise: Tensor | None = None, between: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Make update `update` of this record (from 0), `count` of all (from 1); returns `UpdateStats` as (3, R)."""
-        inputs, targets = self.loader.batch(update, spec)
+        inputs, targets, share = self.loader.batch(update, spec)
         inputs = inputs if noise is None else inputs + noise
         masks = () if masks is None else masks.unbind(1)
         between = () if between is None else between.split(self.noise.widths, 3)
         outputs = self.loader.trained(spec, self.network, inputs, masks, between)
-        each = loss(self.loader.head, outputs, targets, self.loader.share)
+        each = loss(self.loader.head, outputs, targets, share)
         gradient = self.network.gradient(each.sum())
         with torch.no_grad():
             weights, norm = self.network.flat, gradient.norm(dim=1)

@@ -128,7 +128,8 @@ class SequenceTask:
     def meaning(self, recipe, seed: int) -> list:
         """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         examples = self.draw(recipe.past, stream("data", self.name, seed))
-        data = sha256(examples.signal.tobytes() + examples.targets.tobytes()).hexdigest()
+        parts = examples.signal, examples.targets, *([] if examples.counted is None else [examples.counted])
+        data = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, examples.steps, data]
 
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ TASKS = {
     "digits by rows": rt.tasks.digits(rows=True),
     "adding 2": rt.tasks.adding(2),
     "adding 11": rt.tasks.adding(11),
+    "padded adding 9": rt.tasks.padded_adding(9),
+    "padded adding 8, not masked": rt.tasks.padded_adding(8, masked=False),
     "recall 4": rt.tasks.recall(4),
     "recall 5": rt.tasks.recall(5),
     "recall 5 of 3": rt.tasks.recall(5, symbols=3),
