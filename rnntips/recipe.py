@@ -257,6 +257,9 @@ class Recipe:
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
+    early_stopping: int | None = _choice(None, "A run's result is that of its best evaluation on the validation part, "
+        "until so many evaluations in a row were no better (patience); see `Runs.evaluations`. None: that of the last.",
+        per_run=True, called=("no early stopping", "early stopping"), whole=(1, MOST))  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
     nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
         called=("plain momentum", "Nesterov's momentum"), kind=bool)  # fmt: skip

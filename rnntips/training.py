@@ -12,6 +12,7 @@ import torch
 
 from rnntips.diagnosis import compared
 from rnntips.engine.devices import resolve_device
+from rnntips.engine.early_stopping import EarlyStopping
 from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
@@ -182,10 +183,11 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
     weights, state = _initial(record, examples[0], start)
     network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
     step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
+    early = EarlyStopping(record, network.flat, state)
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
-                _evaluate(record, network, loader, task, update, stats)
+                _evaluate(record, network, loader, task, update, stats, early)
                 rescue.keep(update)
             record.reached = update
             if update == record.updates:
@@ -247,6 +249,8 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
     shared = ("cell", "layers", "width", "dense", "dense_after", "features", "patch", "lags", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
+    if any(recipe.early_stopping for recipe in start.recipes):
+        raise BadArgument("start= was stopped early, so its runs have not all done the same updates. Train it without.")
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
         raise BadArgument(
             f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
@@ -259,16 +263,21 @@ def _initial(record: Runs, example: Examples, start: Runs | None) -> tuple[torch
 
 
 def _evaluate(
-    record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None
-) -> None:
+    record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None,
+    early: EarlyStopping,
+) -> None:  # fmt: skip
     where = int(np.searchsorted(record.evaluations, update))
     record.valid_score[:, where] = _scores(task, loader.predict(network, 1))
+    early.evaluated(update, record.valid_score[:, where])
+    if update == record.updates:
+        early.restore()
     if stats is not None:
         record.step_ratio[:, where] = stats.step_ratio
     columns = [column for column, point in enumerate(last_points(record.updates)) if point == update]
     if columns:
         pairs, last = loader.predict(network, 2), loader.last(2)
-        record.test_scores[:, columns] = _scores(task, pairs)[:, None]
+        record.test_scores[:, columns] = scores = _scores(task, pairs)[:, None]
+        record.test_scores[early.rows] = scores[early.rows]
         if not loader.examples[0].classes:
             naive = record.naive.reshape(len(pairs), -1)
             rows = [compared(*pair, last, those) for pair, those in zip(pairs, naive, strict=True)]

@@ -33,7 +33,7 @@ EXAMPLES = {
     "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
-    "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "weight_decay": 0.1, "dropout": 0.2, "noise": 0.1, "noise_between": 0.3,
     "init": "orthogonal", "updates": 17, "budget": rt.epochs(3),
 }  # fmt: skip

@@ -50,6 +50,8 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
     network, examples, chosen, inputs = rebuilt(
         runs.recipes, runs.seeds, task, lambda example: example.of(0, windows), runs.weights, torch.float64
     )
+    if any(recipe.early_stopping for recipe in runs.recipes):
+        raise BadArgument("sharpness looks at runs that have done the same updates. Leave early_stopping out.")
     if examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} asks for an answer at every step. Sharpness is for one answer a window.")
     targets = np.stack([example.targets[some] for example, some in zip(examples, chosen, strict=True)])
@@ -71,8 +73,9 @@ def sharpness_along(
         recipes: They train side by side, so they may differ in numbers, schedules and the like, not in shape.
         how: For `sharpness`.
     """
-    if any(recipe.rescue for recipe in recipes):
-        raise BadArgument("A rescue looks back further than a piece of training. Leave rescue out here.")
+    if any(recipe.rescue or recipe.early_stopping for recipe in recipes):
+        raise BadArgument("A rescue looks back further than a piece of training, and so does early stopping. Leave "
+                          "rescue and early_stopping out here.")  # fmt: skip
     task, many = one_task(on, "sharpness looks at"), [*seeds] * len(recipes)
     each, found, start, done = [sized(recipe, task) for recipe in recipes for _ in seeds], [], None, 0
     for point in updates:
