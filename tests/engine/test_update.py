@@ -183,7 +183,8 @@ MORE = st.fixed_dictionaries({}, optional={
     "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
     "dropout": st.sampled_from([0.2, 0.5]), "noise": st.just(0.2), "noise_between": st.just(0.2),
     "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
-    "lags": st.sampled_from([(2,), (5, 1)]), "patch": st.just(2),
+    "lags": st.sampled_from([(2,), (5, 1)]), "patch": st.just(2), "split": st.just("shuffled"),
+    "early_stopping": st.just(1),
 })  # fmt: skip
 
 

@@ -8,8 +8,10 @@ import torch
 from oracles import Twin, assert_same, begun
 
 import rnntips as rt
+from rnntips import training
 from rnntips.doctor.gradients import gradient_by_lag
 from rnntips.engine.losses import loss
+from rnntips.engine.update import CUDAGraphUpdate
 from rnntips.errors import BadArgument
 from rnntips.tasks.memory import Leaky
 
@@ -109,6 +111,15 @@ def test_only_counted_steps_of_a_chunk_are_trained_on():
     runs = rt.train(recipe, task, [3])
     np.testing.assert_allclose(runs.train_loss[0], [0, wrong], rtol=1e-5)
     np.testing.assert_array_equal(runs.gradient_norm[0, 0], 0)
+
+
+@pytest.mark.parametrize("change", [{}, {"chunk": 4, "carry": True, "dropout": 0.2}], ids=str)
+def test_an_update_whose_number_stays_on_the_device_weighs_the_same_answers(change, monkeypatch):
+    usual = rt.train(SHORT.but(**change), Some(3.0), [1, 2])
+    monkeypatch.setattr(training, "updater", CUDAGraphUpdate)
+    found = rt.train(SHORT.but(**change), Some(3.0), [1, 2])
+    for name in ("train_loss", "weights", "valid_score"):
+        np.testing.assert_allclose(getattr(found, name), getattr(usual, name), rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_said_of_whole_windows_is_refused():
