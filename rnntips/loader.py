@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from rnntips.engine.losses import as_scored
 from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Parameters, Recipe
@@ -18,7 +19,6 @@ from rnntips.windows import Examples, batches
 __all__ = ["BatchSpec", "Loader", "Masks", "Noise", "Rebuilt", "examples_of", "rebuilt", "sized",
            "updates_of"]  # fmt: skip
 
-LEAST = 0.001  # smallest probability of a class that a linear output stands for
 PASS = 64  # windows of one pass in an evaluation: bounds memory, and is the same for any R
 
 
@@ -115,8 +115,12 @@ class Loader:
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).contiguous().to(device)
+        self.counted = None
+        if first.counted is not None:  # (ΣL,)
+            self.counted = torch.from_numpy(np.concatenate([e.counted for e in examples])).float().to(device)
+        self.stride = first.stride
         self.columns = torch.arange(recipe.batch_size, device=device)  # of a mini-batch in `begins`, `targets`
-        self.time = torch.arange(self.steps, device=device)[:, None]
+        self.time = first.stride * torch.arange(self.steps, device=device)[:, None]  # rows after a window's first
         padded = aligned(recipe.batch_size, recipe.width)
         self.share = torch.full((padded,), 1 / recipe.batch_size, dtype=torch.float32, device=device)
         self.share[recipe.batch_size :] = 0.0
@@ -129,7 +133,8 @@ class Loader:
             dealt = self._dealt(record, record.recipes[r], example, seed)
             begins += [self.base[r] + example.starts[chosen] for chosen in dealt]
             targets += [example.targets] if self.loss_at == "every" else [example.targets[chosen] for chosen in dealt]
-        left_out = np.repeat(self.steps - np.array(self.lengths), recipe.batch_size) if recipe.grow else 0
+        shorter = first.stride * (self.steps - np.array(self.lengths))
+        left_out = np.repeat(shorter, recipe.batch_size) if recipe.grow else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = (
@@ -176,17 +181,24 @@ class Loader:
         """The `BatchSpec` of an update."""
         return BatchSpec(self.lengths[update], self.skip)
 
-    def batch(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs (R, B, T, C) and targets of one update; B is padded with windows whose weight in the loss is 0.
+    def batch(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Inputs (R, B, T, C), targets, and weights in the loss; B is padded with windows whose weight is 0.
 
-        Targets are (R, B, K), or (R, B, T', K) if T' steps of a window count. `update` may be a tensor on the device.
+        Targets are (R, B, K), or (R, B, T', K) if T' steps of a window count. Weights are (B,), or (R, B, T') if only
+        some of these steps count: equal for all that do in this mini-batch, and all 0 if none does. `update` may be a
+        tensor on the device.
         """
         begins, columns = self._begins(update, spec)
         begins = self._fill(begins, len(self.share))
         inputs = self._windows(begins, spec.steps)
         if self.loss_at == "last":
-            return inputs, self._fill(self.targets[:, columns], len(self.share))
-        return inputs, self._cut(self.targets, begins[:, :, None] + self.time[spec.skip : spec.steps, 0])
+            return inputs, self._fill(self.targets[:, columns], len(self.share)), self.share
+        places = begins[:, :, None] + self.time[spec.skip : spec.steps, 0]
+        targets = self._cut(self.targets, places)
+        if self.counted is None:
+            return inputs, targets, self.share
+        counted = self.counted[places] * (self.share > 0)[:, None]
+        return inputs, targets, counted / counted.sum((1, 2), keepdim=True).clamp(min=1)
 
     def _begins(self, update: int | torch.Tensor, spec: BatchSpec) -> tuple[torch.Tensor, torch.Tensor]:
         """Where an update's windows begin, (R, B), and which columns of `begins` they are, (B,)."""
@@ -229,38 +241,46 @@ class Loader:
         later = [network(inputs[:, :, end - self.test_past : end])[:, :, None] for end in ends]
         return torch.cat(first + later, 2)[:, :, self.skip :]
 
-    def predict(self, network: Network, part: int) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, network: Network, part: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Predictions and truth of a part's scored windows, in the task's unit (logits of classes), each (R, n, K).
 
-        If a window has answers at many steps, n counts the answers.
+        If a window has answers at many steps, n counts the answers; where only some of them count, runs come one by
+        one, each (1, n, K).
         """
         if part not in self._scored:
             self._scored[part] = self._score(part)
-        passes, spread, offset, truth = self._scored[part]
+        passes, spread, offset, truth, counted = self._scored[part]
         masks = Masks(self.record, part) if self.record.recipes[0].dropout_test == "on" else None
         with torch.no_grad():
             found = [self._tested(network, self._windows(begins), masks) for begins in passes]
         scaled = torch.cat([outputs.flatten(1, -2) for outputs in found], 1)
-        outputs = scaled[:, : truth.shape[1]].cpu().numpy().astype(np.float64)
-        if self.examples[0].classes and self.head == "linear+mse":
-            return logits(outputs), truth
-        return outputs * spread + offset, truth
+        outputs = scaled[:, : counted.shape[1]].cpu().numpy().astype(np.float64)
+        answers = as_scored(self.head, outputs, self.examples[0].classes) * spread + offset
+        if self.counted is None:
+            return [(answers, np.stack(truth))]
+        return [(row[None, some], true[None]) for row, some, true in zip(answers, counted, truth, strict=True)]
 
     def last(self, part: int) -> np.ndarray | None:
         """The last value seen before each of a part's answers, (R, n, K), if the task has such values."""
         rows = [None if one.last is None else one.last[one.scored(part)] for one in self.examples]
         return None if rows[0] is None else np.stack(rows)
 
-    def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, np.ndarray]:
-        """Of a part's scored windows: their places, pass by pass; scale and offset of the predictions; the truth."""
+    def _score(self, part: int) -> tuple[list[torch.Tensor], np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+        """Of a part's scored windows: their places, pass by pass; scale and offset of the predictions; truth (n, K).
+
+        Truth is a list, one array a run. The last array, (R, n), says which answers count.
+        """
         indices = [e.scored(part) for e in self.examples]
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
         passes = [self._fill(some, PASS) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
         spread = np.array([e.spread for e in self.examples])[:, None, None]
         pairs = list(zip(self.examples, indices, strict=True))
-        truth = np.stack([e.answers(i) for e, i in pairs])
+        truth = [e.answers(i) for e, i in pairs]
         offset = np.stack([e.offset[i] for e, i in pairs]) if self.loss_at == "last" else np.zeros(())
-        return passes, spread, offset, truth
+        counted = np.ones((len(truth), len(truth[0])), bool)
+        if self.counted is not None:
+            counted = np.stack([e.counted[e.rows(i, self.skip)].ravel() for e, i in pairs])
+        return passes, spread, offset, truth, counted
 
 
 class Masks:
@@ -331,11 +351,6 @@ class Noise:
         for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
             row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
         return torch.from_numpy(drawn)
-
-
-def logits(outputs: np.ndarray) -> np.ndarray:
-    """Logits (…, K) from outputs trained by squared error on one-hot rows: such outputs estimate probabilities."""
-    return np.log(np.clip(outputs, LEAST, 1))
 
 
 def aligned(batch: int, width: int) -> int:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from rnntips.cells import CELLS, GATES, initialiser, kept_bias
 from rnntips.engine.calibration import seconds_per_update
+from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.optimizers import RULES
 from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
-from rnntips.windows import HEADS, ORDERS, SCALINGS, TARGETS, difference_lags
+from rnntips.windows import ORDERS, SCALINGS, SPLITS, TARGETS, difference_lags, steps_of
 
 __all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds",
            "shapes", "stack", "tokens", "typed", "updates", "worded"]  # fmt: skip
@@ -35,6 +36,7 @@ NEEDED = (  # a field, another one without which it has no meaning, and an examp
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
 LONG = 100  # layers, or letters
+WIDTHS = "widths", (64, 32), 10**5  # what is listed, an example, the largest
 LARGE = 1e30  # what float32 can hold, and multiply
 NEAR = 0.1  # largest relative distance from the number of weights that was asked for
 
@@ -199,8 +201,8 @@ def _choice(
         costs: Whether the time of an update depends on it.
         called: What a side of a comparison is called that has None or False, and one that has another value.
         allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
-            limits of `need_number`; `kind`, a type; `widths`, several whole numbers up to this one; `text`, one
-            such as this, which is read elsewhere. None is allowed where it is the default.
+            limits of `need_number`; `kind`, a type; `several`, whole numbers: what they are, an example, the
+            largest; `text`, one such as this, which is read elsewhere. None is allowed where it is the default.
     """
     return field(default=default, metadata={"doc": doc, "per_run": per_run, "costs": costs, "called": called,
                                                 "allowed": allowed})  # fmt: skip
@@ -220,11 +222,16 @@ class Recipe:
         "network about so many weights; training finds them, once for each task, since they depend on its channels and "
         "outputs.", costs=True, whole=(1, 10_000))  # fmt: skip
     dense: tuple[int, ...] = _choice((), "Units of dense ReLU layers before the recurrent ones, applied at every step; "
-        "`(64, 32)` are two.", costs=True, widths=10**5)  # fmt: skip
+        "`(64, 32)` are two.", costs=True, several=WIDTHS)  # fmt: skip
     dense_after: tuple[int, ...] = _choice((), "Units of dense ReLU layers between the recurrent ones and the readout.",
-        costs=True, widths=10**5)  # fmt: skip
+        costs=True, several=WIDTHS)  # fmt: skip
     past: int = _choice(32, "Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) "
         "ignore it.", whole=(1, MOST))  # fmt: skip
+    patch: int = _choice(1, "Values of each column that a step reads, side by side, in forecasts: a window of `past` "
+        "values then has past / patch steps.", whole=(1, MOST))  # fmt: skip
+    lags: tuple[int, ...] = _choice((), "Steps before every step, at which the target is read once more, as further "
+        'channels; `(168,)`: a week ago, hour by hour. With `"differences:K"` it is the newest difference.',
+        several=("lags", (24, 168), MOST))  # fmt: skip
     grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
         "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
         "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
@@ -238,9 +245,14 @@ class Recipe:
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
     target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
         'value. None: `"change"` if the series is trending, else `"level"`.', per_run=True, names=TARGETS)  # fmt: skip
-    head: str | None = _choice(None, 'The readout\'s outputs and the training loss: `"linear+mse"`, values and their '
-        'squared error, or `"softmax+nll"`, classes and their negative log likelihood. None: those of the task.',
-        names=HEADS)  # fmt: skip
+    head: str | None = _choice(None, 'What becomes of the readout\'s outputs, and the training loss. For values: '
+        '`"linear+mse"`, `"linear+rmse"` (the root of the mini-batch\'s mean), `"linear+mae"`, `"linear+huber"` '
+        '(squared up to 1 scaled unit, then linear), `"sigmoid+mse"`, `"relu+mse"`. For classes: `"softmax+nll"`, '
+        '`"softmax+mse"`, `"softmax twice+nll"` (a common mistake), `"sigmoid+bce"`, `"linear+mse"`. None: '
+        '`"linear+mse"` for values, `"softmax+nll"` for classes.', names=HEADS)  # fmt: skip
+    split: str = _choice("time", 'How the windows of a series are split into training, validation and test part: by '
+        '`"time"`, or `"shuffled"`, a mistake whose scores promise too much, see `rnntips.windows.cut`.', per_run=True,
+        names=SPLITS)  # fmt: skip
     train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
         "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
         whole=(1, MOST))  # fmt: skip
@@ -269,6 +281,9 @@ class Recipe:
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
         'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
+    early_stopping: int | None = _choice(None, "A run's result is that of its best evaluation on the validation part, "
+        "until so many evaluations in a row were no better (patience); see `Runs.evaluations`. None: that of the last.",
+        per_run=True, called=("no early stopping", "early stopping"), whole=(1, MOST))  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
     beta1: float | None = _choice(None, "Share of the old running mean that Adam and AdamW keep. None: PyTorch's "
         "default, here and in the next two.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
@@ -374,7 +389,7 @@ class Recipe:
                 'optimizer="sgd", momentum=0.9.'
             )
         self._check_chunk()
-        window_lengths(self.grow, self.past, 1)
+        window_lengths(self.grow, self.steps, 1)
 
     def _check_chunk(self):
         """Raise unless the fields about chunks fit together."""
@@ -420,6 +435,11 @@ class Recipe:
         return {name: value for name, value in values.items() if (name, value) != ("updates", DEFAULT_UPDATES)}
 
     @property
+    def steps(self) -> int:
+        """Steps of a window of `past` values."""
+        return steps_of(self.past, self.patch)
+
+    @property
     def rule(self) -> str:
         """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
@@ -433,13 +453,13 @@ class Recipe:
         """The number of updates of a run that has so many training windows.
 
         Args:
-            steps: Steps of a window; None: `past`.
+            steps: Steps of a window; None: those of `past` values.
             skip: First steps of a window that do not count.
             size: Further arguments of `costs`; only budgets in seconds need them.
         """
         if self.updates:
             return self.updates
-        steps, new = steps or self.past, self.stride or self.chunk
+        steps, new = steps or self.steps, self.stride or self.chunk
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
         return self.budget.in_updates(self.windows_per_update, length, windows, each, costs)
@@ -501,8 +521,8 @@ def called(name: str, value: Any) -> str:
 
 def _checked(
     name: str, value: Any, *, names: Iterable[str] | None = None, whole: tuple[int, int] | None = None,
-    number: Mapping[str, float] | None = None, kind: type | None = None, widths: int | None = None,
-    text: str | None = None,
+    number: Mapping[str, float] | None = None, kind: type | None = None,
+    several: tuple[str, tuple[int, ...], int] | None = None, text: str | None = None,
 ) -> Any:  # fmt: skip
     """A field's value in Python's own types; raises `BadArgument` unless it is one of those allowed, see `_choice`."""
     if names is not None:
@@ -513,11 +533,12 @@ def _checked(
         return need_whole(name, value, *whole)
     if number is not None and not (text is not None and isinstance(value, str)):
         return need_number(name, value, **number)
-    if widths is not None:
-        need(name, value, tuple | list, f"a tuple of at most {LONG} widths, for example {name}=(64, 32),")
+    if several is not None:
+        what, example, most = several
+        need(name, value, tuple | list, f"a tuple of at most {LONG} {what}, for example {name}={example},")
         if len(value) > LONG:
-            raise BadArgument(f"{name} has {len(value)} widths: at most {LONG} can be used.")
-        return tuple(need_whole(f"each width in {name}", wide, 1, widths) for wide in value)
+            raise BadArgument(f"{name} has {len(value)} {what}: at most {LONG} can be used.")
+        return tuple(need_whole(f"each of the {what} in {name}", one, 1, most) for one in value)
     if text is not None:
         if not isinstance(value, str) or len(need_text(name, value)) > LONG:
             raise BadArgument(f"{name}={shown(value)}: a short text such as {text} is needed.")
@@ -549,9 +570,7 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in typed.keys() - FIELDS.keys():
         raise unknown_name("field", name, FIELDS)
     typed |= {name: None for name, value in typed.items() if value == "none" and FIELDS[name] is None}
-    for name in ("dense", "dense_after"):
-        if isinstance(typed.get(name), list):
-            typed[name] = tuple(typed[name])
+    typed |= {name: tuple(value) for name, value in typed.items() if isinstance(value, list)}
     for name, example in (("budget", "5 epochs"), ("width", "2000 parameters")):
         if isinstance(typed.get(name), str):
             amount, _, of = typed[name].partition(" ")

@@ -22,7 +22,7 @@ EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
 ROWS = (  # fields with one row per run
     "seeds train_loss gradient_norm valid_score step_ratio test_scores naive floor valid_naive "
-    "spread from_last diverged_at rescued_at weights"
+    "spread from_last diverged_at rescued_at best_at weights"
 ).split()
 
 
@@ -63,6 +63,7 @@ class Runs:
     from_last: np.ndarray = field(default_factory=_nothing)  # (R,) their distance from the last value
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
     rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) spike's update, `updates_before` included, or 0
+    best_at: np.ndarray = field(default_factory=_nothing)  # (R,) updates that the result is from; all, or fewer
     reached: int = 0  # updates done
     stopped: bool = False
     seconds: float = 0.0
@@ -83,6 +84,7 @@ class Runs:
         self.evaluations = evaluation_points(updates)
         self.naive, self.floor, self.valid_naive = np.array(bounds).T
         self.diverged_at, self.rescued_at = np.zeros((2, len(recipes)), dtype=int)
+        self.best_at = np.full(len(recipes), updates)
         self.spread, self.from_last = np.full((2, len(recipes)), np.nan)
         columns = {"train_loss": updates, "gradient_norm": updates, "valid_score": len(self.evaluations),
                    "step_ratio": len(self.evaluations), "test_scores": len(LAST)}  # fmt: skip
@@ -102,7 +104,7 @@ class Runs:
 
     @property
     def test_score(self) -> np.ndarray:
-        """Test score of the state at the end of the budget, averaged over the last evaluations, (R,)."""
+        """Test score averaged over the last evaluations, (R,); with early stopping that of the best one alone."""
         return self.test_scores.mean(1)
 
     @property
@@ -189,7 +191,7 @@ def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
 def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
     """Like `to_target`, in time steps read by all windows of the mini-batches, (R,); of chunks only the new steps."""
     updates, total = to_target(runs, reach), runs.updates_before + runs.updates
-    new = [recipe.stride or recipe.chunk or recipe.past for recipe in runs.recipes]
+    new = [recipe.stride or recipe.chunk or recipe.steps for recipe in runs.recipes]
     read = [window_lengths(recipe.grow, n, total)[runs.updates_before :]
             for recipe, n in zip(runs.recipes, new, strict=True)]  # fmt: skip
     steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]

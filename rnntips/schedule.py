@@ -91,7 +91,7 @@ def _stages(grow: str | None, past: int) -> tuple[list[int], float]:
             "half of the updates. The first number is whole, the second above 0 and below 1."
         )
     if int(first) > past:
-        raise BadArgument(f"grow={grow!r} begins with windows longer than past={past}. Begin with {past} or less.")
+        raise BadArgument(f"grow={grow!r} begins with windows longer than {past} steps. Begin with {past} or less.")
     stages = [int(first)]
     while 2 * stages[-1] < past:
         stages.append(2 * stages[-1])

@@ -12,6 +12,8 @@ import torch
 
 from rnntips.diagnosis import compared
 from rnntips.engine.devices import resolve_device
+from rnntips.engine.early_stopping import EarlyStopping
+from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.settings import own_settings
@@ -181,10 +183,11 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
     weights, state = _initial(record, examples, start)
     network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
     step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
+    early = EarlyStopping(record, network.flat, state)
     try:
         for update in range(record.updates + 1):
             if update in record.evaluations:
-                _evaluate(record, network, loader, task, update, stats)
+                _evaluate(record, network, loader, task, update, stats, early)
                 rescue.keep(update)
             record.reached = update
             if update == record.updates:
@@ -230,7 +233,7 @@ def predict(runs: Runs, on, windows: int) -> tuple[np.ndarray, np.ndarray]:
     if examples[0].outputs > 1 or examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} does not ask for one value a window, so there is no forecast to look at.")
     with torch.no_grad():
-        scaled = network(inputs).double().numpy()
+        scaled = as_scored(examples[0].head, network(inputs).double().numpy(), False)
     rows = list(zip(scaled, examples, chosen, strict=True))
     predictions = [outputs * example.spread + example.offset[some] for outputs, example, some in rows]
     return np.stack(predictions)[..., 0], np.stack([example.truth[some] for _, example, some in rows])[..., 0]
@@ -243,9 +246,11 @@ def _initial(record: Runs, examples: list[Examples], start: Runs | None) -> tupl
     if start is None:
         weights = torch.tensor(rows, device=record.device)
         return weights, initial_state(record.recipes[0].rule, weights)
-    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "optimizer", "nesterov")
+    shared = ("cell", "layers", "width", "dense", "dense_after", "features", "patch", "lags", "optimizer", "nesterov")
     pairs = zip(start.recipes, record.recipes, strict=False)
     alike = all(getattr(mine, name) == getattr(theirs, name) for mine, theirs in pairs for name in shared)
+    if any(recipe.early_stopping for recipe in start.recipes):
+        raise BadArgument("start= was stopped early, so its runs have not all done the same updates. Train it without.")
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
         raise BadArgument(
             f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
@@ -258,18 +263,30 @@ def _initial(record: Runs, examples: list[Examples], start: Runs | None) -> tupl
 
 
 def _evaluate(
-    record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None
-) -> None:
+    record: Runs, network: Network, loader: Loader, task: Task, update: int, stats: UpdateStats | None,
+    early: EarlyStopping,
+) -> None:  # fmt: skip
     where = int(np.searchsorted(record.evaluations, update))
-    record.valid_score[:, where] = task.score(*loader.predict(network, 1))
+    record.valid_score[:, where] = _scores(task, loader.predict(network, 1))
+    early.evaluated(update, record.valid_score[:, where])
+    if update == record.updates:
+        early.restore()
     if stats is not None:
         record.step_ratio[:, where] = stats.step_ratio
     columns = [column for column, point in enumerate(last_points(record.updates)) if point == update]
     if columns:
-        answers, truth = loader.predict(network, 2)
-        record.test_scores[:, columns] = task.score(answers, truth)[:, None]
+        pairs, last = loader.predict(network, 2), loader.last(2)
+        record.test_scores[:, columns] = scores = _scores(task, pairs)[:, None]
+        record.test_scores[early.rows] = scores[early.rows]
         if not loader.examples[0].classes:
-            record.spread, record.from_last = compared(answers, truth, loader.last(2), record.naive)
+            naive = record.naive.reshape(len(pairs), -1)
+            rows = [compared(*pair, last, those) for pair, those in zip(pairs, naive, strict=True)]
+            record.spread, record.from_last = np.concatenate(rows, 1)
+
+
+def _scores(task: Task, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Every run's score, (R,), of predictions and truth as `Loader.predict` gives them."""
+    return np.concatenate([task.score(*pair) for pair in pairs])
 
 
 def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float, float, float]:

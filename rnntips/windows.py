@@ -1,11 +1,12 @@
 """Cut, split, scale, order, batch: from a series of values to the windows that a network reads.
 
 A window is identified by the time of its target, so different `past` have the same targets. Scalers learn from the
-training part alone. This file knows neither recipes nor networks.
+training part alone, unless the parts are shuffled. This file knows neither recipes nor networks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from rnntips.errors import BadArgument, BadData, need_whole, spelled, unknown_na
 if TYPE_CHECKING:  # shapes are for readers and type checkers
     from jaxtyping import Float
 
-__all__ = ["HEADS", "SCALINGS", "SCORED", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
+__all__ = ["SCALINGS", "SCORED", "SPLITS", "TARGETS", "Examples", "batches", "cut", "fit_scaler", "lagged_differences"]
 
 TRAIN, VALID = 0.6, 0.8  # the training part ends at 60 % of the series, the validation part at 80 %
 HISTORY = 1 / 8  # the first eighth has no targets, whatever the window
@@ -28,7 +29,7 @@ LEFT_OUT = -1
 ANSWERS = 32  # where windows have many answers, at most ANSWERS × SCORED answers are scored
 
 TARGETS = ("level", "change")
-HEADS = ("linear+mse", "softmax+nll")  # kind of outputs + training loss
+SPLITS = ("time", "shuffled")
 
 
 def _minmax(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +110,7 @@ class Examples:
     """Windows and targets of one seed, all parts together. N windows, T steps, C channels, K outputs or classes.
 
     Windows overlap, so they are kept as one signal and the place where each begins:
-    window i is `signal[starts[i] : starts[i] + steps]`.
+    window i is `signal[starts[i] :: stride][:steps]`.
 
     `predictions * spread + offset` are in the task's unit; `truth` is what they are scored against. For classes,
     targets and truth are one-hot rows, and predictions are logits.
@@ -129,11 +130,15 @@ class Examples:
     times: np.ndarray  # (N,) time of each target
     part: np.ndarray  # (N,) 0 training, 1 validation, 2 test, LEFT_OUT none
     last: np.ndarray | None = None  # (N, K) unit; the newest value of the target that a window shows, if there is one
-    head: str = "linear+mse"  # one of HEADS
+    head: str = "linear+mse"  # see `rnntips.engine.losses.HEADS`
     classes: bool = False  # whether the targets are K classes
     loss_at: str = "last"  # step at which a network answers: "last" or "every"
     skip: int = 0
+    counted: np.ndarray | None = (
+        None  # (L,) bool, of answers at every step: which of them count; None: all after `skip`
+    )
     symbols: int = 0  # number of symbols if signal and targets hold symbols, else 0
+    stride: int = 1  # rows of the signal from one step of a window to the next
 
     def of(self, part: int, at_most: int | None = None) -> np.ndarray:
         """Indices of one part's windows; at most `at_most` of them, evenly spread over time."""
@@ -158,7 +163,8 @@ class Examples:
 
     def scored(self, part: int) -> np.ndarray:
         """The fixed subset of a part's windows on which every network and the naive forecast are scored."""
-        answers = self.steps - self.skip if self.loss_at == "every" else 1
+        many = self.loss_at == "every" and self.counted is None
+        answers = self.steps - self.skip if many else 1
         return self.of(part, max(1, min(SCORED[part], SCORED[part] * ANSWERS // answers)))
 
     @property
@@ -178,18 +184,22 @@ class Examples:
         return {"steps": self.steps, "skip": self.skip, "channels": self.channels, "outputs": self.outputs,
                 "answers": answers}  # fmt: skip
 
+    def rows(self, indices: np.ndarray, first: int = 0) -> np.ndarray:
+        """Rows of the signal that windows read from step `first` on, (n, T − first)."""
+        return self.starts[indices][:, None] + self.stride * np.arange(first, self.steps)
+
     def inputs(self, indices: np.ndarray) -> np.ndarray:
         """Windows as the network reads them, (n, T, C)."""
-        found = self.signal[self.starts[indices][:, None] + np.arange(self.steps)]
+        found = self.signal[self.rows(indices)]
         return np.eye(self.symbols, dtype=np.float32)[found[..., 0]] if self.symbols else found
 
     def answers(self, indices: np.ndarray) -> np.ndarray:
-        """Truth that predictions are scored against: of windows (n, K), or of all their steps that count (n·T', K)."""
+        """Truth that predictions are scored against: of windows (n, K), or of all their steps that count (n', K)."""
         if self.loss_at == "last":
             return self.truth[indices]
-        found = self.truth[self.starts[indices][:, None] + np.arange(self.skip, self.steps)]
-        found = np.eye(self.symbols)[found[..., 0]] if self.symbols else found
-        return found.reshape(-1, found.shape[2])
+        rows = self.rows(indices, self.skip).ravel()
+        found = self.truth[rows if self.counted is None else rows[self.counted[rows]]]
+        return np.eye(self.symbols)[found[:, 0]] if self.symbols else found
 
     def labels(self, indices: np.ndarray) -> np.ndarray | None:
         """Classes as numbers, (n,); None unless the task asks for one class per window."""
@@ -206,6 +216,9 @@ def cut(
     target_scaling: str = "standard",
     target: str = "level",
     spikes: np.ndarray | None = None,
+    lags: Sequence[int] = (),
+    patch: int = 1,
+    shuffled: np.random.Generator | None = None,
     history: int | None = None,
     name: str = "series",
 ) -> Examples:
@@ -213,13 +226,20 @@ def cut(
 
     Args:
         values: The series, (N, C), target first. In its own unit.
-        past: Steps of a window (T).
+        past: Values of each column that a window reads.
         horizon: Steps from the window's last value to its target.
         features: `"levels"` of all columns, or `"differences:K"`: the last K one-step differences of the target, and
             the levels of the other columns (K + C − 1 channels). A network can subtract two levels that it reads, but
             cannot recover a level from changes, and that the target drifts says nothing about its inputs.
         target: `"level"` forecasts the value, `"change"` its difference from the window's last value.
         spikes: Added to the training part's inputs at each time, (N,), in standard deviations of each feature.
+        lags: So many steps before every step, the first column is read once more, as a further channel: the target, or
+            its newest difference.
+        patch: Values of a column that a step reads, oldest first: a window has T = past / patch steps of so many times
+            as many channels.
+        shuffled: Shuffles which windows are in which part, a mistake that scores promise too much after: neighbours in
+            time, which share most of their values, come to be in different parts. As is usual with it, inputs are
+            scaled by the whole series, and targets by those of the training windows.
         history: First target time; by default an eighth of the series, whatever `past` is.
 
     Raises:
@@ -227,24 +247,26 @@ def cut(
     """
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
-    n, lags = len(values), difference_lags(features)
-    first, train_end, valid_end = split(n, past, horizon, features, history, name)
+    n, kept, steps = len(values), difference_lags(features), steps_of(past, patch)
+    first, train_end, valid_end = split(n, past, horizon, features, lags, history, name)
     level = values[:, 0]
-    signal = seen(values, lags)
+    signal = seen(values, kept)
     if spikes is not None:
-        train = signal[: train_end - lags]
-        signal = np.concatenate([train + spikes[lags:train_end, None] * train.std(0), signal[train_end - lags :]])
-    shift, spread = fit_scaler(input_scaling, signal[: train_end - lags])
+        train = signal[: train_end - kept]
+        signal = np.concatenate([train + spikes[kept:train_end, None] * train.std(0), signal[train_end - kept :]])
+    shift, spread = fit_scaler(input_scaling, signal[: n if shuffled else train_end - kept])
     times = np.arange(first, n)
+    part = np.where(times < train_end, 0, np.where(times < valid_end, 1, 2))
+    part = shuffled.permutation(part) if shuffled else part
     last = level[times - horizon]
     anchor = last if target == "change" else np.zeros(len(times))
     wanted = level[times] - anchor
-    centre, width = (float(a[0]) for a in fit_scaler(target_scaling, wanted[times < train_end, None]))
-    part = np.where(times < train_end, 0, np.where(times < valid_end, 1, 2))
+    centre, width = (float(a[0]) for a in fit_scaler(target_scaling, wanted[part == 0, None]))
     return Examples(
-        signal=((signal - shift) / spread).astype(np.float32),
-        starts=times - horizon - past + 1 - lags,
-        steps=past,
+        signal=_side_by_side(((signal - shift) / spread).astype(np.float32), lags, patch),
+        starts=times - horizon - past + 1 - kept - max(lags, default=0),
+        steps=steps,
+        stride=patch,
         targets=((wanted - centre) / width).astype(np.float32)[:, None],
         spread=width,
         offset=(anchor + centre)[:, None],
@@ -255,23 +277,42 @@ def cut(
     )
 
 
+def _side_by_side(signal: np.ndarray, lags: Sequence[int], patch: int) -> np.ndarray:
+    """At each time (L, C): the first column so many steps before as well, and then `patch` rows as one; see `cut`."""
+    first = max(lags, default=0)
+    rows = np.hstack([signal[first:], *(signal[first - lag : len(signal) - lag, :1] for lag in lags)])
+    return np.hstack([rows[j : len(rows) - patch + 1 + j] for j in range(patch)])
+
+
+def steps_of(past: int, patch: int) -> int:
+    """Steps of a window of so many values, `patch` of which are read in a step."""
+    if past % patch:
+        raise BadArgument(
+            f"past={past} is no multiple of patch={patch}, so one step would be short. "
+            f"Use past={-(-past // patch) * patch}."
+        )
+    return past // patch
+
+
 def split(
-    n: int, past: int, horizon: int = 1, features: str = "levels", history: int | None = None, name: str = "series"
-) -> tuple[int, int, int]:
+    n: int, past: int, horizon: int = 1, features: str = "levels", lags: Sequence[int] = (),
+    history: int | None = None, name: str = "series",
+) -> tuple[int, int, int]:  # fmt: skip
     """First target time, and where the training and the validation part of n steps end. Arguments are those of `cut`.
 
     Raises:
         BadData: The series is too short.
     """
     past, horizon = need_whole("past", past, 1), need_whole("horizon", horizon, 1)
-    lags = difference_lags(features)
+    kept, reach = difference_lags(features), max(lags, default=0)
     first = int(n * HISTORY) if history is None else history
-    needed = past + horizon - 1 + lags
+    needed = past + horizon - 1 + kept + reach
     if needed > first:
-        largest = first - horizon + 1 - lags
+        largest = first - horizon + 1 - kept - reach
         raise BadData(
             f"{name}: a window of past={past} with horizon={horizon}"
-            + (f" and features={features!r}" if lags else "")
+            + (f" and features={features!r}" if kept else "")
+            + (f" and lags={tuple(lags)}" if lags else "")
             + f" needs {needed} earlier steps, and targets begin at step {first} of {n}. "
             + (f"The largest window that fits is past={largest}." if largest >= 1 else "Use a longer record.")
         )

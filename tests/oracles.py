@@ -17,6 +17,18 @@ from rnntips.optimizers import initial_state
 from rnntips.windows import batches
 
 KINDS = {"gru": nn.GRU, "lstm": nn.LSTM, "tanh": nn.RNN, "relu": partial(nn.RNN, nonlinearity="relu")}
+LOSSES = {  # head → of outputs and targets, (n, K)
+    "linear+mse": nn.MSELoss(),
+    "softmax+nll": lambda outputs, targets: nn.CrossEntropyLoss()(outputs, targets.argmax(1)),
+    "softmax+mse": lambda outputs, targets: nn.MSELoss()(nn.Softmax(1)(outputs), targets),
+    "softmax twice+nll": lambda outputs, targets: nn.CrossEntropyLoss()(nn.Softmax(1)(outputs), targets.argmax(1)),
+    "sigmoid+bce": nn.BCEWithLogitsLoss(),
+    "linear+rmse": lambda outputs, targets: nn.MSELoss()(outputs, targets).sqrt(),
+    "linear+mae": nn.L1Loss(),
+    "linear+huber": nn.HuberLoss(delta=1.0),
+    "sigmoid+mse": lambda outputs, targets: nn.MSELoss()(nn.Sigmoid()(outputs), targets),
+    "relu+mse": lambda outputs, targets: nn.MSELoss()(nn.ReLU()(outputs), targets),
+}
 OPTIMIZERS = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
 
 
@@ -113,10 +125,7 @@ def trained(recipe, task, seed: int, factors: Sequence[float] = (), lengths: Seq
     optimizer = OPTIMIZERS[recipe.optimizer](parameters, recipe.lr, weight_decay=recipe.weight_decay, **more)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: [*factors, 1][min(done, len(factors))])
     for outputs, targets in answered(twin, recipe, task, seed, example, lengths):
-        if example.head == "softmax+nll":
-            loss = nn.functional.cross_entropy(outputs, targets.argmax(1))
-        else:
-            loss = nn.functional.mse_loss(outputs, targets)
+        loss = LOSSES[example.head](outputs, targets)
         optimizer.zero_grad()
         loss.backward()
         losses.append(loss.item())

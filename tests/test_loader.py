@@ -24,7 +24,7 @@ def sines():
     return rt.series.sines(steps=600)
 
 
-@pytest.mark.parametrize("more", [{}, {"lr": 0.05}, {"dense": (4,)}], ids=str)
+@pytest.mark.parametrize("more", [{}, {"lr": 0.05}, {"dense": (4,)}, {"past": 27, "patch": 3, "lags": (2,)}], ids=str)
 def test_growing_equals_training_on_the_last_steps_by_hand(sines, more):
     """Compiled, and in torch where there are dense layers."""
     recipe = GROWN.but(**more)
@@ -79,9 +79,10 @@ def test_an_equal_budget_of_steps_gives_more_updates(grow):
     assert updates > 200_000 // 320 or grow == "40:0.5"
 
 
-def test_tokens_to_target_are_the_steps_that_were_read(sines):
+@pytest.mark.parametrize("size", [{}, {"past": 27, "patch": 3}], ids=str)
+def test_tokens_to_target_are_the_steps_that_were_read(sines, size):
     """Counted batch by batch as the loader cuts them."""
-    recipe = SHORT.but(grow="2:0.8", updates=60, lr=0.03)
+    recipe = SHORT.but(grow="2:0.8", updates=60, lr=0.03, **size)
     runs, target = rt.train(recipe, sines, [1, 2, 3]), 0.2
     loader = Loader(runs, [forecast(sines).examples(recipe, seed) for seed in (1, 2, 3)])
     batches = [loader.batch(update, loader.spec(update))[0] for update in range(60)]
@@ -108,7 +109,7 @@ def test_a_growth_that_cannot_be_read_is_refused(grow):
 
 
 def test_impossible_combinations_are_refused(sines):
-    with pytest.raises(BadArgument, match="longer than past=9"):
+    with pytest.raises(BadArgument, match="longer than 9 steps"):
         SHORT.but(grow="10:0.5")
     with pytest.raises(BadArgument, match="drop grow or chunk"):
         SHORT.but(grow="2:0.5", chunk=4)

@@ -28,11 +28,12 @@ RECIPE = rt.Recipe()
 SINES = rt.tasks.forecast(rt.series.sines(steps=600))
 EXAMPLES = {
     "cell": "lstm", "layers": 2, "width": 7, "dense": (6, 5), "dense_after": (4,),
-    "past": 9, "grow": "8:0.5", "horizon": 3, "features": "differences:4",
-    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "train_size": 40, "batch_size": 5,
+    "past": 8, "patch": 4, "lags": (3, 5), "grow": "8:0.5", "horizon": 3, "features": "differences:4",
+    "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
+    "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
-    "rescue": "restore", "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
+    "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
     "dropout_at": "between steps, one mask", "dropout_test": "unscaled", "dropout": 0.2,
     "noise": 0.1, "noise_between": 0.3,
@@ -145,7 +146,7 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "grow", "features", "head", "train_size",
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "patch", "lags", "grow", "features", "head", "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "workers", "average_every", "average_moments", "shards",
              "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip
@@ -377,7 +378,7 @@ def test_sizes_are_whole_numbers_of_at_least_1(name):
     more = {"chunk": 8} if name == "stride" else {"batch_size": 1}
     for value in (0, -1, 2.0, "8", True):
         given = (4, value) if name.startswith("dense") else value
-        named = f"each width in {name}" if name.startswith("dense") else name
+        named = f"each of the widths in {name}" if name.startswith("dense") else name
         with pytest.raises(BadArgument, match=re.escape(f"{named}={value!r}") + ".*whole number of at least 1"):
             rt.Recipe(**more | {name: given})
     least = (1,) if name.startswith("dense") else 1

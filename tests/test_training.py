@@ -5,10 +5,11 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from oracles import assert_same, trained
+from oracles import LOSSES, assert_same, trained
 
 import rnntips as rt
 from rnntips import training
+from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument
 from rnntips.loader import Loader, examples_of
 from rnntips.training import Job, begin, predict, train_jobs
@@ -67,6 +68,20 @@ def test_updates_on_classes_equal_torchs(change, head, kind):
     equals_torch(SHORT.but(updates=3, head=head, **change), rt.tasks.digits(rows=True))
 
 
+@pytest.mark.parametrize("head", LOSSES)
+def test_updates_by_every_loss_equal_torchs(sines, head):
+    task = rt.tasks.forecast(sines) if "values" in HEADS[head].fits else rt.tasks.digits(rows=True)
+    equals_torch(SHORT.but(updates=3, head=head), task)
+
+
+@pytest.mark.parametrize("change", [{"patch": 3}, {"lags": (4, 9)}, {"patch": 9, "lags": (4,), "layers": 2}], ids=str)
+def test_updates_on_patches_and_lags_equal_torchs(sines, change, kind):
+    """Without them the losses are others."""
+    equals_torch(SHORT.but(updates=3, **change), rt.tasks.forecast(sines))
+    usual, other = (rt.train(SHORT.but(updates=1, **some), sines, [3]).train_loss for some in ({}, change))
+    assert usual[0, 0] != other[0, 0]
+
+
 @pytest.mark.parametrize("spikes", [0.0, 0.05])
 @pytest.mark.parametrize("features", ["levels", "differences:1", "differences:5"])
 def test_updates_on_a_series_with_inputs_equal_torchs(features, spikes, kind):
@@ -99,8 +114,12 @@ def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(sines, change):
 
 
 def test_a_run_does_not_depend_on_the_recipes_beside_it(sines):
-    others = [SHORT.but(lr=0.1), SHORT.but(input_scaling="none"), SHORT, SHORT.but(target="change")]
-    assert_same(stack(others, sines, [5, 5, 5, 6]).only([2]), rt.train(SHORT, sines, [5]))
+    shuffled = SHORT.but(split="shuffled")
+    others = [SHORT.but(lr=0.1), SHORT.but(input_scaling="none"), SHORT, SHORT.but(target="change"), shuffled]
+    found = stack(others, sines, [5, 5, 5, 6, 5])
+    for row in (2, 4):
+        assert_same(found.only([row]), rt.train(others[row], sines, [5]))
+    assert found.test_score[2] != found.test_score[4]
     with pytest.raises(BadArgument, match="differ in shape"):
         stack([SHORT, SHORT.but(width=7)], sines, [5, 5])
 
@@ -233,7 +252,7 @@ def test_predictions_are_those_of_the_record_that_was_scored(sines):
     task = rt.tasks.forecast(sines)
     loader = Loader(runs, [examples_of(SHORT, task, seed) for seed in (1, 4)])
     network = rt.models.network_for(SHORT, loader.examples[0], torch.tensor(runs.weights))
-    scored, answers = loader.predict(network, 2)
+    ((scored, answers),) = loader.predict(network, 2)
     np.testing.assert_array_equal(task.score(scored, answers), runs.test_scores[:, -1])
     np.testing.assert_allclose(found[:, 0], scored[:, 0, 0], rtol=1e-5)  # both begin with the first of the part
     np.testing.assert_array_equal(truth[:, 0], answers[:, 0, 0])

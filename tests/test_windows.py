@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnntips.errors import BadArgument, BadData
+from rnntips.recipe import Recipe
 from rnntips.windows import SCALINGS, TARGETS, batches, cut, fit_scaler
 
 N, FIRST, VALID, TEST = 240, 30, 144, 192  # steps; first target, and where the later parts begin
@@ -142,6 +143,60 @@ def test_a_network_reads_the_target_first_and_then_the_inputs_whatever_the_featu
     np.testing.assert_array_equal(with_inputs.signal[:, :own], without.signal)
     for name in ("starts", "targets", "offset", "truth", "spread"):
         np.testing.assert_array_equal(getattr(with_inputs, name), getattr(without, name), err_msg=name)
+
+
+@quick
+@given(
+    steps=st.integers(1, 4),
+    patch=st.integers(1, 3),
+    lags=st.lists(st.integers(1, 7), max_size=2),
+    horizon=st.integers(1, 3),
+    scaling=st.sampled_from(sorted(SCALINGS)),
+    features=st.sampled_from(FEATURES),
+)
+def test_patches_and_lags_show_more_of_the_same_record_for_the_same_targets(
+    steps, patch, lags, horizon, scaling, features
+):
+    """Step k has the rows of its times side by side, each with the first column as it was so many steps before."""
+    values, plain = record(), {"features": features, "input_scaling": scaling}
+    found, usual = (
+        cut(values, steps * patch, horizon, lags=lags, patch=patch, **plain),
+        cut(values, 1, horizon, **plain),
+    )
+    for name in ("targets", "offset", "truth", "times", "part", "spread", "last"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(usual, name), err_msg=name)
+    assert (found.steps, found.channels) == (steps, patch * (usual.channels + len(lags)))
+    seen = channels_of(values, features)
+    shift, spread = fit_scaler(scaling, seen[:VALID][np.isfinite(seen[:VALID]).all(1)])
+    rows = ((seen - shift) / spread).astype(np.float32)
+    for i in (0, len(found.times) // 2, len(found.times) - 1):
+        end, window = found.times[i] - horizon, []
+        for time in range(end - steps * patch + 1, end + 1):
+            window.append([*rows[time], *(rows[time - lag, 0] for lag in lags)])
+        np.testing.assert_array_equal(np.reshape(window, (steps, -1)), found.inputs(np.array([i]))[0])
+
+
+def test_a_shuffled_split_has_the_same_windows_in_other_parts():
+    """So many in each as by time; scalers learn from all of the series, and from the training windows' targets."""
+    values, (by_time, shuffled) = (
+        record(),
+        (cut(record(), 4, 3, shuffled=rng) for rng in (None, np.random.default_rng(0))),
+    )
+    np.testing.assert_array_equal(np.bincount(shuffled.part), np.bincount(by_time.part))
+    assert 0.3 < np.mean(shuffled.part == by_time.part) < 0.6
+    for name in ("starts", "times", "truth", "last"):
+        np.testing.assert_array_equal(getattr(shuffled, name), getattr(by_time, name), err_msg=name)
+    np.testing.assert_allclose(shuffled.signal, (values - values.mean(0)) / values.std(0), atol=1e-5)
+    train = shuffled.targets[shuffled.of(0)]
+    assert abs(train.mean()) < 1e-6 and train.std() == pytest.approx(1)
+    np.testing.assert_allclose(shuffled.targets * shuffled.spread + shuffled.offset, shuffled.truth, rtol=1e-5)
+
+
+def test_a_window_of_patches_is_one_of_whole_patches():
+    with pytest.raises(BadArgument, match=r"past=10 is no multiple of patch=4.*past=12"):
+        cut(record(), 10, patch=4)
+    with pytest.raises(BadArgument, match=r"past=10 is no multiple of patch=4.*past=12"):
+        Recipe(past=10, patch=4)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -289,12 +344,13 @@ def test_a_longer_stream_begins_with_the_shorter_one(order, short, more):
 
 
 @pytest.mark.parametrize(
-    ("past", "horizon", "features"),
-    [(31, 1, "levels"), (30, 5, "levels"), (400, 1, "levels"), (28, 1, "differences:8"), (9, 20, "differences:4")],
-)
-def test_too_short_a_record_names_the_largest_window_and_that_one_fits(past, horizon, features):
+    ("past", "horizon", "features", "lags"),
+    [(31, 1, "levels", ()), (30, 5, "levels", ()), (400, 1, "levels", ()), (28, 1, "differences:8", ()),
+     (9, 20, "differences:4", ()), (23, 3, "differences:4", (2, 7))],
+)  # fmt: skip
+def test_too_short_a_record_names_the_largest_window_and_that_one_fits(past, horizon, features, lags):
     """The message has length, window, horizon and the largest past; one step more than that is refused."""
-    fits = partial(cut, record(), horizon=horizon, features=features)
+    fits = partial(cut, record(), horizon=horizon, features=features, lags=lags)
     with pytest.raises(BadData) as refused:
         fits(past, name="mine")
     words = str(refused.value)

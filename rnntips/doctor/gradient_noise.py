@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rnntips.engine.losses import losses
 from rnntips.engine.settings import own_settings
-from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import examples_of, rebuilt
 from rnntips.models import network_for
@@ -58,9 +58,11 @@ def gradient_noise(
     flat = runs.weights if weights is None else weights
     for row, (recipe, seed) in enumerate(zip(runs.recipes, runs.seeds.tolist(), strict=True)):
         example = examples_of(recipe, task, seed)
-        if example.loss_at == "every" or recipe.dropout or recipe.noise or recipe.noise_between:
+        random = recipe.dropout or recipe.noise or recipe.noise_between
+        if example.loss_at == "every" or random or recipe.head == "linear+rmse":
             raise BadArgument(
-                "gradient_noise asks for one answer a window, and for a recipe without dropout and noise."
+                "gradient_noise asks for one answer a window, for a recipe without dropout and noise, and for a loss "
+                "that is a mean over windows, which a root is not."
             )
         each = window_gradients(recipe, example, flat[row])
         for size in sizes:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.engine.losses import HEADS, losses
 from rnntips.engine.settings import own_settings
-from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole, unknown_name
 from rnntips.loader import Rebuilt, rebuilt
 from rnntips.models import Network
@@ -89,8 +89,7 @@ def answer_by_lag(
     lags, changes = _checked(lags, examples[0].steps), []
 
     def answers(inputs: Tensor) -> Tensor:
-        last = network(inputs)
-        return last.softmax(-1) if examples[0].head == "softmax+nll" else last
+        return HEADS[examples[0].head].activation(network(inputs))
 
     with torch.no_grad():
         usual = answers(inputs)
@@ -138,7 +137,10 @@ def _shown(runs: Runs, on, windows: int, weights: np.ndarray | None) -> Rebuilt:
     """The runs' networks with these weights or with those at the end of training, and some validation windows."""
     need_whole("windows", windows, 1)
     task, weights = one_task(on, "Gradients are looked at in"), runs.weights if weights is None else weights
-    return rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(1, windows), weights)
+    found = rebuilt(runs.recipes, runs.seeds, task, lambda example: example.of(1, windows), weights)
+    if found.examples[0].counted is not None:
+        raise BadArgument(f"{task.name} has sequences of unequal length. Gradients are looked at in whole windows.")
+    return found
 
 
 def _norm(tensors: Sequence[Tensor]) -> np.ndarray:

@@ -9,20 +9,26 @@ import numpy as np
 
 from rnntips.engine import time_loops
 from rnntips.engine.gates import CODES, GRU, LSTM
-from rnntips.engine.numba_update import CELL, COUNT, HIGH, INPUTS, OUTPUTS, update
+from rnntips.engine.numba_losses import HEADS
+from rnntips.engine.numba_rules import CLIPS, RULES
+from rnntips.engine.numba_update import CELL, COUNT, HIGH, INPUTS, OUTPUTS, STEPS
+from rnntips.engine.numba_update import update as update_runs
 from rnntips.engine.threads import over_runs, threads
 from rnntips.engine.tiles import COLUMNS, PANEL, ROWS, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rnntips.loader import BatchSpec
+    from rnntips.loader import BatchSpec, Loader
+    from rnntips.models import Network
     from rnntips.recipe import Layer
+    from rnntips.runs import Runs
 
 __all__ = ["CompiledUpdate"]
 
 SEGMENT = 2**28  # bytes of a thread for one segment of time
-NEVER = np.empty((0, 0), bool)
+NEVER, ALL = np.empty((0, 0), bool), np.empty(0, bool)
+NO_AIMS, NO_TARGETS = np.empty((0, 0, 0), np.float32), np.empty((0, 1), np.float32)
 NO_NOISE, NO_MASKS = np.empty((1, 0, 0, 0), np.float32), np.zeros((1, 1, 1, 1, 1), np.float32)
 
 
@@ -35,28 +41,28 @@ class Layout(NamedTuple):
 
 
 class CompiledUpdate:
-    """The compiled update of R runs of one network; `update` says what its arrays hold.
+    """The compiled update of R runs of one network; `numba_update.update` says what its arrays hold.
 
     Args:
-        stack: The layers, as `rnntips.recipe.stack` gives them.
-        tensors: First column of each parameter in a run's weights, and the one after its last, (n, 2).
-        runs, batch: R, and the windows in a mini-batch.
-        every: Whether there is an answer at every step; else the layers after the recurrent ones read the last alone.
-        head, rule, how: Numbers from `HEADS`, and from `numba_rules.RULES` and `CLIPS`.
-        symbols: Whether signal and targets hold symbols.
-        masked: Whether recurrent layers have masks, and where: `OUTPUTS`, `STEPS` or None.
         noisy: Whether there is noise on the layers' outputs.
     """
 
-    def __init__(self, stack: Sequence[Layer], tensors: np.ndarray, *, runs: int, batch: int, every: bool, head: int,
-                 rule: int, how: int, symbols: bool, masked: int | None, noisy: bool):  # fmt: skip
-        self.stack, self.tensors, self.runs, self.batch, self.every = stack, tensors, runs, batch, every
-        self.masked, self.noisy, self.threads = masked, noisy, threads()
-        self.B, self.highs = whole(batch, COLUMNS), [whole(layer.width, ROWS) for layer in stack]
-        self.plan = np.array([self.B, head, rule, how, masked or 0, symbols, *[0] * 5])
+    def __init__(self, network: Network, record: Runs, loader: Loader, noisy: bool):
+        recipe, self.loader = record.recipes[0], loader
+        self.stack, self.runs, self.batch = network.stack, len(record), recipe.batch_size
+        self.tensors = np.array([(columns.start, columns.stop) for columns in network.slices.values()])
+        self.every, self.noisy, self.threads = loader.loss_at == "every", noisy, threads()
+        self.masked = (STEPS if recipe.dropout_at.startswith("between") else OUTPUTS) if recipe.dropout else None
+        self.B, self.highs = whole(self.batch, COLUMNS), [whole(layer.width, ROWS) for layer in self.stack]
+        rule, how = [*RULES].index(recipe.rule), CLIPS.index(recipe.clip)
+        self.plan = np.array([self.B, *HEADS[loader.head], rule, how, self.masked or 0, bool(loader.symbols),
+                              loader.stride, *[0] * 5])  # fmt: skip
         self.layouts: dict[tuple[int, int], Layout] = {}
         self.memory = np.empty((self.threads, 0), np.float32)
-        self.kept = np.zeros((runs, len(stack), 2, max(self.highs) * self.B), np.float32)
+        self.kept = np.zeros((self.runs, len(self.stack), 2, max(self.highs) * self.B), np.float32)
+        self.signal, targets = loader.signal.numpy(), loader.targets.numpy()
+        self.aims, self.targets = (NO_AIMS, targets) if self.every else (targets, NO_TARGETS)
+        self.flags = ALL if loader.counted is None else loader.counted.numpy().astype(bool)
 
     def layout(self, steps: int, burn_in: int) -> Layout:
         """The layout for windows of so many steps, the first of which are read without a gradient."""
@@ -103,24 +109,33 @@ class CompiledUpdate:
         before = self.stack[: self.stack.index(layer)]
         return sum(len(each.weights) for each in before)
 
-    def drawn(self, noise: Tensor | None, between: Tensor | None, masks: Tensor | None) -> tuple[np.ndarray, ...]:
-        """What was drawn for an update, as `update` wants it; masks come as (R, masks, batch, T or 1, width)."""
-        blocks = NO_MASKS
-        if masks is not None:
-            rows = masks.numpy().transpose(0, 1, 3, 4, 2)
-            high = whole(rows.shape[3], ROWS)
-            blocks = np.zeros((*rows.shape[:3], high, self.B), np.float32)
-            blocks[:, :, :, : rows.shape[3], : self.batch] = rows
-        return *(NO_NOISE if value is None else value.numpy() for value in (noise, between)), blocks
+    def __call__(self, spec: BatchSpec, update: int, count: int, arrays: Sequence[np.ndarray],
+                 draws: Sequence[Tensor | None]) -> np.ndarray:  # fmt: skip
+        """Make update `update` of the loader, `count` of all; returns loss, gradient norm and step ratio, (R, 3).
 
-    def __call__(self, spec: BatchSpec, count: int, arrays, draws) -> np.ndarray:
-        """Make an update; returns loss, gradient norm and step ratio, (R, 3)."""
-        layout, out = self.layout(spec.steps, spec.burn_in), np.empty((self.runs, 3), np.float32)
-        plan = self.plan.copy()
-        plan[COUNT:] = count, spec.skip, spec.burn_in, spec.keep_after and spec.burn_in + spec.keep_after, spec.carried
-        over_runs(update, self.runs, layout.network, self.tensors, layout.segments, plan, layout.pieces, *arrays,
-                  *draws, self.kept, NEVER, self.memory, out, most=self.threads)  # fmt: skip
+        Args:
+            arrays: `flat` … `frozen`.
+            draws: Noise of the inputs and between layers; masks of the inputs and of the recurrent layers.
+        """
+        layout, out, plan = self.layout(spec.steps, spec.burn_in), np.empty((self.runs, 3), np.float32), self.plan.copy()
+        keep = spec.keep_after and spec.burn_in + spec.keep_after
+        plan[COUNT:] = count, spec.skip, spec.burn_in, keep, spec.carried
+        begins, columns = self.loader.places(update, spec)
+        aims = self.aims if self.every else self.aims[:, columns]
+        noises = [NO_NOISE if value is None else value.numpy()[:, : self.batch] for value in draws[:3]]
+        over_runs(update_runs, self.runs, layout.network, self.tensors, layout.segments, plan, layout.pieces,
+                  self.signal, begins, aims, self.targets, self.flags, *arrays, *noises, self._blocks(draws[3]),
+                  self.kept, NEVER, self.memory, out, most=self.threads)  # fmt: skip
         return out
+
+    def _blocks(self, masks: Tensor | None) -> np.ndarray:
+        """Masks (R, masks, batch or more, T or 1, width) in blocks, (R, masks, T or 1, H, B)."""
+        if masks is None:
+            return NO_MASKS
+        rows = masks.numpy()[:, :, : self.batch].transpose(0, 1, 3, 4, 2)
+        blocks = np.zeros((*rows.shape[:3], whole(rows.shape[3], ROWS), self.B), np.float32)
+        blocks[:, :, :, : rows.shape[3], : self.batch] = rows
+        return blocks
 
 
 def _cuts(burn_in: int, steps: int, most: int) -> list[int]:

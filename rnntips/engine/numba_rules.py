@@ -7,8 +7,10 @@ from rnntips.engine.tiles import squares
 
 __all__ = ["CLIPS", "RULES", "clip", "cut", "norm", "step"]
 
-RULES = SGD, RMSPROP, ADAM, NESTEROV, ADAMW, ADAGRAD, ADADELTA = range(7)
-CLIPS = GLOBAL, TENSOR, VALUE, WEIGHTS = range(4)
+RULES = "sgd", "rmsprop", "adam", "nesterov", "adamw", "adagrad", "adadelta"
+SGD, RMSPROP, ADAM, NESTEROV, ADAMW, ADAGRAD, ADADELTA = range(7)
+CLIPS = "global", "tensor", "value", "weights"
+GLOBAL, TENSOR, VALUE, WEIGHTS = range(4)
 ONE = np.float32(1)
 
 
@@ -45,13 +47,14 @@ def clip(gradient, limit, how, tensors):
 
 
 @njit(**FAST)
-def step(rule, gradient, weights, one, two, decay, numbers, count):
+def step(rule, gradient, weights, one, two, decay, numbers, frozen, count):
     """Change the weights by a rule of `rnntips.optimizers`. Afterwards `gradient` holds the step.
 
     Args:
         one, two: Its running averages.
         decay: Weight decay of each weight, (P,).
         numbers: Learning rate, momentum, β1, β2 and ε, (5,) float64.
+        frozen: How many of the first weights stay as they are.
     """
     lr, momentum, eps = np.float32(numbers[0]), np.float32(numbers[1]), np.float32(numbers[4])
     beta1, beta2 = np.float32(numbers[2]), np.float32(numbers[3])
@@ -92,5 +95,6 @@ def step(rule, gradient, weights, one, two, decay, numbers, count):
         if rule == ADAMW:
             for i in range(gradient.size):
                 gradient[i] -= lr * decay[i] * weights[i]
+    gradient[:frozen] = 0
     for i in range(gradient.size):
         weights[i] += gradient[i]

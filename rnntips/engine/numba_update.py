@@ -12,12 +12,12 @@ import numpy as np
 from rnntips.engine import time_loops
 from rnntips.engine.compiling import FAST, compiled, njit
 from rnntips.engine.gates import LSTM
+from rnntips.engine.numba_losses import ROOT, loss
 from rnntips.engine.numba_rules import WEIGHTS, clip, cut, norm, step
 from rnntips.engine.tiles import take
 
-__all__ = ["COUNT", "HEADS", "OUTPUTS", "STEPS", "update"]
+__all__ = ["COUNT", "OUTPUTS", "STEPS", "update"]
 
-HEADS = MSE, NLL = range(2)
 ONE = np.float32(1)
 # What a row of `network` says of a layer: its cell; channels, units and padded units; the index of its first tensor;
 # whether it reads the last step alone; its mask and its first column of noise, or −1; and where its pieces of a
@@ -40,12 +40,12 @@ def _weights(row, tensors, layer):
 
 
 @njit(**FAST)
-def _cut(out, signal, places, first, symbols):
-    """Write rows of the signal, from each place + `first` on, into blocks (T, C, B); symbols become one-hot rows."""
+def _cut(out, signal, places, first, stride, symbols):
+    """Write windows of the signal, from their step `first` on, into blocks (T, C, B); symbols become one-hot rows."""
     out[:] = 0
     for b in range(len(places)):
         for t in range(len(out)):
-            at = places[b] + first + t
+            at = places[b] + stride * (first + t)
             if symbols:
                 out[t, int(signal[at, 0]), b] = 1
             else:
@@ -122,49 +122,6 @@ def _forward(memory, network, windows, B, state, masks, place, between, first, l
 
 
 @njit(**FAST)
-def _squared(outputs, wanted, counted, share):
-    """Mean squared error, and its gradient in place of the outputs (T, K, B)."""
-    loss, each = 0.0, share / np.float32(wanted.shape[1])
-    outputs[:, wanted.shape[1] :] = 0
-    for t in range(len(outputs)):
-        for k in range(wanted.shape[1]):
-            for b in range(wanted.shape[2]):
-                error = outputs[t, k, b] - wanted[t, k, b]
-                loss += np.float64(each * counted[t, b] * error * error)
-                outputs[t, k, b] = 2 * each * counted[t, b] * error
-    return loss
-
-
-@njit(**FAST)
-def _likelihood(outputs, wanted, counted, share):
-    """Negative log likelihood of a softmax, and its gradient in place of the logits (T, K, B)."""
-    loss, K = 0.0, wanted.shape[1]
-    outputs[:, K:] = 0
-    for t in range(len(outputs)):
-        for b in range(wanted.shape[2]):
-            top, total, each = outputs[t, 0, b], np.float32(0), share * counted[t, b]
-            for k in range(1, K):
-                top = outputs[t, k, b] if outputs[t, k, b] > top else top
-            for k in range(K):  # minus the largest, so that no exponential overflows
-                outputs[t, k, b] -= top
-                total += np.exp(outputs[t, k, b])
-            rest = np.log(total)
-            for k in range(K):
-                likely = outputs[t, k, b] - rest
-                if wanted[t, k, b]:
-                    loss -= np.float64(each * wanted[t, k, b] * likely)
-                outputs[t, k, b] = each * (np.exp(likely) - wanted[t, k, b])
-    return loss
-
-
-@njit(**FAST)
-def _loss(head, outputs, wanted, counted, share):
-    if head == NLL:
-        return _likelihood(outputs, wanted, counted, share)
-    return _squared(outputs, wanted, counted, share)
-
-
-@njit(**FAST)
 def _keep(kept, memory, network, steps, B):
     """Copy the states after so many steps of what `_forward` computed last."""
     for j in range(len(network)):
@@ -215,20 +172,27 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
         above = 1 - above
 
 
-# What an update is, beside its arrays: padded batch; numbers from `HEADS`, `RULES`, `CLIPS`; place of the masks;
-# whether the signal, and the targets, hold symbols; updates done, this one included; the first steps that do not
-# count; how many are read without a gradient; after how many the state is kept (0: it is not); whether it begins kept
-PLAN = (BATCH, HEAD, RULE, HOW, PLACE, SYMBOLS, COUNT, SKIP, BURN_IN, KEEP, CARRIED) = range(11)
+# What an update is, beside its arrays: padded batch; two numbers from `HEADS`, one from `RULES` and from `CLIPS`; the
+# place of the masks; whether the signal, and the targets, hold symbols; rows from one step of a window to the next;
+# updates done, this one included; the first steps that do not count; how many are read without a gradient; after how
+# many the state is kept (0: it is not); whether it begins with the kept one
+PLAN = (BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP, BURN_IN, KEEP, CARRIED) = range(13)
 # Where a thread's memory holds windows, wanted answers and which of them count, gradients, states (those that each
 # segment began with, the present ones, and their gradients), scratch memory and the gradient of the weights.
 PIECES = (WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT, REST) = range(10)
 
 
 @njit(**FAST)
-def _read(windows, r, first, plan, signal, begins, noise):
-    _cut(windows, signal, begins[r], first, plan[SYMBOLS])
+def _read(windows, r, first, plan, signal, begins, noise, mask):
+    """Windows with their noise and mask."""
+    _cut(windows, signal, begins[r], first, plan[STRIDE], plan[SYMBOLS])
     if noise.size:
         _add(windows, noise[r], first, 0, windows.shape[1])
+    if mask.size:
+        for t in range(len(windows)):
+            for b in range(begins.shape[1]):
+                for c in range(windows.shape[1]):
+                    windows[t, c, b] *= mask[r, b, first + t, c]
 
 
 @njit(**FAST)
@@ -242,32 +206,32 @@ def _aim(wanted, counted, r, first, plan, begins, aims, targets, flags):
             for k in range(aims.shape[2]):
                 wanted[0, k, b] = aims[r, b, k]
         return
-    _cut(wanted, targets, begins[r], first, plan[SYMBOLS])
+    _cut(wanted, targets, begins[r], first, plan[STRIDE], plan[SYMBOLS])
     for t in range(max(0, plan[SKIP] - first), len(counted)):
         for b in range(begins.shape[1]):
-            counted[t, b] = flags[begins[r, b] + first + t] if len(flags) else ONE
+            counted[t, b] = flags[begins[r, b] + plan[STRIDE] * (first + t)] if len(flags) else ONE
 
 
 @njit(**FAST)
 def _total(r, T, plan, begins, aims, flags):
-    """How many answers count."""
+    """How many answers count, at least 1."""
     if len(aims) or not len(flags):
         return begins.shape[1] * (1 if len(aims) else T - plan[SKIP])
     total = 0
     for b in range(begins.shape[1]):
         for t in range(plan[SKIP], T):
-            total += flags[begins[r, b] + t]
-    return total
+            total += flags[begins[r, b] + plan[STRIDE] * t]
+    return max(1, total)
 
 
 @compiled(
     "void(i8[::1],i8[:,::1],i8[:,::1],i8[::1],i8[::1],i8[::1],f4[:,::1],i8[:,:],f4[:,:,:],f4[:,::1],b1[::1],"
-    "f4[:,::1],f4[:,::1],f4[:,::1],f4[:,:],f8[:,::1],f4[::1],f4[:,:,:,::1],f4[:,:,:,::1],f4[:,:,:,:,::1],"
-    "f4[:,:,:,::1],b1[:,:],f4[:,::1],f4[:,::1])",
+    "f4[:,::1],f4[:,::1],f4[:,::1],f4[:,::1],f8[:,::1],f4[::1],i8[::1],f4[:,:,:,::1],f4[:,:,:,::1],f4[:,:,:,:],"
+    "f4[:,:,:,:,::1],f4[:,:,:,::1],b1[:,:],f4[:,::1],f4[:,::1])",
     **FAST,
 )
 def update(counter, network, tensors, segments, plan, pieces, signal, begins, aims, targets, flags, flat, one, two,
-           decay, numbers, limits, noise, between, masks, kept, never, memory, out):  # fmt: skip
+           decay, numbers, limits, frozen, noise, between, dropped, masks, kept, never, memory, out):  # fmt: skip
     """One update of every run that this thread takes from the counter.
 
     Args:
@@ -282,8 +246,9 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         flat, one, two: Weights and the optimizer's averages, (R, P or more).
         decay, numbers: See `numba_rules.step`, (R, P) and (R, 5).
         limits: Of clipping, (R,).
+        frozen: How many of a run's first weights stay as they are, (R,).
         noise, between: On the inputs (R, batch, T, C), on the layers' outputs (R, batch, T, ΣH), or of size 0.
-        masks: (R, masks, T or 1, H, B), or of size 0.
+        dropped, masks: Masks Of the inputs (R, B, T, C), or of size 0; of recurrent layers, (R, masks, T or 1, H, B).
         kept: States between updates, (R, layers, 2, n).
         never: A reset of size 0.
         memory: Of each thread.
@@ -318,13 +283,13 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         for s in range(S):
             first, steps = segments[s], segments[s + 1] - segments[s]
             before[s] = state
-            _read(windows[:steps], r, first, plan, signal, begins, noise)
+            _read(windows[:steps], r, first, plan, signal, begins, noise, dropped)
             _forward(mine, network, windows[:steps], B, state, own, plan[PLACE], extra, first, s == S - 1, never,
                      scratch)  # fmt: skip
             if first < plan[KEEP] <= first + steps:
                 _keep(kept[r], mine, network, plan[KEEP] - first, B)
         past[:] = 0
-        share, loss = ONE / np.float32(_total(r, T, plan, begins, aims, flags)), 0.0
+        share, total = ONE / np.float32(_total(r, T, plan, begins, aims, flags)), 0.0
         for s in range(S - 1, -1, -1):
             first, steps = segments[s], segments[s + 1] - segments[s]
             if first < plan[BURN_IN]:
@@ -332,23 +297,28 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
             now, last = windows[:steps], s == S - 1
             if not last:
                 state[:] = before[s]
-                _read(now, r, first, plan, signal, begins, noise)
+                _read(now, r, first, plan, signal, begins, noise, dropped)
                 _forward(mine, network, now, B, state, own, plan[PLACE], extra, first, False, never, scratch)
             if last or not len(aims):
                 some = 1 if len(aims) else steps
                 _aim(wanted[:some], counted[:some], r, first, plan, begins, aims, targets, flags)
-                answered = gradients[0, : some * high * B]
-                answered[:] = mine[network[-1, OUT] :][: some * high * B]
-                loss += _loss(plan[HEAD], answered.reshape((some, high, B)), wanted[:some], counted[:some], share)
+                total += loss(plan[ACTIVATION], plan[LOSS],
+                              mine[network[-1, OUT] :][: some * high * B].reshape((some, high, B)),
+                              gradients[0, : some * high * B].reshape((some, high, B)), wanted[:some],
+                              counted[:some], share)  # fmt: skip
             _backward(mine, network, now, B, before[s], own, plan[PLACE], first, last, gradients, past, never,
                       scratch)  # fmt: skip
         for j in range(L):
             layer = network[j]
             time_loops.unpack(mine[layer[SUMS] : layer[STATES]], *_weights(gradient, tensors, layer), layer[WIDTH],
                               layer[HIGH], layer[CELL])  # fmt: skip
-        out[r, 0], out[r, 1] = loss, norm(gradient)
+        gradient[: frozen[r]] = 0
+        if plan[LOSS] == ROOT:
+            total = np.sqrt(total)
+            gradient *= np.float32(0.5 / total)
+        out[r, 0], out[r, 1] = total, norm(gradient)
         clip(gradient, limits[r], plan[HOW], tensors)
-        step(plan[RULE], gradient, weights, one[r], two[r], decay[r], numbers[r], plan[COUNT])
+        step(plan[RULE], gradient, weights, one[r], two[r], decay[r], numbers[r], frozen[r], plan[COUNT])
         if plan[HOW] == WEIGHTS:
             cut(weights, limits[r])
         out[r, 2] = norm(gradient) / norm(weights)

@@ -13,18 +13,15 @@ from torch import Tensor
 
 from rnntips import engine
 from rnntips.cells import CELLS
+from rnntips.engine.losses import loss
 from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
-from rnntips.recipe import CLIPS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned
-from rnntips.windows import HEADS
 
 __all__ = ["UpdateStats", "updater"]
-
-OUTPUTS, STEPS = range(2)
 
 
 class UpdateStats(NamedTuple):
@@ -42,19 +39,10 @@ def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Ten
         return AveragedUpdate(record, network, loader, state)
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
-    fused = engine.compiled_update()
-    if fused is not None:
-        return NumbaUpdate(fused, record, network, loader, state)
+    compiled = engine.compiled_update()
+    if compiled is not None:
+        return NumbaUpdate(compiled, record, network, loader, state)
     return TorchUpdate(record, network, loader, state)
-
-
-def losses(head: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The loss of every window, (R, B), from outputs and targets (R, B, K); for (R, B, T, K) the mean over steps."""
-    if head == "softmax+nll":
-        each = -(targets * outputs.log_softmax(-1)).sum(-1)
-    else:
-        each = (outputs - targets).square().mean(-1)
-    return each.mean(2) if each.dim() == 3 else each
 
 
 class Rates:
@@ -97,14 +85,18 @@ def _decay(record: Runs, network: Network) -> Tensor:
     return decay
 
 
+def _frozen(record: Runs, network: Network) -> list[int]:
+    """How many of each run's first weights stay as they are."""
+    first = network.slices[network.stack[network.above].weights[0]].start
+    return [0 if recipe.frozen is None else first for recipe in record.recipes]
+
+
 def _trained(record: Runs, network: Network) -> Tensor | None:
     """1 for every weight that is trained and 0 for one that is frozen, (R, P); None if all are trained."""
-    frozen = [recipe.frozen is not None for recipe in record.recipes]
-    if not any(frozen):
+    frozen = torch.tensor(_frozen(record, network), device=network.flat.device)[:, None]
+    if not frozen.any():
         return None
-    trained, first = torch.ones_like(network.flat), network.stack[network.above].weights[0]
-    trained[frozen, : network.slices[first].start] = 0
-    return trained
+    return (torch.arange(network.flat.shape[1], device=frozen.device) >= frozen).float()
 
 
 class Update:
@@ -154,14 +146,14 @@ class TorchUpdate(Update):
         between: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Make update `update` of this record (from 0), `count` of all (from 1); returns `UpdateStats` as (3, R)."""
-        inputs, targets = self.loader.batch(update, spec)
+        inputs, targets, share = self.loader.batch(update, spec)
         inputs = inputs if noise is None else inputs + noise
         inputs = inputs if mask is None else inputs * mask
         masks = () if masks is None else masks.unbind(1)
         between = () if between is None else between.split(self.noise.widths, 3)
         outputs = self.loader.trained(spec, self.network, inputs, masks, between)
-        loss = (losses(self.loader.head, outputs, targets) * self.loader.share).sum(1)
-        gradient = self.network.gradient(loss.sum())
+        each = loss(self.loader.head, outputs, targets, share)
+        gradient = self.network.gradient(each.sum())
         with torch.no_grad():
             gradient = gradient if self.trained is None else gradient * self.trained
             weights, norm = self.network.flat, gradient.norm(dim=1)
@@ -171,7 +163,7 @@ class TorchUpdate(Update):
             change = change if self.trained is None else change * self.trained
             weights += change
             clip_weights(weights, self.limit, self.recipe.clip)
-            return torch.stack([loss.detach(), norm, change.norm(dim=1) / weights.norm(dim=1)])
+            return torch.stack([each.detach(), norm, change.norm(dim=1) / weights.norm(dim=1)])
 
 
 class CUDAGraphUpdate(TorchUpdate):
@@ -207,38 +199,25 @@ class CUDAGraphUpdate(TorchUpdate):
 class NumbaUpdate(Update):
     """An update in compiled code on a CPU, see `numba_update`."""
 
-    def __init__(self, fused, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+    def __init__(self, compiled, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
         super().__init__()
-        recipe = record.recipes[0]
         self.loader, self.before, self.rates = loader, record.updates_before, Rates(record)
         self.masks, self.noise = Masks(record), Noise(record)
-        self.numbers = np.concatenate([value.numpy().astype(float) for value in numbers_of(record.recipes)], 1)
-        averages = [average.numpy() for average in state.values()]
-        decay = np.array(np.broadcast_to(_decay(record, network).numpy(), network.flat.shape))
-        self.arrays = network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, _columns(record)[:, 3].copy()
-        self.do = fused(
-            network.stack, np.array([(columns.start, columns.stop) for columns in network.slices.values()]),
-            runs=len(record), batch=recipe.batch_size, every=loader.loss_at == "every", head=HEADS.index(loader.head),
-            rule=list(RULES).index(recipe.rule), how=CLIPS.index(recipe.clip), symbols=bool(loader.symbols),
-            masked=OUTPUTS if recipe.dropout else None, noisy=bool(self.noise.between),
-        )  # fmt: skip
-        self.signal, targets = loader.signal.numpy(), loader.targets.numpy()
-        if self.do.every:
-            self.signal, self.aims, self.targets = self.signal, np.empty((0, 0, 0), np.float32), targets
-        else:
-            self.aims, self.targets = targets, np.empty((0, 1), np.float32)
+        self.numbers = np.concatenate([value.double().numpy() for value in numbers_of(record.recipes)], 1)
+        averages, limits = [average.numpy() for average in state.values()], _columns(record)[:, 3].copy()
+        decay = _decay(record, network).expand(network.flat.shape).contiguous().numpy()
+        self.arrays = (network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, limits,
+                       np.array(_frozen(record, network)))  # fmt: skip
+        self.compiled = compiled(network, record, loader, noisy=bool(self.noise.between))
 
     def __call__(self, update: int) -> None:
         if self.rates.vary:
             self.numbers[:, 0] = self.rates(update)
-        spec, B = self.loader.spec(update), self.do.batch
-        begins, columns = self.loader.places(update, spec)
-        aims = self.aims if self.do.every else self.aims[:, columns]
-        noise, between = self.noise.draw(B, spec.steps, self.do.stack[0].inputs)
-        draws = self.do.drawn(noise, between, self.masks.draw(B))
-        arrays = self.signal, begins, aims, self.targets, np.empty(0, bool), *self.arrays
-        out = self.do(spec, self.before + update + 1, arrays, draws)
-        self.stats.append((update, UpdateStats(*out.T)))
+        spec = self.loader.spec(update)
+        sizes = self.loader.shape(spec)
+        draws = *self.noise.draw(*sizes), *self.masks.draw(*sizes)
+        stats = self.compiled(spec, update, self.before + update + 1, self.arrays, draws)
+        self.stats.append((update, UpdateStats(*stats.T)))
 
 
 class AveragedUpdate(Update):

@@ -1,14 +1,14 @@
 """Forecasting a series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from rnntips.errors import need, need_number, need_whole
+from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
-from rnntips.tasks.task import need_values, rmse, stream
+from rnntips.tasks.task import need_fit, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
 __all__ = ["SPIKE_SIZE", "Forecast", "forecast"]
@@ -55,9 +55,17 @@ class Forecast:
 
     def examples(self, recipe, seed: int) -> Examples:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
-        need_values(recipe, self.name, self.unit)
+        need_fit(recipe, self.name, self.unit)
         values = self.values(seed)
-        return cut(values, spikes=self._spikes(len(values), seed) if self.spikes else None, **self.choices(recipe))
+        spikes = self._spikes(len(values), seed) if self.spikes else None
+        shuffled = stream("split", self.series.name, seed) if recipe.split == "shuffled" else None
+        if shuffled and self.spikes:
+            raise BadArgument(
+                f'split="shuffled" would put spikes into every part, and {self.name} has them in training alone. '
+                'Use split="time", or a task without spikes.'
+            )
+        examples = cut(values, spikes=spikes, patch=recipe.patch, shuffled=shuffled, **self.choices(recipe))
+        return replace(examples, head=recipe.head or examples.head)
 
     def choices(self, recipe) -> dict[str, Any]:
         """The recipe's data fields, as arguments of `cut`; whether the level drifts decides what it leaves open."""
@@ -69,6 +77,7 @@ class Forecast:
             "input_scaling": recipe.input_scaling,
             "target_scaling": recipe.target_scaling,
             "target": recipe.target or kinds[1],
+            "lags": recipe.lags,
             "history": self.history,
             "name": self.name,
         }

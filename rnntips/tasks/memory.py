@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnntips.errors import BadArgument, need_number, need_whole
+from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.tasks.task import OF_FORECASTS, SequenceTask, separate
 from rnntips.windows import SCORED, Examples
 
-__all__ = ["Adding", "Leaky", "Opposing", "Recall", "RecallStream", "adding", "leaky", "opposing", "recall",
-           "recall_stream"]  # fmt: skip
+__all__ = ["Adding", "Leaky", "Opposing", "PaddedAdding", "Recall", "RecallStream", "adding", "leaky", "opposing",
+           "padded_adding", "recall", "recall_stream"]  # fmt: skip
 
 WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; validation and test have only those that are scored
 SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same for tasks with many answers per window
@@ -49,6 +49,49 @@ class Adding(SequenceTask):
         for first, after in ((0, half), (half, self.T)):
             marks[np.arange(n), rng.integers(first, after, n)] = 1
         return separate(np.stack([numbers, marks], 2), (numbers * marks).sum(1, keepdims=True), WINDOWS)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """1, the mean of two numbers' sum."""
+        return np.ones(1)
+
+
+@dataclass(frozen=True)
+class PaddedAdding(SequenceTask):
+    """Add the two marked ones of a sequence's numbers, where sequences have T/2 to T steps and zeros behind.
+
+    As `Adding` in all else; one mark is in each half of a sequence's own steps.
+
+    Args:
+        masked: Whether the answer after a sequence's own last step counts. Else it is the one after all T steps, when
+            the network has read the zeros too.
+
+    Raises:
+        BadArgument: T is less than 4.
+    """
+
+    T: int
+    masked: bool = True
+    unit = "units"
+
+    def __post_init__(self):
+        need_whole("T", self.T, 4)
+        need("masked", self.masked, bool, "True or False")
+
+    @property
+    def name(self) -> str:
+        return f"padded adding {self.T}" + ("" if self.masked else ", not masked")
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Numbers and marks, (N, T, 2), and the sums of two: (N, T, 1), of which one step counts, or (N, 1)."""
+        n, steps = sum(WINDOWS), np.arange(self.T)
+        lengths = rng.integers(self.T // 2, self.T + 1, n)
+        numbers, marks = rng.random((n, self.T)) * (steps < lengths[:, None]), np.zeros((n, self.T))
+        for first, after in ((np.zeros(n, int), lengths // 2), (lengths // 2, lengths)):
+            marks[np.arange(n), rng.integers(first, after)] = 1
+        sums, more = (numbers * marks).sum(1, keepdims=True), {}
+        if self.masked:
+            sums, more = np.repeat(sums[:, None], self.T, 1), {"counted": (steps == lengths[:, None] - 1).ravel()}
+        return separate(np.stack([numbers, marks], 2), sums, WINDOWS, **more)
 
     def guess(self, examples: Examples) -> np.ndarray:
         """1, the mean of two numbers' sum."""
@@ -223,4 +266,5 @@ def _faded(inputs: np.ndarray, keep: float, gain: float) -> np.ndarray:
 
 
 # The names that users write: rt.tasks.adding(10).
-adding, recall, recall_stream, leaky, opposing = Adding, Recall, RecallStream, Leaky, Opposing
+adding, padded_adding, recall, recall_stream = Adding, PaddedAdding, Recall, RecallStream
+leaky, opposing = Leaky, Opposing

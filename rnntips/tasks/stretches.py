@@ -54,7 +54,8 @@ def need_spread(recipes: Sequence, task: Task, seeds: Sequence[int], tuning: Seq
         return
     stretches = {seed: task.series.stretch(stream("data", task.series.name, seed)) for seed in (*seeds, *tuning)}
     found: dict[tuple[str, str], tuple[Flaw, list[int]]] = {}  # what in which part → the flaw, and who has it
-    for choices in {tuple(task.choices(recipe).items()): None for recipe in recipes}:
+    in_time = [recipe for recipe in recipes if recipe.split == "time"]  # shuffled parts are looked at when they are cut
+    for choices in {tuple(task.choices(recipe).items()): None for recipe in in_time}:
         flaws: dict[tuple[int, bool], list[Flaw]] = {}  # seeds with the same stretch share them
         for seed, stretch in stretches.items():
             key = stretch.start, seed in tuning

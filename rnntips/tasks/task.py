@@ -7,13 +7,15 @@ from zlib import crc32
 
 import numpy as np
 
+from rnntips.engine.losses import HEADS, heads_for
 from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument
+from rnntips.recipe import FIELDS
 from rnntips.windows import Examples
 
-__all__ = ["SequenceTask", "Task", "nats", "need_values", "rmse", "separate", "stream"]
+__all__ = ["SequenceTask", "Task", "nats", "need_fit", "rmse", "separate", "stream"]
 
-OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target"})
+OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target", "patch", "lags", "split"})
 OWN_LENGTH = OF_FORECASTS | {"past"}
 
 
@@ -67,12 +69,14 @@ def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
         return -np.where(truth > 0, likely, 0).sum(2).mean(1)
 
 
-def need_values(recipe, name: str, unit: str) -> None:
-    """Raise `BadArgument` if the recipe's readout gives classes where values are asked for."""
-    if recipe.head == "softmax+nll":
+def need_fit(recipe, name: str, unit: str, classes: bool = False) -> None:
+    """Raise `BadArgument` if the recipe's head is for classes where values are asked for, or the other way round."""
+    asked, of = ("classes", "") if classes else ("values", f" in {unit or 'units'}")
+    if recipe.head not in (None, *heads_for(asked)):
+        listed = ", ".join(f'"{head}"' for head in heads_for(asked))
         raise BadArgument(
-            f'head="softmax+nll" names classes, and {name} asks for values in {unit or "units"}. '
-            'Use head="linear+mse", or leave it out.'
+            f'head="{recipe.head}" is for {" and ".join(HEADS[recipe.head].fits)}, and {name} asks for {asked}{of}. '
+            f"Use one of {listed}, or leave head out."
         )
 
 
@@ -107,14 +111,13 @@ class SequenceTask:
         Raises:
             BadArgument: The recipe sets a field that only forecasts have.
         """
-        for name in ("features", "target"):
-            if (value := getattr(recipe, name)) is not None:
+        for name in ("features", "target", "patch", "lags", "split"):
+            if (value := getattr(recipe, name)) != FIELDS[name]:
                 raise BadArgument(f"{name}={value!r} is for forecasts, and {self.name} is none. Leave {name} out.")
         if "past" not in self.ignores:
             need_room(32 * 1000 * recipe.past, f"{self.name} with past={recipe.past}")
         examples = self.draw(recipe.past, stream("data", self.name, seed))
-        if not examples.classes:
-            need_values(recipe, self.name, self.unit)
+        need_fit(recipe, self.name, self.unit, examples.classes)
         return replace(examples, head=recipe.head or examples.head)
 
     def values(self, seed: int) -> np.ndarray:
@@ -125,7 +128,8 @@ class SequenceTask:
     def meaning(self, recipe, seed: int) -> list:
         """What a run depends on besides recipe and seed, with a hash of its data; part of a stored run's name."""
         examples = self.draw(recipe.past, stream("data", self.name, seed))
-        data = sha256(examples.signal.tobytes() + examples.targets.tobytes()).hexdigest()
+        parts = examples.signal, examples.targets, *([] if examples.counted is None else [examples.counted])
+        data = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
         return [type(self).__name__, self.version, self.name, self.unit, examples.steps, data]
 
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -141,7 +141,7 @@ def test_every_answer_counts_once_and_lanes_take_whole_sequences_in_order(name, 
         counted, whole = [], torch.tensor(example.inputs(sequences))
         for place, chunk in enumerate(loader.chunks):
             spec = loader.spec(turn * each + place)
-            inputs, targets = loader.batch(turn * each + place, spec)
+            inputs, targets, _ = loader.batch(turn * each + place, spec)
             answers = loader.trained(spec, network, inputs)
             assert answers.shape[2] == targets.shape[2] == chunk.end - chunk.counts
             torch.testing.assert_close(inputs[0, :5], whole[:, chunk.end - inputs.shape[2] : chunk.end])

@@ -13,12 +13,11 @@ from oracles import begun
 
 import rnntips as rt
 from rnntips import training
+from rnntips.engine.losses import heads_for
 from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
 from rnntips.errors import BadArgument
 from rnntips.loader import Masks
-from rnntips.models import KEPT
 from rnntips.recipe import DROPOUTS
-from rnntips.windows import HEADS
 
 pytest.importorskip("numba")
 TASK = rt.tasks.forecast(rt.series.sines(steps=600))
@@ -80,7 +79,11 @@ SHAPES = st.fixed_dictionaries({
     "features": st.sampled_from(["levels", "differences:1", "differences:6"]),
     "weight_decay": st.just(0.05), "decay_on": st.sampled_from(["all", "all but recurrent"]),
 })  # fmt: skip
-CLASSES = st.one_of(st.just((None, None)), st.tuples(st.sampled_from(HEADS), st.integers(2, 11)))
+CLASSES = st.one_of(
+    st.just((None, None)),
+    st.tuples(st.sampled_from(heads_for("classes")), st.integers(2, 11)),
+    st.tuples(st.sampled_from(heads_for("values")), st.none()),
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -271,6 +274,7 @@ def test_what_the_compiled_update_cannot_do_goes_through_torch():
 
     assert kind() is NumbaUpdate and kind(layers=2, cell="lstm") is NumbaUpdate
     assert type(updater(*made([rt.Recipe(updates=1, past=9)], 3))) is NumbaUpdate
+    assert all((kind(head=head) is NumbaUpdate) == (head in COMPILED) for head in heads_for("values"))
     assert kind(noise=0.1) is TorchUpdate and kind(noise_between=0.1) is TorchUpdate
     assert kind(dropout=0.1) is TorchUpdate and kind(dense=(4,)) is TorchUpdate
     assert kind(dense_after=(4,)) is TorchUpdate
@@ -285,6 +289,8 @@ MORE = st.fixed_dictionaries({}, optional={
     "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
     "noise": st.just(0.2), "noise_between": st.just(0.2),
     "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
+    "lags": st.sampled_from([(2,), (5, 1)]), "patch": st.just(2), "split": st.just("shuffled"),
+    "early_stopping": st.just(1),
 })  # fmt: skip
 DROPPING = st.one_of(st.just({}), st.fixed_dictionaries({
     "dropout": st.sampled_from([0.2, 0.5]), "dropout_at": st.sampled_from(DROPOUTS),
@@ -297,6 +303,7 @@ DROPPING = st.one_of(st.just({}), st.fixed_dictionaries({
 def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, dropping, classes):
     """What a GPU records, here without a recording."""
     head, number = classes
+    shape = shape | {"past": more.get("patch", 1) * shape["past"]}
     recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, **dropping, head=head)] * 2
     mine, theirs = trained(CUDAGraphUpdate, recipes, number), trained(TorchUpdate, recipes, number)
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):

@@ -25,6 +25,8 @@ TASKS = {
     "digits by rows": rt.tasks.digits(rows=True),
     "adding 2": rt.tasks.adding(2),
     "adding 11": rt.tasks.adding(11),
+    "padded adding 9": rt.tasks.padded_adding(9),
+    "padded adding 8, not masked": rt.tasks.padded_adding(8, masked=False),
     "recall 4": rt.tasks.recall(4),
     "recall 5": rt.tasks.recall(5),
     "recall 5 of 3": rt.tasks.recall(5, symbols=3),
@@ -134,10 +136,13 @@ def test_trivial_is_the_best_that_one_answer_to_all_windows_can_do(name):
 
 
 @every_task
-@pytest.mark.parametrize(("field", "value"), [("features", "differences:1"), ("target", "change")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("features", "differences:1"), ("target", "change"), ("patch", 3), ("lags", (2,)), ("split", "shuffled")],
+)
 def test_what_only_forecasts_have_is_refused(name, field, value):
     """The message names the field, the task and what to do."""
-    with pytest.raises(BadArgument, match=rf"{field}='.*' is for forecasts, and {name} is none. Leave {field} out"):
+    with pytest.raises(BadArgument, match=rf"{field}=.* is for forecasts, and {name} is none. Leave {field} out"):
         rt.train(SHORT.but(**{field: value}), TASKS[name], [0])
 
 
@@ -239,7 +244,7 @@ def test_a_length_that_has_no_halves_is_refused(length):
 
 
 def test_values_cannot_be_named_by_classes():
-    with pytest.raises(BadArgument, match=r"adding 2 asks for values in units. Use head=\"linear\+mse\""):
+    with pytest.raises(BadArgument, match=r"adding 2 asks for values in units. Use one of \"linear\+mse\""):
         rt.train(SHORT.but(head="softmax+nll"), TASKS["adding 2"], [0])
     with pytest.raises(BadArgument, match='order="class"'):
         rt.train(SHORT.but(order="class"), TASKS["adding 2"], [0])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnntips as rt
+from rnntips.engine.losses import LEAST, as_scored
 from rnntips.errors import BadArgument
-from rnntips.loader import LEAST, logits
 from rnntips.models import initial_weights
 from rnntips.tasks import Forecast, as_settings, forecast, stream
 from rnntips.tasks.forecasts import SPIKE_SIZE
@@ -182,15 +182,21 @@ def test_nats_equal_torchs_cross_entropy():
 
 def test_linear_outputs_of_classes_are_read_as_shares():
     """Shares that sum to 1 are their own likelihoods; less than a thousandth counts as that."""
-    assert nats(logits(np.array([[[0.7, 0.2, 0.1]]])), np.array([[[0, 1, 0]]])) == pytest.approx(-np.log(0.2))
-    found = nats(logits(np.array([[[1.3, -0.4]]])), np.array([[[0, 1]]]))
+    given = [as_scored("linear+mse", np.array([[row]]), True) for row in ([0.7, 0.2, 0.1], [1.3, -0.4])]
+    assert nats(given[0], np.array([[[0, 1, 0]]])) == pytest.approx(-np.log(0.2))
+    found = nats(given[1], np.array([[[0, 1]]]))
     assert found == pytest.approx(-np.log(LEAST / (1 + LEAST)))
 
 
 def test_a_forecast_refuses_a_readout_of_classes(sines):
     """The message names both, and what to do."""
-    with pytest.raises(BadArgument, match=r"sines asks for values in units. Use head=\"linear\+mse\""):
+    with pytest.raises(BadArgument, match=r"sines asks for values in units. Use one of \"linear\+mse\""):
         rt.train(RAW.but(head="softmax+nll"), sines, [0])
+
+
+def test_spikes_that_a_shuffled_split_would_put_into_every_part_are_refused(sines):
+    with pytest.raises(BadArgument, match='split="shuffled" would put spikes into every part, and sines, spiked has'):
+        rt.train(RAW.but(split="shuffled"), forecast(sines, spikes=True), [0])
 
 
 def scored(steps: int) -> np.ndarray:

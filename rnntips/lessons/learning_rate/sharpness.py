@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnntips.engine.losses import loss
 from rnntips.engine.settings import own_settings
-from rnntips.engine.update import losses
 from rnntips.errors import BadArgument, need_whole
 from rnntips.loader import rebuilt, sized
 from rnntips.models import Network
@@ -50,6 +50,8 @@ def sharpness(runs: Runs, on, *, windows: int = 64, products: int = 12) -> np.nd
     network, examples, chosen, inputs = rebuilt(
         runs.recipes, runs.seeds, task, lambda example: example.of(0, windows), runs.weights, torch.float64
     )
+    if any(recipe.early_stopping for recipe in runs.recipes):
+        raise BadArgument("sharpness looks at runs that have done the same updates. Leave early_stopping out.")
     if examples[0].loss_at == "every":
         raise BadArgument(f"{task.name} asks for an answer at every step. Sharpness is for one answer a window.")
     targets = np.stack([example.targets[some] for example, some in zip(examples, chosen, strict=True)])
@@ -71,8 +73,9 @@ def sharpness_along(
         recipes: They train side by side, so they may differ in numbers, schedules and the like, not in shape.
         how: For `sharpness`.
     """
-    if any(recipe.rescue for recipe in recipes):
-        raise BadArgument("A rescue looks back further than a piece of training. Leave rescue out here.")
+    if any(recipe.rescue or recipe.early_stopping for recipe in recipes):
+        raise BadArgument("A rescue looks back further than a piece of training, and so does early stopping. Leave "
+                          "rescue and early_stopping out here.")  # fmt: skip
     task, many = one_task(on, "sharpness looks at"), [*seeds] * len(recipes)
     each, found, start, done = [sized(recipe, task) for recipe in recipes for _ in seeds], [], None, 0
     for point in updates:
@@ -116,8 +119,9 @@ def _step_sizes(runs: Runs) -> Tensor:
 
 def _slope(network: Network, head: str, inputs: Tensor, targets: Tensor) -> Tensor:
     """Gradient of each run's mean loss, (R, P'), which can be differentiated again."""
-    loss = losses(head, network(inputs), targets).mean(1).sum()
-    return _flat(torch.autograd.grad(loss, list(network.parameters.values()), create_graph=True))
+    share = torch.full(inputs.shape[1:2], 1 / inputs.shape[1], dtype=inputs.dtype)
+    total = loss(head, network(inputs), targets, share).sum()
+    return _flat(torch.autograd.grad(total, list(network.parameters.values()), create_graph=True))
 
 
 def _times(network: Network, slope: Tensor, vector: Tensor) -> Tensor:
