@@ -164,7 +164,7 @@ def test_dropout_that_is_left_on_silences_in_every_score_alike(sines, where):
     """Predictions are the network's with the masks drawn by hand; off, or unscaled, they are the whole network's."""
     recipe = SHORT.but(dropout=0.5, dropout_at=where)
     found = {test: begun([recipe.but(dropout_test=test)], forecast(sines), [3]) for test in ("off", "on", "unscaled")}
-    scores = {test: loader.predict(network, 1)[0] for test, (_, network, loader, _) in found.items()}
+    scores = {test: loader.predict(network, 1)[0][0] for test, (_, network, loader, _) in found.items()}
     np.testing.assert_array_equal(scores["off"], scores["unscaled"])
     record, network, loader, _ = found["on"]
     masks, rows = Masks(record, 1), []
@@ -172,10 +172,10 @@ def test_dropout_that_is_left_on_silences_in_every_score_alike(sines, where):
         inputs = loader._windows(begins)
         first, layers = masks.draw(*inputs.shape[1:])
         rows.append(network(inputs if first is None else inputs * first, layers.unbind(1)).detach())
-    _, spread, offset, truth = loader._scored[1]
-    by_hand = torch.cat(rows, 1)[:, : truth.shape[1]].double().numpy() * spread + offset
+    _, spread, offset, truth, _ = loader._scored[1]
+    by_hand = torch.cat(rows, 1)[:, : len(truth[0])].double().numpy() * spread + offset
     np.testing.assert_allclose(scores["on"], by_hand, rtol=1e-6)
-    np.testing.assert_array_equal(scores["on"], loader.predict(network, 1)[0])
+    np.testing.assert_array_equal(scores["on"], loader.predict(network, 1)[0][0])
     assert np.abs(scores["on"] - scores["off"]).max() > 0.01
 
 

@@ -60,7 +60,7 @@ class CompiledUpdate:
         self.layouts: dict[tuple[int, int], Layout] = {}
         self.memory = np.empty((self.threads, 0), np.float32)
         self.kept = np.zeros((self.runs, len(self.stack), 2, max(self.highs) * self.B), np.float32)
-        self.signal, targets = loader.signal.numpy(), loader.targets.numpy()
+        self.signal, targets = (value.float().numpy() for value in (loader.signal, loader.targets))  # symbols are bytes
         self.aims, self.targets = (NO_AIMS, targets) if self.every else (targets, NO_TARGETS)
         self.flags = ALL if loader.counted is None else loader.counted.numpy().astype(bool)
 

@@ -35,23 +35,32 @@ def _log_softmax(rows):
 def _activate(kind, rows):
     if kind == SOFTMAX:
         _log_softmax(rows)
-        rows[:] = np.exp(rows)
-    elif kind == SIGMOID:
-        rows[:] = ONE / (ONE + np.exp(-rows))
-    elif kind == RELU:
-        rows[:] = np.maximum(rows, ZERO)
+    for k in range(len(rows)):
+        for b in range(rows.shape[1]):
+            value = rows[k, b]
+            if kind == SOFTMAX:
+                rows[k, b] = np.exp(value)
+            elif kind == SIGMOID:
+                rows[k, b] = ONE / (ONE + np.exp(-value))
+            elif kind == RELU:
+                rows[k, b] = value if value > ZERO else ZERO
 
 
 @njit(**FAST)
 def _differentiate(kind, rows, d):
     """Turn the gradient `d` of an activation's results `rows` (K, B) into that of what it was applied to."""
-    if kind == SOFTMAX:
-        d -= (rows * d).sum(0)
-        d *= rows
-    elif kind == SIGMOID:
-        d *= rows * (ONE - rows)
-    elif kind == RELU:
-        d *= rows > ZERO
+    for b in range(rows.shape[1] if kind != LINEAR else 0):
+        mean = ZERO
+        for k in range(len(rows) if kind == SOFTMAX else 0):
+            mean += rows[k, b] * d[k, b]
+        for k in range(len(rows)):
+            y = rows[k, b]
+            if kind == SOFTMAX:
+                d[k, b] = (d[k, b] - mean) * y
+            elif kind == SIGMOID:
+                d[k, b] *= y * (ONE - y)
+            elif not y > ZERO:
+                d[k, b] = 0
 
 
 @njit(**FAST)
