@@ -133,7 +133,7 @@ def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch(
 @pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("each", [1, 6], ids=["one mask", "new masks"])
 def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, monkeypatch):
-    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in segments of two steps, and compiled."""
+    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in two-step segments; compiled."""
     recipe = Recipe(cell=cell, layers=2, width=5, dense_after=(4,), dropout=0.5, dropout_at="between steps, new masks")
     network = network_for(recipe, Sizes, made(recipe, torch.float64).flat)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
