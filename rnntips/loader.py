@@ -323,14 +323,12 @@ class Noise:
     or padding get the same draws.
     """
 
-    def __init__(self, record: Runs):
+    def __init__(self, record: Runs, network: Network):
         recipe, self.record = record.recipes[0], record
         self.inputs = self._place("inputs") if recipe.noise else None
-        widths = {f"dense {j}": wide for j, wide in enumerate(recipe.dense)}
-        widths |= {f"layer {j}": recipe.width for j in range(recipe.layers)}
-        widths |= {f"dense after {j}": wide for j, wide in enumerate(recipe.dense_after)}
-        self.between = [(self._place(name), wide) for name, wide in widths.items() if recipe.noise_between]
-        self.widths = [wide for _, wide in self.between]
+        layers = network.stack[:-1] if recipe.noise_between else []
+        self.between = [(self._place(layer.name), layer.width) for layer in layers]
+        self.widths = [layer.width for layer in layers]
 
     def _place(self, name: str) -> list[np.random.Generator]:
         purpose = f"noise of {name} from update {self.record.updates_before}"

@@ -33,6 +33,14 @@ NEEDED = (  # a field, another one without which it has no meaning, and an examp
     ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
     *((name, "workers", "workers=4") for name in ("average_every", "average_moments", "shards")),
 )  # fmt: skip
+APART = (  # two fields that cannot be combined, with the values that are meant (none: all but the default), and why
+    (("init", ("pca", "kmeans")), ("dense", ()), "such starts are made from the inputs, and dense layers change them"),
+    (("forget_bias", ()), ("cell", ("tanh", "relu", "sigmoid")), 'only "lstm" and "gru" have such a gate'),
+    (("frozen", ()), ("clip", ("weights",)), "clipping would change what is frozen"),
+    (("dropout_test", ("on",)), ("test_past", ()), "dropout is left on for whole windows alone"),
+    *((("workers", ()), (name, ()), f"workers are trained without {name}")
+      for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
+)  # fmt: skip
 UNITS = ("epochs", "seconds", "tokens", "updates")
 MOST = 10**6  # windows, or steps
 LONG = 100  # layers, or letters
@@ -353,12 +361,6 @@ class Recipe:
         if self.features is not None:
             difference_lags(self.features)
         initialiser(self.init)
-        if self.init in ("pca", "kmeans") and self.dense:
-            raise BadArgument(
-                f'init="{self.init}" starts from the inputs, and dense={self.dense} changes them: drop one of the two.'
-            )
-        if self.forget_bias is not None and GATES[self.cell] == 1:
-            raise BadArgument(f'forget_bias={self.forget_bias!r} needs a gate: use cell="lstm" or "gru".')
         if self.forget_bias is not None:
             kept_bias(self.forget_bias)
         planned(self.schedule)
@@ -373,23 +375,25 @@ class Recipe:
                 raise BadArgument(
                     f'{name} belongs to optimizer={listed}; "{self.optimizer}" has none to set. Drop one of the two.'
                 )
-        for name, needed, example in NEEDED:
-            if getattr(self, name) != FIELDS[name] and getattr(self, needed) == FIELDS[needed]:
-                raise BadArgument(f"{name}={getattr(self, name)!r} needs {needed}: set it, for example {example}.")
-        for name in ("chunk", "rescue", "dropout", "noise", "noise_between"):
-            if self.workers > 1 and getattr(self, name) != FIELDS[name]:
-                raise BadArgument(f"workers={self.workers} cannot be combined with {name}: leave one of the two out.")
-        if self.frozen is not None and self.clip == "weights":
-            raise BadArgument('clip="weights" would change what is frozen: drop one of the two.')
-        if self.dropout_test == "on" and self.test_past is not None:
-            raise BadArgument('dropout_test="on" scores whole windows, test_past parts of them: drop one of the two.')
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadArgument(
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
                 'optimizer="sgd", momentum=0.9.'
             )
+        self._check_pairs()
         self._check_chunk()
         window_lengths(self.grow, self.steps, 1)
+
+    def _check_pairs(self):
+        """Raise if a field has no meaning without another one, or cannot be combined with it."""
+        for name, needed, example in NEEDED:
+            if getattr(self, name) != FIELDS[name] and getattr(self, needed) == FIELDS[needed]:
+                raise BadArgument(f"{name}={getattr(self, name)!r} needs {needed}: set it, for example {example}.")
+        for *pair, why in APART:
+            given = {name: getattr(self, name) for name, _ in pair}
+            if all(given[name] in values if values else given[name] != FIELDS[name] for name, values in pair):
+                both = " and ".join(f"{name}={value!r}" for name, value in given.items())
+                raise BadArgument(f"{both} cannot be combined: {why}. Leave one of the two out.")
 
     def _check_chunk(self):
         """Raise unless the fields about chunks fit together."""

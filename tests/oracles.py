@@ -29,7 +29,8 @@ LOSSES = {  # head → of outputs and targets, (n, K)
     "sigmoid+mse": lambda outputs, targets: nn.MSELoss()(nn.Sigmoid()(outputs), targets),
     "relu+mse": lambda outputs, targets: nn.MSELoss()(nn.ReLU()(outputs), targets),
 }
-OPTIMIZERS = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
+OPTIMIZERS = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam,
+              "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad, "adadelta": torch.optim.Adadelta}  # fmt: skip
 
 
 def assert_same(one: rt.Runs, other: rt.Runs, *but: str) -> None:

@@ -217,7 +217,7 @@ def test_noise_has_its_deviation_and_pairs_sides_of_any_noise_and_width(sines):
 
     def drawn(seeds=(0, 1), **changes):
         recipe = SHORT.but(**fields | changes)
-        noise, updates = Noise(begun([recipe] * len(seeds), forecast(sines), seeds)[0]), []
+        noise, updates = Noise(*begun([recipe] * len(seeds), forecast(sines), seeds)[:2]), []
         for _ in range(2):
             inputs, between = noise.draw(203, 9, 1)
             layers = [] if between is None else between.split(noise.widths, 3)

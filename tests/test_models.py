@@ -133,7 +133,7 @@ def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch(
 @pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("each", [1, 6], ids=["one mask", "new masks"])
 def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, monkeypatch):
-    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in segments of two steps."""
+    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in two-step segments; compiled."""
     recipe = Recipe(cell=cell, layers=2, width=5, dense_after=(4,), dropout=0.5, dropout_at="between steps, new masks")
     network = network_for(recipe, Sizes, made(recipe, torch.float64).flat)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
@@ -155,6 +155,14 @@ def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, m
             torch.testing.assert_close(network.sequence(x, masks)[0][r], expected)
             torch.testing.assert_close(network(x, masks)[r], expected[:, -1])
         monkeypatch.undo()
+    single = network_for(recipe, Sizes, network.flat.float())
+    for predict in ("__call__", "sequence"):
+        gradients = []
+        for some in (network, single):
+            given = x.to(some.flat.dtype), [mask.to(some.flat.dtype) for mask in masks]
+            found = getattr(some, predict)(*given)
+            gradients.append(some.gradient((found if predict == "__call__" else found[0]).square().sum()).double())
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def outcome(network, x, state=None, noise=()):

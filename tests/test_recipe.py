@@ -464,15 +464,16 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
           for bad in ("level", "differences:0", "differences:x", "differences", "differences:1+levels")),
         *(({"init": bad}, re.escape(f"{bad!r}") + '.*"?normal:0.1"?')
           for bad in ("normal:", "normal:wide", "normal:-1", "normal:nan", "normal:inf", "normal:1+uniform")),
-        *(({"init": init, "dense": (4,)}, "starts from the inputs.*drop one") for init in ("pca", "kmeans")),
+        *(({"init": init, "dense": (4,)}, f"init='{init}' and dense=.*the inputs.*Leave one")
+          for init in ("pca", "kmeans")),
         *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
           for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
-        *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 cannot be combined with {name}")
+        *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 and {name}=.* cannot be combined")
           for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
         *(({name: EXAMPLES[name]}, f"{name}=.* needs workers")
           for name in ("average_every", "average_moments", "shards")),
-        ({"frozen": "recurrent", "clip": "weights", "clip_norm": 1.0}, "frozen: drop one"),
-        ({"forget_bias": 1.0, "cell": "tanh"}, 'forget_bias=1.0 needs a gate.*"lstm" or "gru"'),
+        ({"frozen": "recurrent", "clip": "weights", "clip_norm": 1.0}, "frozen='recurrent' and clip='weights'.*Leave"),
+        ({"forget_bias": 1.0, "cell": "tanh"}, 'forget_bias=1.0 and cell=.*only "lstm" and "gru" have such a gate'),
         ({"forget_bias": float("nan")}, "forget_bias=nan"), ({"forget_bias": True}, "forget_bias=True"),
         *(({name: bad}, f"{name}.*a tuple of .*widths") for name in ("dense", "dense_after") for bad in (4, {4}, None)),
         *(({"clip": clip}, rf"clip='{clip}' needs clip_norm.*clip_norm=1") for clip in ("tensor", "value", "weights")),
@@ -496,7 +497,7 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
         ({"decay_on": "all but recurrent"}, "decay_on.*needs weight_decay: set it"),
         ({"dropout_at": "inputs and outputs"}, "dropout_at.*needs dropout"),
         ({"dropout_test": "on"}, "_test.*needs dropout"),
-        ({"dropout_test": "on", "dropout": 0.5, "test_past": 4}, "drop one of the two"),
+        ({"dropout_test": "on", "dropout": 0.5, "test_past": 4}, "test_past=4 cannot be combined.*Leave one"),
     ],
     ids=str,
 )  # fmt: skip

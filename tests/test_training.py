@@ -36,7 +36,8 @@ def stack(recipes, series, seeds) -> rt.Runs:
 # --- against plain torch
 
 RULES = {"sgd": {"optimizer": "sgd", "momentum": 0.9}, "rmsprop": {"optimizer": "rmsprop", "momentum": 0.9}, "adam": {},
-         "nesterov": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True}}  # fmt: skip
+         "nesterov": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+         **{name: {"optimizer": name} for name in ("adamw", "adagrad", "adadelta")}}  # fmt: skip
 
 
 def equals_torch(recipe, task, seed=3, **by_hand):

@@ -18,6 +18,7 @@ from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import Network
 from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
+from rnntips.recipe import FIELDS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned
 
@@ -120,7 +121,7 @@ class TorchUpdate(Update):
     def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
         super().__init__()
         self.network, self.loader, self.state, self.recipe = network, loader, state, record.recipes[0]
-        self.masks, self.noise, self.before = Masks(record), Noise(record), record.updates_before
+        self.masks, self.noise, self.before = Masks(record), Noise(record, network), record.updates_before
         self.numbers, self.decay = numbers_of(record.recipes, network.flat.device), _decay(record, network)
         self.trained = _trained(record, network)
         self.limit = torch.tensor(_columns(record)[:, 3:], device=network.flat.device)
@@ -202,7 +203,7 @@ class NumbaUpdate(Update):
     def __init__(self, compiled, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
         super().__init__()
         self.loader, self.before, self.rates = loader, record.updates_before, Rates(record)
-        self.masks, self.noise = Masks(record), Noise(record)
+        self.masks, self.noise = Masks(record), Noise(record, network)
         self.numbers = np.concatenate([value.double().numpy() for value in numbers_of(record.recipes)], 1)
         averages, limits = [average.numpy() for average in state.values()], _columns(record)[:, 3].copy()
         decay = _decay(record, network).expand(network.flat.shape).contiguous().numpy()
@@ -238,7 +239,8 @@ class AveragedUpdate(Update):
         self.every, self.count, self.copies = recipe.average_every, recipe.workers, network.copies(recipe.workers)
         states = {name: average.repeat_interleave(self.count, 0) for name, average in state.items()}
         alone = record.only(np.repeat(np.arange(len(record)), self.count))
-        alone.recipes = tuple(each.but(workers=1, average_every=1, average_moments=False) for each in alone.recipes)
+        usual = {name: FIELDS[name] for name in ("workers", "average_every", "average_moments", "shards")}
+        alone.recipes = tuple(each.but(**usual) for each in alone.recipes)
         self.inner = updater(alone, self.copies, loader, states)
         self.prompt = self.inner.prompt
         self.pairs = [(network.flat, self.copies.flat, True)]  # of runs, of workers, whether workers get the mean

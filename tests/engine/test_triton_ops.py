@@ -121,6 +121,11 @@ def test_views_are_taken_as_they_are(cell):
 
 
 def test_masks_and_resets_go_through_plain_operations():
+    x, (*weights, h, c) = a_layer("lstm", 2, 3, 4, 5, 1)
+    for steps in ((), (4,)):
+        mask = torch.randint(2, (2, 3, *steps, 5)).float().to(DEVICE)
+        exact = cells.scan("lstm", cells.contributions(x, *weights[:2]), *weights[2:], (h, c), mask=mask)[0]
+        torch.testing.assert_close(triton_ops.layer("lstm", x, *weights, (h, c), mask)[0], exact)
     tensors, reset = problem("lstm", 2, 3, 4, 5)
     tensors, reset = [tensor.to(DEVICE) for tensor in tensors], reset.to(DEVICE)
     exact = outcome(cells.scan, "lstm", tensors, reset, torch.float64)
