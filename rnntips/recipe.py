@@ -259,7 +259,7 @@ class Recipe:
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     early_stopping: int | None = _choice(None, "A run's result is that of its best evaluation on the validation part, "
         "until so many evaluations in a row were no better (patience); see `Runs.evaluations`. None: that of the last.",
-        per_run=True, called=("no early stopping", "early stopping"), whole=(1, MOST))  # fmt: skip
+        per_run=True, called=("no early stopping", "patience {}"), whole=(1, MOST))  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
     nesterov: bool = _choice(False, 'Whether the momentum of `"sgd"` is Nesterov\'s.', costs=True,
         called=("plain momentum", "Nesterov's momentum"), kind=bool)  # fmt: skip
