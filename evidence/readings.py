@@ -40,7 +40,7 @@ def solved(scores: Scores, reach: float = 0.5) -> np.ndarray:
 
 def validation_error(runs: Runs) -> np.ndarray:
     """Mean of the last three evaluations, in the task's unit; what tuning looks at; infinite if a run diverged."""
-    errors = runs.valid_score[:, -3:].mean(1)
+    errors = runs.tuning_score
     return np.where(np.isfinite(errors), errors, np.inf)
 
 

@@ -291,7 +291,7 @@ class Recipe:
         "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
     early_stopping: int | None = _choice(None, "A run's result is that of its best evaluation on the validation part, "
         "until so many evaluations in a row were no better (patience); see `Runs.evaluations`. None: that of the last.",
-        per_run=True, called=("no early stopping", "early stopping"), whole=(1, MOST))  # fmt: skip
+        per_run=True, called=("no early stopping", "patience {}"), whole=(1, MOST))  # fmt: skip
     momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
     beta1: float | None = _choice(None, "Share of the old running mean that Adam and AdamW keep. None: PyTorch's "
         "default, here and in the next two.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip

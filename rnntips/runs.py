@@ -108,6 +108,14 @@ class Runs:
         return self.test_scores.mean(1)
 
     @property
+    def tuning_score(self) -> np.ndarray:
+        """Validation score of the last evaluations, or with early stopping of the best one, (R,)."""
+        found = self.valid_score[:, -3:].mean(1)
+        rows = np.flatnonzero([recipe.early_stopping is not None for recipe in self.recipes])
+        found[rows] = self.valid_score[rows, np.searchsorted(self.evaluations, self.best_at[rows])]
+        return found
+
+    @property
     def latest_score(self) -> np.ndarray:
         """Test score of a finished run, the newest validation score of any other, (R,)."""
         seen = int(np.searchsorted(self.evaluations, self.reached, side="right"))

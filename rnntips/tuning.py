@@ -81,7 +81,7 @@ def tune_arms(
         asked = [arms[i].but(**{name: v}) for i, v in wanted]
         found = (train or train_arms)(asked, task, list(seeds), how or Resources())
         for (i, v), runs in zip(wanted, found, strict=True):
-            errors = runs.valid_score[:, -3:].mean(1)
+            errors = runs.tuning_score
             capped = float(np.exp(np.log(cap(errors, runs.valid_naive)).mean()))
             scores[i][v] = (
                 capped,

@@ -134,9 +134,7 @@ class Examples:
     classes: bool = False  # whether the targets are K classes
     loss_at: str = "last"  # step at which a network answers: "last" or "every"
     skip: int = 0
-    counted: np.ndarray | None = (
-        None  # (L,) bool, of answers at every step: which of them count; None: all after `skip`
-    )
+    counted: np.ndarray | None = None  # (L,) bool, which answers at every step count; None: all after `skip`
     symbols: int = 0  # number of symbols if signal and targets hold symbols, else 0
     stride: int = 1  # rows of the signal from one step of a window to the next
 
@@ -247,7 +245,7 @@ def cut(
     """
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
-    n, kept, steps = len(values), difference_lags(features), steps_of(past, patch)
+    n, kept = len(values), difference_lags(features)
     first, train_end, valid_end = split(n, past, horizon, features, lags, history, name)
     level = values[:, 0]
     signal = seen(values, kept)
@@ -265,7 +263,7 @@ def cut(
     return Examples(
         signal=_side_by_side(((signal - shift) / spread).astype(np.float32), lags, patch),
         starts=times - horizon - past + 1 - kept - max(lags, default=0),
-        steps=steps,
+        steps=steps_of(past, patch),
         stride=patch,
         targets=((wanted - centre) / width).astype(np.float32)[:, None],
         spread=width,
@@ -278,7 +276,7 @@ def cut(
 
 
 def _side_by_side(signal: np.ndarray, lags: Sequence[int], patch: int) -> np.ndarray:
-    """At each time (L, C): the first column so many steps before as well, and then `patch` rows as one; see `cut`."""
+    """Every row of (L, C) with the first column of earlier rows, and then `patch` rows as one, see `cut`."""
     first = max(lags, default=0)
     rows = np.hstack([signal[first:], *(signal[first - lag : len(signal) - lag, :1] for lag in lags)])
     return np.hstack([rows[j : len(rows) - patch + 1 + j] for j in range(patch)])
@@ -286,11 +284,9 @@ def _side_by_side(signal: np.ndarray, lags: Sequence[int], patch: int) -> np.nda
 
 def steps_of(past: int, patch: int) -> int:
     """Steps of a window of so many values, `patch` of which are read in a step."""
-    if past % patch:
-        raise BadArgument(
-            f"past={past} is no multiple of patch={patch}, so one step would be short. "
-            f"Use past={-(-past // patch) * patch}."
-        )
+    whole = -(-past // need_whole("patch", patch, 1)) * patch
+    if past != whole:
+        raise BadArgument(f"past={past} is no multiple of patch={patch}: a step would be short. Use past={whole}.")
     return past // patch
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
 from rnntips.tasks.task import need_fit, rmse, stream
@@ -57,6 +58,8 @@ class Forecast:
         """Scaled windows and targets of one seed, cut as the recipe's data fields say."""
         need_fit(recipe, self.name, self.unit)
         values = self.values(seed)
+        columns = min(recipe.patch, len(values)) * (values.shape[1] + len(recipe.lags))
+        need_room(4 * len(values) * columns, f"{self.name} with patch={recipe.patch}")
         spikes = self._spikes(len(values), seed) if self.spikes else None
         shuffled = stream("split", self.series.name, seed) if recipe.split == "shuffled" else None
         if shuffled and self.spikes:

@@ -74,7 +74,7 @@ class PaddedAdding(SequenceTask):
     unit = "units"
 
     def __post_init__(self):
-        need_whole("T", self.T, 4)
+        object.__setattr__(self, "T", need_whole("T", self.T, 4, LONGEST))
         need("masked", self.masked, bool, "True or False")
 
     @property

@@ -32,6 +32,8 @@ CASES = {name: (TASK, SHORT.but(**changes)) for name, changes in {
     "dropout": dict(dropout=0.3, layers=2), "noise": dict(noise=0.2),
     "noise between": dict(noise_between=0.2, dense=(3,), layers=2, dense_after=(4,)),
     "growing": dict(grow="2:0.8", cell="lstm"),
+    "patches": dict(patch=2, lags=(3,), early_stopping=1), "shuffled": dict(split="shuffled", head="relu+mse"),
+    "root": dict(head="linear+rmse"), "absolute": dict(head="linear+mae"), "huber": dict(head="linear+huber"),
     "growing noise": dict(grow="2:0.8", noise=0.2, dropout=0.1, schedule="drop:0.1:0.5"),
 }.items()} | {name: (EVERY, SHORT.but(past=6, **changes)) for name, changes in {
     "every": dict(), "test past": dict(test_past=3), "chunks": dict(chunk=3),
@@ -39,7 +41,9 @@ CASES = {name: (TASK, SHORT.but(**changes)) for name, changes in {
     "carried lstm": dict(chunk=3, stride=2, carry=True, cell="lstm"),
     "carried noise": dict(chunk=3, carry=True, noise=0.2, dropout=0.2),
     "scrambled": dict(chunk=3, carry=True, order="scrambled"),
-}.items()} | {"likelihood": (rt.tasks.recall(2, 3), SHORT), "symbols": (rt.tasks.characters(), SHORT)}  # fmt: skip
+}.items()} | {"likelihood": (rt.tasks.recall(2, 3), SHORT), "symbols": (rt.tasks.characters(), SHORT)} | {
+    f"padded{more}": (rt.tasks.padded_adding(6), SHORT.but(**more)) for more in ({}, dict(chunk=3, carry=True))
+} | {head: (rt.tasks.recall(2, 3), SHORT.but(head=head)) for head in ("softmax twice+nll", "sigmoid+bce")}  # fmt: skip
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_a_run_is_that_of_its_best_evaluation_before_patience_ends(plain, patien
     for name in ("train_loss", "gradient_norm", "valid_score", "naive"):
         np.testing.assert_array_equal(getattr(runs, name), getattr(plain, name))
     expected = [plain.evaluations[best(row, patience)] for row in plain.valid_score]
+    np.testing.assert_array_equal(runs.tuning_score, [row[best(row, patience)] for row in plain.valid_score])
     assert runs.best_at.tolist() == expected and len({*expected}) > 1 and (plain.best_at == 200).all()
 
 
