@@ -117,7 +117,11 @@ class CompiledUpdate:
             arrays: `flat` … `frozen`.
             draws: Noise of the inputs and between layers; masks of the inputs and of the recurrent layers.
         """
-        layout, out, plan = self.layout(spec.steps, spec.burn_in), np.empty((self.runs, 3), np.float32), self.plan.copy()
+        layout, out, plan = (
+            self.layout(spec.steps, spec.burn_in),
+            np.empty((self.runs, 3), np.float32),
+            self.plan.copy(),
+        )
         keep = spec.keep_after and spec.burn_in + spec.keep_after
         plan[COUNT:] = count, spec.skip, spec.burn_in, keep, spec.carried
         begins, columns = self.loader.places(update, spec)

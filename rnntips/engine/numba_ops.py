@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rnntips.cells import GATES, State
 from rnntips.engine import scans, time_loops
-from rnntips.engine.layout import NEVER, CompiledUpdate
 from rnntips.engine.gates import CODES, GRU, LSTM
+from rnntips.engine.layout import NEVER, CompiledUpdate
 from rnntips.engine.threads import over_runs
 from rnntips.engine.tiles import COLUMNS, ROWS, whole
 from rnntips.errors import differentiated_once

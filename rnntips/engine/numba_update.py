@@ -23,7 +23,9 @@ ONE = np.float32(1)
 # whether it reads the last step alone; its mask and its first column of noise, or −1; and where its pieces of a
 # thread's memory begin: the matrix in panels, the same turned, its gradient, states, the LSTM's c, gates, and what the
 # layer above reads, which are the states unless there is noise or a mask.
-LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, END, OUT) = range(16)
+LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, END, OUT) = (
+    range(16)
+)
 OUTPUTS, STEPS = range(2)  # whether masks multiply what the layer above reads, or the state that the next step reads
 
 

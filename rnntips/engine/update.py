@@ -17,7 +17,7 @@ from rnntips.engine.losses import loss
 from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
 from rnntips.models import Network
-from rnntips.optimizers import RULES, clip_gradient, clip_weights, numbers_of, step
+from rnntips.optimizers import clip_gradient, clip_weights, numbers_of, step
 from rnntips.recipe import FIELDS
 from rnntips.runs import Runs
 from rnntips.schedule import RESCUES, planned

@@ -14,7 +14,7 @@ from oracles import begun
 import rnntips as rt
 from rnntips import training
 from rnntips.engine.losses import heads_for
-from rnntips.engine.update import CUDAGraphUpdate, NumbaUpdate, TorchUpdate, updater
+from rnntips.engine.update import CUDAGraphUpdate, TorchUpdate, updater
 from rnntips.errors import BadArgument
 from rnntips.loader import Masks
 from rnntips.recipe import DROPOUTS
