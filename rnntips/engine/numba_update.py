@@ -258,7 +258,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         out: Gets the loss, the gradient's norm before clipping, and the step's norm over the weights', (R, 3).
     """
     mine, B, L, P = memory[take(counter, 1)], plan[BATCH], len(network), tensors[-1, 1]
-    S, T, batch, n = len(segments) - 1, segments[-1], begins.shape[1], kept.shape[3]
+    S, T, n = len(segments) - 1, segments[-1], kept.shape[3]
     C, K, high, most = network[0, INPUTS], network[-1, WIDTH], network[-1, HIGH], 0
     for s in range(S):
         most = max(most, segments[s + 1] - segments[s])

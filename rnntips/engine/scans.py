@@ -69,7 +69,7 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
 def backward(counter, cell, width, H, B, x, h, c, mask, reset, turned, states, cs, gates, dstates, dh_last, dc_last,
              dx, dgiven, dinput_weight, dinput_bias, dweight, dbias, dh_first, dc_first, dmask):  # fmt: skip
     """Gradients of every run that this thread takes from the counter. Size 0: not computed, or zero if given."""
-    n, T, C = H * B, states.shape[1] // (H * B), x.shape[3]
+    T, C = states.shape[1] // (H * B), x.shape[3]
     K, Q = time_loops.rows(cell, C, H)
     scratch, sums = np.empty(time_loops.room(cell, C, H, B), np.float32), np.empty(K * Q * H, np.float32)
     inputs, first = np.empty((T, C, B), np.float32), np.empty((4, 1, H, B), np.float32)
