@@ -18,7 +18,7 @@ __all__ = ["COLUMNS", "PANEL", "ROWS", "dots", "product", "squares", "take", "wh
 LANES = COLUMNS = PANEL = 16
 ROWS = 4
 LEFT, RIGHT = (4, 4) if WIDE else (2, 2)  # rows of a and b in one tile of `dots`: the registers hold so many sums
-AT_A_TIME = 32
+AT_A_TIME = 16
 FLOAT, DOUBLE, INT, INDEX = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 
 
@@ -195,46 +195,40 @@ def product(panels, K, k0, k1, b, B, out, m0, m1):
 
 
 @intrinsic
-def _dots(typing, a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out, out0, out_row):
-    """out[i, j] += Σt Σn a[t, i, n] · b[t, j, n] for LEFT rows of a, RIGHT of b, t < steps, n < width (of 16s)."""
+def _dots(typing, a, a0, b, b0, row, count, out, out0, columns):
+    """out[i, j] += Σn a[i, n] · b[j, n] for LEFT rows of a and RIGHT of b, n < count (a multiple of 16)."""
 
     def code(context, builder, signature, args):
-        e, (a, a0, a_row, a_t, b, b0, b_row, b_t, steps, width, out, out0, out_row) = _start(
-            context, builder, signature, args)  # fmt: skip
-        vectors = builder.sdiv(width, INT(LANES))
+        e, (a, a0, b, b0, row, count, out, out0, columns) = _start(context, builder, signature, args)
+        lefts, rights = ([e.at(base, first, e.times(row, i)) for i in range(rows)]
+                         for base, first, rows in ((a, a0, LEFT), (b, b0, RIGHT)))  # fmt: skip
 
-        def step(t, sums):
-            lefts = [e.at(a, a0, e.times(a_row, i), builder.mul(t, a_t)) for i in range(LEFT)]
-            rights = [e.at(b, b0, e.times(b_row, j), builder.mul(t, b_t)) for j in range(RIGHT)]
+        def body(n, sums):
+            place, new = e.times(n, LANES), list(sums)
+            left = [e.vector(e.at(pointer, place)) for pointer in lefts]
+            for j, pointer in enumerate(rights):
+                right = e.vector(e.at(pointer, place))
+                for i in range(LEFT):
+                    new[RIGHT * i + j] = e.fma(left[i], right, sums[RIGHT * i + j])
+            return new
 
-            def body(n, sums):
-                place, new = e.times(n, LANES), list(sums)
-                left = [e.vector(e.at(pointer, place)) for pointer in lefts]
-                for j, pointer in enumerate(rights):
-                    right = e.vector(e.at(pointer, place))
-                    for i in range(LEFT):
-                        new[RIGHT * i + j] = e.fma(left[i], right, sums[RIGHT * i + j])
-                return new
-
-            return e.loop(vectors, sums, body)
-
-        totals = e.totals(e.loop(steps, [_ZERO] * (LEFT * RIGHT), step))
+        totals = e.totals(e.loop(builder.sdiv(count, INT(LANES)), [_ZERO] * (LEFT * RIGHT), body))
         for i in range(LEFT):
-            place = e.at(out, out0, e.times(out_row, i))
+            place = e.at(out, out0, e.times(columns, i))
             more = e.shuffle(totals, totals, [RIGHT * i + j for j in range(RIGHT)])
             e.store(builder.fadd(e.vector(place, RIGHT), more), place)
         return context.get_dummy_value()
 
-    return types.void(a, *[types.int64] * 3, b, *[types.int64] * 5, out, *[types.int64] * 2), code
+    return types.void(a, types.int64, b, *[types.int64] * 3, out, *[types.int64] * 2), code
 
 
 @njit(**FAST)
-def dots(a, a_step, b, b_step, steps, B, out, columns, k0, k1, m0, m1):
-    """out[k, m] += Σ over steps and columns of a[step, k] · b[step, m], for k0 ≤ k < k1 and m0 ≤ m < m1 (of 4s).
+def dots(a, b, row, count, out, columns, k0, k1, m0, m1):
+    """out[k, m] += Σn a[k, n] · b[m, n] for k0 ≤ k < k1 and m0 ≤ m < m1 (multiples of 4), n < count (of 16).
 
-    The rows of a and b have B values, a multiple of 16; those of `out` so many as it has columns.
+    Rows of a and b begin `row` values apart; those of `out` have so many columns.
     """
     for first in range(m0, m1, AT_A_TIME):  # these rows of b stay in the first cache for all of a
         for k in range(k0, k1, LEFT):
             for m in range(first, min(first + AT_A_TIME, m1), RIGHT):
-                _dots(a, k * B, B, a_step, b, m * B, B, b_step, steps, B, out, k * columns + m, columns)
+                _dots(a, k * row, b, m * row, row, count, out, k * columns + m, columns)

@@ -141,6 +141,20 @@ def _part(part, cell, K, H, M):
 
 
 @njit(**FAST)
+def _row(B):
+    """Values from one row of a block of steps to the next: 16 more than needed, or rows would share cache lines."""
+    return max(BLOCK // B * B, B) + 16
+
+
+@njit(**FAST)
+def _put_beside(rows, block, slot, row, B):
+    """Write the rows of one step's block into the long rows of a block of steps."""
+    for k in range(block.size // B):
+        for b in range(B):
+            rows[k * row + slot * B + b] = block[k * B + b]
+
+
+@njit(**FAST)
 def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gates, scratch):
     """All time steps of one run.
 
@@ -190,19 +204,17 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
     T, n = len(x), H * B
     K, Q = rows(cell, C, H)
     M = Q * H
-    some = max(1, BLOCK // B)
-    # 16 extra values per step: otherwise the same row of all steps would compete for the same cache lines
-    seen_step, d_step = K * B + 16, M * B + 16
-    seen, rest = scratch[: some * seen_step], scratch[some * seen_step :]
-    d, rest = rest[: some * d_step], rest[some * d_step :]
+    some, row = max(1, BLOCK // B), _row(B)
+    seens, ds, rest = scratch[: K * row], scratch[K * row :][: M * row], scratch[(K + M) * row :]
+    see, d_now, rest = rest[: K * B], rest[K * B :][: M * B], rest[(K + M) * B :]
     back, direct, c_before = rest[: K * B], rest[K * B :][:n], rest[K * B + n :][:n]
-    seen[:] = 0
+    see[:] = 0
     direct[:] = 0
     back[:] = 0
     count = (T - 1) % some + 1  # steps of the last group, for one product of the weights' gradient
     for t in range(T - 1, -1, -1):
         now, last, slot = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n), t % some
-        before, see, d_now = states[last] if t else h, seen[slot * seen_step :], d[slot * d_step :][: M * B]
+        before = states[last] if t else h
         _see(see, before, mask, reset, x, C, t, H, B)
         if len(dstates):
             more = dstates[t].reshape(-1)
@@ -232,10 +244,12 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
             scale = mask[t % len(mask)].reshape(-1)
             for i in range(n):
                 dh[i] *= scale[i]
+        _put_beside(seens, see, slot, row, B)
+        _put_beside(ds, d_now, slot, row, B)
         if slot == 0:
             for part in range(3 if cell == GRU else 1):
                 k0, k1, m0, m1 = _part(part, cell, K, H, M)
-                dots(seen, seen_step, d, d_step, count, B, dweight, M, k0, k1, m0, m1)
+                dots(seens, ds, row, count * B, dweight, M, k0, k1, m0, m1)
             count = some
 
 
@@ -243,4 +257,4 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
 def room(cell, C, H, B):
     """float32 values of `scratch` that `backward` needs; `forward` needs fewer."""
     K, Q = rows(cell, C, H)
-    return max(1, BLOCK // B) * ((K + Q * H) * B + 32) + (K + Q * H + 2 * H) * B
+    return (K + Q * H) * (_row(B) + B) + (K + 2 * H) * B
