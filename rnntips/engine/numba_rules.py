@@ -12,6 +12,9 @@ SGD, RMSPROP, ADAM, NESTEROV, ADAMW, ADAGRAD, ADADELTA = range(7)
 CLIPS = "global", "tensor", "value", "weights"
 GLOBAL, TENSOR, VALUE, WEIGHTS = range(4)
 ONE = np.float32(1)
+# Of a sum of two products, either can be fused with the addition. LLVM decides differently in a loop of vectors and for
+# the values that are left over, and how many those are depends on the processor.
+UNFUSED = FAST | {"fastmath": FAST["fastmath"] - {"contract"}}
 
 
 @njit(**FAST)
@@ -46,7 +49,7 @@ def clip(gradient, limit, how, tensors):
                 part[i] *= scale
 
 
-@njit(**FAST)
+@njit(**UNFUSED)
 def step(rule, gradient, weights, one, two, decay, numbers, frozen, count):
     """Change the weights by a rule of `rnntips.optimizers`. Afterwards `gradient` holds the step.
 

@@ -145,7 +145,7 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
         past: (layers, 2, n), those of the layers' last states at first, and of `before` at the end.
     """
     above = 0  # which half of `gradients` the layer above wrote
-    whole = last
+    whole = last or not network[-1, LAST]  # whether the layer above gave a gradient for all of these steps
     for j in range(len(network) - 1, -1, -1):
         layer = network[j]
         if layer[LAST] and not last:
