@@ -146,7 +146,8 @@ def test_a_recipe_is_frozen_hashable_and_travels():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"budget"}))
 def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     """Sides that differ in learning rate or scaling train together; other layers, lengths or rules do not."""
-    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "patch", "lags", "grow", "features", "head", "train_size",
+    alone = {"cell", "layers", "width", "dense", "dense_after", "past", "patch", "lags", "grow", "features", "head",
+             "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "workers", "average_every", "average_moments", "shards",
              "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip

@@ -16,10 +16,11 @@ from pathlib import Path
 from numba import config, njit
 from numba.core.codegen import get_host_cpu_features
 
-__all__ = ["FAST", "WIDE", "compiled", "njit"]
+__all__ = ["ALLOCATING", "FAST", "WIDE", "compiled", "njit"]
 
 # without nnan and ninf, since a run that diverges must give NaN or infinity
-FAST = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
+FAST = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True, "_nrt": False}
+ALLOCATING = FAST | {"_nrt": True}  # others make no arrays, and so need not count who refers to one
 # levels of x86-64 as its ABI defines them, and what else Numba is told; LLVM would use half of AVX-512's registers
 V3 = {f"+{name}" for name in ("sse3 ssse3 sse4.1 sse4.2 popcnt cx16 sahf "
                               "avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave").split()}  # fmt: skip

@@ -65,7 +65,8 @@ def _activate_plain(cell, gate, h):
         for i in range(h.size):
             h[i] = _tanh(gate[i])
     elif cell == LINEAR:
-        h[:] = gate
+        for i in range(h.size):
+            h[i] = gate[i]
     elif cell == RELU or cell == DENSE:
         for i in range(h.size):
             h[i] = np.float32(0) if gate[i] < 0 else gate[i]
@@ -127,7 +128,8 @@ def _differentiate_plain(cell, dh, h, d):
         for i in range(dh.size):
             d[i] = dh[i] * (np.float32(1) - h[i] * h[i])
     elif cell == LINEAR:
-        d[:] = dh
+        for i in range(dh.size):
+            d[i] = dh[i]
     elif cell == RELU or cell == DENSE:
         for i in range(dh.size):
             d[i] = dh[i] if h[i] > 0 else np.float32(0)

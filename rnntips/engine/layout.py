@@ -67,7 +67,8 @@ class CompiledUpdate:
     def layout(self, steps: int, burn_in: int) -> Layout:
         """The layout for windows of so many steps, the first of which are read without a gradient."""
         if (steps, burn_in) not in self.layouts:
-            bounds = [0, *_cuts(burn_in, steps - burn_in, max(1, SEGMENT // (4 * self._floats(1)[1])))]
+            each = self._floats(2)[1] - self._floats(1)[1]  # float32 values of one more step
+            bounds = [0, *_cuts(burn_in, steps - burn_in, max(1, SEGMENT // (4 * each)))]
             most = max(np.diff(bounds))
             (network, pieces), size = self._floats(most, len(bounds) - 1)
             if size > self.memory.shape[1]:

@@ -100,7 +100,9 @@ def loss(activation, kind, outputs, d, wanted, counted, share):
         y, gradient = outputs[t, :K], d[t, :K]
         _activate(activation, y)
         if kind == LIKELIHOOD:
-            gradient[:] = y
+            for k in range(K):
+                for b in range(B):
+                    gradient[k, b] = y[k, b]
             _log_softmax(gradient)
             for k in range(K):
                 for b in range(B):

@@ -10,11 +10,11 @@ values are still there; those of each other segment are computed once more from 
 import numpy as np
 
 from rnntips.engine import time_loops
-from rnntips.engine.compiling import FAST, compiled, njit
+from rnntips.engine.compiling import ALLOCATING, FAST, compiled, njit
 from rnntips.engine.gates import LSTM
 from rnntips.engine.numba_losses import ROOT, loss
 from rnntips.engine.numba_rules import WEIGHTS, clip, cut, norm, step
-from rnntips.engine.tiles import take
+from rnntips.engine.tiles import copy, take
 
 __all__ = ["COUNT", "OUTPUTS", "STEPS", "update"]
 
@@ -29,7 +29,7 @@ LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, S
 OUTPUTS, STEPS = range(2)  # whether masks multiply what the layer above reads, or the state that the next step reads
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _weights(row, tensors, layer):
     """A layer's input weight and bias, recurrent weight and bias in one run's weights or gradient."""
     at, bias = layer[TENSOR], layer[TENSOR] + (2 if layer[CELL] >= 0 else 1)
@@ -74,7 +74,7 @@ def _scale(out, mask):
             values[i] *= factors[i]
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _inputs(memory, network, j, windows, B):
     """What layer j reads, in blocks: all steps, or the last one."""
     if j == 0:
@@ -86,7 +86,7 @@ def _inputs(memory, network, j, windows, B):
     return found[len(found) - 1 :] if network[j, LAST] else found
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _mask(masks, layer, first, steps, where, place):
     """A layer's mask for these steps if masks are in this place, else one of size 0."""
     if layer[MASK] < 0 or place != where:
@@ -95,7 +95,7 @@ def _mask(masks, layer, first, steps, where, place):
     return own[first : first + steps] if len(own) > 1 else own
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _forward(memory, network, windows, B, state, masks, place, between, first, last, never, scratch):
     """The layers on steps `first` … of these windows; `state` (layers, 2, n) has theirs before, and then after.
 
@@ -111,12 +111,12 @@ def _forward(memory, network, windows, B, state, masks, place, between, first, l
         time_loops.forward(layer[CELL], layer[INPUTS], H, B, x, windows[:0], state[j, 0, :n], state[j, 1, :n],
                            _mask(masks, layer, first, T, STEPS, place), never, memory[layer[PANELS] : layer[TURNED]],
                            states, cs, memory[layer[GATES] : layer[END]], scratch)  # fmt: skip
-        state[j, 0, :n] = states[(T - 1) * n :]
+        copy(state[j, 0], 0, n, states, (T - 1) * n, 1, n)
         if layer[CELL] == LSTM:
-            state[j, 1, :n] = cs[(T - 1) * n : T * n]
+            copy(state[j, 1], 0, n, cs, (T - 1) * n, 1, n)
         if layer[OUT] != layer[STATES]:
             out = memory[layer[OUT] :][: T * n]
-            out[:] = states
+            copy(out, 0, n, states, 0, T, n)
             if layer[NOISE] >= 0:
                 _add(out.reshape((T, H, B)), between, first + len(windows) - T, layer[NOISE], layer[WIDTH])
             if layer[MASK] >= 0 and place == OUTPUTS:
@@ -130,12 +130,12 @@ def _keep(kept, memory, network, steps, B):
         layer = network[j]
         n = layer[HIGH] * B
         if not layer[LAST]:
-            kept[j, 0, :n] = memory[layer[STATES] :][(steps - 1) * n : steps * n]
+            copy(kept[j, 0], 0, n, memory, layer[STATES] + (steps - 1) * n, 1, n)
         if layer[CELL] == LSTM:
-            kept[j, 1, :n] = memory[layer[CS] :][(steps - 1) * n : steps * n]
+            copy(kept[j, 1], 0, n, memory, layer[CS] + (steps - 1) * n, 1, n)
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _backward(memory, network, windows, B, before, masks, place, first, last, gradients, past, never, scratch):
     """Gradients of the layers on the windows that `_forward` computed last, added to those of their matrices.
 
@@ -160,7 +160,8 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
             given, only = given[:0], gradients[above, :n].reshape((1, H, B))
             if layer[MASK] >= 0 and place == OUTPUTS:
                 _scale(only, masks[layer[MASK]])
-            past[j, 0, :n] += only.reshape(-1)
+            for i in range(n):
+                past[j, 0, i] += gradients[above, i]
         elif layer[MASK] >= 0 and place == OUTPUTS:
             _scale(given, masks[layer[MASK]])
         whole = True
@@ -184,7 +185,7 @@ PLAN = (BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP,
 PIECES = (WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT, REST) = range(10)
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _read(windows, r, first, plan, signal, begins, noise, mask):
     """Windows with their noise and mask."""
     _cut(windows, signal, begins[r], first, plan[STRIDE], plan[SYMBOLS])
@@ -197,7 +198,7 @@ def _read(windows, r, first, plan, signal, begins, noise, mask):
                     windows[t, c, b] *= mask[r, b, first + t, c]
 
 
-@njit(**FAST)
+@njit(**ALLOCATING)
 def _aim(wanted, counted, r, first, plan, begins, aims, targets, flags):
     """The targets of the readout's answers, in blocks, and which of these count; without `aims` those at every step."""
     counted[:] = 0
@@ -230,7 +231,7 @@ def _total(r, T, plan, begins, aims, flags):
     "void(i8[::1],i8[:,::1],i8[:,::1],i8[::1],i8[::1],i8[::1],f4[:,::1],i8[:,:],f4[:,:,:],f4[:,::1],b1[::1],"
     "f4[:,::1],f4[:,::1],f4[:,::1],f4[:,::1],f8[:,::1],f4[::1],i8[::1],f4[:,:,:,:],f4[:,:,:,:],f4[:,:,:,:],"
     "f4[:,:,:,:,::1],f4[:,:,:,::1],b1[:,:],f4[:,::1],f4[:,::1])",
-    **FAST,
+    **ALLOCATING,
 )
 def update(counter, network, tensors, segments, plan, pieces, signal, begins, aims, targets, flags, flat, one, two,
            decay, numbers, limits, frozen, noise, between, dropped, masks, kept, never, memory, out):  # fmt: skip
@@ -257,7 +258,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         out: Gets the loss, the gradient's norm before clipping, and the step's norm over the weights', (R, 3).
     """
     mine, B, L, P = memory[take(counter, 1)], plan[BATCH], len(network), tensors[-1, 1]
-    S, T, batch, n = len(segments) - 1, segments[-1], begins.shape[1], kept.shape[3]
+    S, T, n = len(segments) - 1, segments[-1], kept.shape[3]
     C, K, high, most = network[0, INPUTS], network[-1, WIDTH], network[-1, HIGH], 0
     for s in range(S):
         most = max(most, segments[s + 1] - segments[s])
@@ -281,10 +282,10 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
             mine[layer[SUMS] : layer[STATES]] = 0
         state[:] = 0
         if plan[CARRIED]:
-            state[:] = kept[r]
+            copy(state, 0, state.size, kept, r * state.size, 1, state.size)
         for s in range(S):
             first, steps = segments[s], segments[s + 1] - segments[s]
-            before[s] = state
+            copy(before, s * state.size, state.size, state, 0, 1, state.size)
             _read(windows[:steps], r, first, plan, signal, begins, noise, dropped)
             _forward(mine, network, windows[:steps], B, state, own, plan[PLACE], extra, first, s == S - 1, never,
                      scratch)  # fmt: skip
@@ -298,7 +299,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
                 break
             now, last = windows[:steps], s == S - 1
             if not last:
-                state[:] = before[s]
+                copy(state, 0, state.size, before, s * state.size, 1, state.size)
                 _read(now, r, first, plan, signal, begins, noise, dropped)
                 _forward(mine, network, now, B, state, own, plan[PLACE], extra, first, False, never, scratch)
             if last or not len(aims):
@@ -317,7 +318,8 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         gradient[: frozen[r]] = 0
         if plan[LOSS] == ROOT:
             total = np.sqrt(total)
-            gradient *= np.float32(0.5 / total)
+            for i in range(P):
+                gradient[i] *= np.float32(0.5 / total)
         out[r, 0], out[r, 1] = total, norm(gradient)
         clip(gradient, limits[r], plan[HOW], tensors)
         step(plan[RULE], gradient, weights, one[r], two[r], decay[r], numbers[r], frozen[r], plan[COUNT])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rnntips.engine import time_loops
-from rnntips.engine.compiling import FAST, compiled, njit
+from rnntips.engine.compiling import ALLOCATING, FAST, compiled, njit
 from rnntips.engine.gates import GRU
 from rnntips.engine.tiles import take
 
@@ -35,7 +35,7 @@ def _place(cell, out, given, width, H):
                     out[t, _gate(cell, gate) * H + j, b] = given[b, t, gate * width + j]
 
 
-@compiled(_signature(ANY4, ANY4, ANY3, ANY2, ANY3, ANY2, ANY3, ANY3, ANY4, B2, F2, F2, F2, F2, F3, F3), **FAST)
+@compiled(_signature(ANY4, ANY4, ANY3, ANY2, ANY3, ANY2, ANY3, ANY3, ANY4, B2, F2, F2, F2, F2, F3, F3), **ALLOCATING)
 def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weight, bias, h, c, mask, reset,
             turned, states, cs, gates, h_last, c_last):  # fmt: skip
     """All steps of every run that this thread takes from the counter. See `numba_ops` for the arrays."""
@@ -65,11 +65,11 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
 
 
 @compiled(_signature(ANY4, ANY3, ANY3, ANY4, B2, F2, F2, F2, F2, ANY4, ANY3, ANY3, F4, F4, ANY3, ANY2, ANY3, ANY2,
-                     ANY3, ANY3, F4), **FAST)  # fmt: skip
+                     ANY3, ANY3, F4), **ALLOCATING)  # fmt: skip
 def backward(counter, cell, width, H, B, x, h, c, mask, reset, turned, states, cs, gates, dstates, dh_last, dc_last,
              dx, dgiven, dinput_weight, dinput_bias, dweight, dbias, dh_first, dc_first, dmask):  # fmt: skip
     """Gradients of every run that this thread takes from the counter. Size 0: not computed, or zero if given."""
-    n, T, C = H * B, states.shape[1] // (H * B), x.shape[3]
+    T, C = states.shape[1] // (H * B), x.shape[3]
     K, Q = time_loops.rows(cell, C, H)
     scratch, sums = np.empty(time_loops.room(cell, C, H, B), np.float32), np.empty(K * Q * H, np.float32)
     inputs, first = np.empty((T, C, B), np.float32), np.empty((4, 1, H, B), np.float32)

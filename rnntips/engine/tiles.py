@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from rnntips.engine.compiling import FAST, WIDE, njit
 
-__all__ = ["COLUMNS", "PANEL", "ROWS", "dots", "product", "squares", "take", "whole"]
+__all__ = ["COLUMNS", "PANEL", "ROWS", "copy", "dots", "product", "squares", "take", "whole"]
 
 LANES = COLUMNS = PANEL = 16
 ROWS = 4
@@ -123,6 +123,26 @@ def take(typing, counter, which):
         return builder.atomic_rmw("add", place, INT(1), "monotonic")
 
     return types.int64(counter, types.int64), code
+
+
+@intrinsic
+def _move(typing, out, out0, values, first):
+    """out[out0 + j] = values[first + j] for 16 values."""
+
+    def code(context, builder, signature, args):
+        e, (out, out0, values, first) = _start(context, builder, signature, args)
+        e.store(e.vector(e.at(values, first)), e.at(out, out0))
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, values, types.int64), code
+
+
+@njit(**FAST)
+def copy(out, out0, row, values, first, rows, B):
+    """Copy so many rows of B values, a multiple of 16, which begin `row` values apart in `out`."""
+    for k in range(rows):
+        for b in range(0, B, LANES):
+            _move(out, out0 + k * row + b, values, first + k * B + b)
 
 
 @intrinsic

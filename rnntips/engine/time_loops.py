@@ -12,7 +12,7 @@ import numpy as np
 
 from rnntips.engine.compiling import FAST, njit
 from rnntips.engine.gates import GRU, LSTM, activate, differentiate
-from rnntips.engine.tiles import PANEL, ROWS, dots, product, whole
+from rnntips.engine.tiles import PANEL, ROWS, copy, dots, product, whole
 
 __all__ = ["backward", "blocks", "forward", "pack", "room", "rows", "spread", "unpack"]
 
@@ -114,18 +114,18 @@ def _forget(block, reset, t, H, B):
 
 
 @njit(**FAST)
-def _see(seen, before, mask, reset, x, C, t, H, B):
-    """Fill `seen` for step t: h[t−1] from `before` after mask and reset, a row of ones, then the inputs."""
+def _see(seen, states, first, mask, reset, x, C, t, H, B):
+    """Fill `seen` for step t: h[t−1], the block of `states` from `first` on, after mask and reset; ones; the inputs."""
     n = H * B
+    copy(seen, 0, n, states, first, 1, n)
     if len(mask):
         now = mask[t % len(mask)].reshape(-1)
         for i in range(n):
-            seen[i] = before[i] * now[i]
-    else:
-        seen[:n] = before
+            seen[i] *= now[i]
     _forget(seen, reset, t, H, B)
-    seen[n : n + B] = 1
-    seen[n + B : n + (1 + C) * B] = x[t, :C].reshape(-1)
+    for b in range(B):
+        seen[n + b] = 1
+    copy(seen, n + B, B, x, t * x.shape[1] * B, C, B)
 
 
 @njit(**FAST)
@@ -147,14 +147,6 @@ def _row(B):
 
 
 @njit(**FAST)
-def _put_beside(rows, block, slot, row, B):
-    """Write the rows of one step's block into the long rows of a block of steps."""
-    for k in range(block.size // B):
-        for b in range(B):
-            rows[k * row + slot * B + b] = block[k * B + b]
-
-
-@njit(**FAST)
 def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gates, scratch):
     """All time steps of one run.
 
@@ -173,9 +165,12 @@ def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gate
     seen, spare, c_before = scratch[: K * B], scratch[K * B : (K + M) * B], scratch[(K + M) * B :][:n]
     seen[:] = 0
     for t in range(T):
-        now, last = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n)
+        now = slice(t * n, (t + 1) * n)
         pre = gates[t * M * B : (t + 1) * M * B] if gates.size else spare
-        _see(seen, states[last] if t else h, mask, reset, x, C, t, H, B)
+        if t:
+            _see(seen, states, (t - 1) * n, mask, reset, x, C, t, H, B)
+        else:
+            _see(seen, h, 0, mask, reset, x, C, t, H, B)
         for part in range(3 if cell == GRU else 1):
             k0, k1, m0, m1 = _part(part, cell, K, H, M)
             product(panels, K, k0, k1, seen, B, pre, m0, m1)
@@ -184,7 +179,10 @@ def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gate
             for i in range(M * B):
                 pre[i] += more[i]
         if cell == LSTM:
-            c_before[:] = cs[last] if t else c
+            if t:
+                copy(c_before, 0, n, cs, (t - 1) * n, 1, n)
+            else:
+                copy(c_before, 0, n, c, 0, 1, n)
             _forget(c_before, reset, t, H, B)
         activate(cell, pre, seen, c_before, cs[now] if cell == LSTM else c_before, states[now])
 
@@ -213,15 +211,19 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
     back[:] = 0
     count = (T - 1) % some + 1  # steps of the last group, for one product of the weights' gradient
     for t in range(T - 1, -1, -1):
-        now, last, slot = slice(t * n, (t + 1) * n), slice((t - 1) * n, t * n), t % some
-        before = states[last] if t else h
-        _see(see, before, mask, reset, x, C, t, H, B)
-        if len(dstates):
-            more = dstates[t].reshape(-1)
-            for i in range(n):
-                dh[i] += more[i]
+        now, slot = slice(t * n, (t + 1) * n), t % some
+        if t:
+            _see(see, states, (t - 1) * n, mask, reset, x, C, t, H, B)
+        else:
+            _see(see, h, 0, mask, reset, x, C, t, H, B)
+        for k in range(H if len(dstates) else 0):
+            for b in range(B):
+                dh[k * B + b] += dstates[t, k, b]
         if cell == LSTM:
-            c_before[:] = cs[last] if t else c
+            if t:
+                copy(c_before, 0, n, cs, (t - 1) * n, 1, n)
+            else:
+                copy(c_before, 0, n, c, 0, 1, n)
             _forget(c_before, reset, t, H, B)
         step = gates[t * M * B : (t + 1) * M * B] if cell >= GRU else states[now]
         differentiate(cell, dh, dc, step, see, c_before, states[now], cs[now] if cell == LSTM else c_before,
@@ -232,20 +234,21 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
             dh[i] = back[i] + direct[i]
         if len(dx):
             product(turned, M, 0, M, d_now, B, back, H, K)
-            dx[t, :C] = back[n + B : n + (1 + C) * B].reshape((C, B))
+            copy(dx, t * dx.shape[1] * B, B, back, n + B, C, B)
         if len(dgiven):
-            dgiven[t] = d_now.reshape((M, B))
+            copy(dgiven, t * M * B, B, d_now, 0, M, B)
         _forget(dh, reset, t, H, B)
         _forget(dc, reset, t, H, B)
         if len(dmask):
+            factor = states[(t - 1) * n : t * n] if t else h
             for i in range(n):
-                dmask[t].reshape(-1)[i] = dh[i] * before[i]
+                dmask[t].reshape(-1)[i] = dh[i] * factor[i]
         if len(mask):
             scale = mask[t % len(mask)].reshape(-1)
             for i in range(n):
                 dh[i] *= scale[i]
-        _put_beside(seens, see, slot, row, B)
-        _put_beside(ds, d_now, slot, row, B)
+        copy(seens, slot * B, row, see, 0, K, B)
+        copy(ds, slot * B, row, d_now, 0, M, B)
         if slot == 0:
             for part in range(3 if cell == GRU else 1):
                 k0, k1, m0, m1 = _part(part, cell, K, H, M)
