@@ -46,12 +46,17 @@ def assert_same(one: rt.Runs, other: rt.Runs, *but: str) -> None:
             assert mine == theirs, name
 
 
-def begun(recipes: Sequence[rt.Recipe], task, seeds: Sequence[int]):
-    """What `train` would begin with: record, network, loader and the optimizer's averages."""
+def begun(recipes: Sequence[rt.Recipe], task, seeds: Sequence[int], before: int = 0):
+    """What `train` would begin with: record, network, loader and the optimizer's averages.
+
+    Args:
+        before: Updates of the record from which it goes on.
+    """
     examples = [examples_of(recipe, task, seed) for recipe, seed in zip(recipes, seeds, strict=True)]
     record, first, recipe = rt.Runs(), examples[0], recipes[0]
     updates = recipe.updates_for(len(first.of(0)), **first.sizes)
     record.begin(recipes, task, seeds, [(1, 0, 1)] * len(recipes), updates, "cpu")
+    record.updates_before = before
     flat = torch.tensor(initial_weights(recipes, task.name, seeds, first.channels, first.outputs, examples))
     return record, network_for(recipe, first, flat), loader_for(record, examples), initial_state(recipe.rule, flat)
 

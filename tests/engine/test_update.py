@@ -1,116 +1,37 @@
-"""The compiled update against the same in torch, which `test_training` holds against `torch.nn` and `torch.optim`."""
+"""Updates: their laws, on the device and by several workers. `test_compiled_update` holds them against float64."""
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import Event
 
 import numpy as np
 import pytest
 import torch
+from drawn import TASK, Levels, did, made, windows
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from oracles import begun
 
 import rnntips as rt
 from rnntips import training
-from rnntips.engine.losses import heads_for
 from rnntips.engine.update import CUDAGraphUpdate, TorchUpdate, updater
 from rnntips.errors import BadArgument
 from rnntips.loader import Masks
 from rnntips.recipe import DROPOUTS
 
 pytest.importorskip("numba")
-TASK = rt.tasks.forecast(rt.series.sines(steps=600))
 
 
-@dataclass
-class Levels:
-    """Name the level, of so many, that the sines will reach."""
-
-    classes: int
-    name, unit, ignores = TASK.name, "nats", frozenset()
-
-    def examples(self, recipe, seed):
-        found = TASK.examples(recipe.but(head=None), seed)
-        rows = np.eye(self.classes)[(found.targets[:, 0].argsort().argsort() * self.classes) // len(found.targets)]
-        return replace(found, targets=rows.astype(np.float32), truth=rows, offset=0 * rows, spread=1.0, classes=True,
-                       head=recipe.head or "softmax+nll")  # fmt: skip
-
-
-def made(recipes, classes=None):
-    """What `train` would begin with: record, network, loader and the optimizer's averages."""
-    return begun(recipes, Levels(classes) if classes else TASK, range(len(recipes)))
-
-
-def did(step, update):
-    """The statistics of an update."""
-    step(update)
-    ((_, stats),) = step.arrived()
-    return stats
-
-
-def trained(make, recipes, classes=None):
+def trained(make, recipes, task=TASK):
     """The statistics of each update (U, 3, R), the weights and the optimizer's averages."""
-    record, network, loader, state = made(recipes, classes)
+    record, network, loader, state = made(recipes, task)
     step = make(record, network, loader, state)
     stats = np.array([did(step, update) for update in range(record.updates)])
     return stats, network.flat[:, : network.count].numpy(), [s[:, : network.count].numpy() for s in state.values()]
 
 
-RULES = st.one_of(
-    st.fixed_dictionaries({"optimizer": st.just("adam"), "lr": st.sampled_from([0.001, 0.03])}),
-    st.fixed_dictionaries({"optimizer": st.sampled_from(["sgd", "rmsprop"]), "lr": st.sampled_from([0.001, 0.02]),
-                           "momentum": st.sampled_from([0.0, 0.9])}),
-    st.fixed_dictionaries({"optimizer": st.just("sgd"), "lr": st.sampled_from([0.001, 0.02]),
-                           "momentum": st.sampled_from([0.5, 0.95]), "nesterov": st.just(True)}),
-    st.fixed_dictionaries({"optimizer": st.sampled_from(["adam", "adamw"]), "beta1": st.sampled_from([0.0, 0.5]),
-                           "beta2": st.just(0.9), "epsilon": st.just(1e-3), "lr": st.just(0.01)}),
-    st.fixed_dictionaries({"optimizer": st.sampled_from(["adagrad", "adadelta"]), "epsilon": st.just(1e-4),
-                           "lr": st.just(0.1)}),
-)  # fmt: skip
-CLIPPING = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries({"clip": st.sampled_from(["global", "tensor", "value", "weights"]),
-                           "clip_norm": st.sampled_from([0.01, 0.1, 1.0])}),
-)  # fmt: skip
-SHAPES = st.fixed_dictionaries({
-    "cell": st.sampled_from(["tanh", "relu", "sigmoid", "gru", "lstm"]), "layers": st.integers(1, 3),
-    "width": st.integers(1, 21), "past": st.integers(1, 24), "batch_size": st.integers(1, 35),
-    "features": st.sampled_from(["levels", "differences:1", "differences:6"]),
-    "weight_decay": st.just(0.05), "decay_on": st.sampled_from(["all", "all but recurrent"]),
-})  # fmt: skip
-CLASSES = st.one_of(
-    st.just((None, None)),
-    st.tuples(st.sampled_from(heads_for("classes")), st.integers(2, 11)),
-    st.tuples(st.sampled_from(heads_for("values")), st.none()),
-)
-
-
-@settings(max_examples=40, deadline=None)
-@given(SHAPES, RULES, CLIPPING, st.integers(1, 3), CLASSES)
-def test_three_updates_equal_those_in_torch(shape, rule, clipping, runs, classes):
-    """Each from the same weights: of a gradient of nearly zero, dividing by its size makes whole steps of rounding."""
-    head, number = classes
-    recipes = [rt.Recipe(updates=3, **shape, **rule, **clipping, head=head)] * runs
-    both = [made(recipes, number), made(recipes, number)]
-    steps = updater(*both[0]), TorchUpdate(*both[1])
-    for update in range(3):
-        np.testing.assert_allclose(*(did(step, update) for step in steps), rtol=1e-3, atol=1e-6)
-        mine, theirs = ({"weights": network.flat, **state} for _, network, _, state in both)
-        size = theirs.get("square", torch.ones(())).sqrt()
-        clear = (size > 1e-3 * size.max()).expand_as(mine["weights"])
-        for name, exact in theirs.items():
-            near = 1e-3 * exact.abs().max().item()
-            if name == "weights":
-                near = 3e-6 if rule["optimizer"] == "sgd" else 0.01 * rule["lr"]
-            torch.testing.assert_close(mine[name][clear], exact[clear], rtol=1e-3, atol=near)
-            exact.copy_(mine[name])
-
-
 @pytest.mark.parametrize("make", [updater, TorchUpdate])
 def test_likelihood_bears_logits_that_no_exponential_does(make):
     """A readout bias of 300 against −300: the loss is their distance, and its gradient is a whole class's."""
-    record, network, loader, state = made([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], 2)
+    record, network, loader, state = made([rt.Recipe(updates=1, past=9, optimizer="sgd", lr=0.1)], Levels(2))
     loader.targets[:] = torch.tensor([0.0, 1.0])
     network.flat[0, network.slices["readout_weight"]] = 0
     network.flat[0, network.slices["readout_bias"]] = torch.tensor([300.0, -300.0])
@@ -269,29 +190,12 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
     assert np.array_equal(np.array([did(step, update) for update in range(3)]), alone[0])
 
 
-MORE = st.fixed_dictionaries({}, optional={
-    "schedule": st.sampled_from(["warmup:3", "cosine", "drop:0.1:0.5"]), "grow": st.just("1:0.7"),
-    "noise": st.just(0.2), "noise_between": st.just(0.2),
-    "dense": st.just((4,)), "dense_after": st.just((3,)), "rescue": st.just("lower"),
-    "lags": st.sampled_from([(2,), (5, 1)]), "patch": st.just(2), "split": st.just("shuffled"),
-    "early_stopping": st.just(1),
-    "frozen": st.just("recurrent"),
-})  # fmt: skip
-DROPPING = st.one_of(st.just({}), st.fixed_dictionaries({
-    "dropout": st.sampled_from([0.2, 0.5]), "dropout_at": st.sampled_from(DROPOUTS),
-    "dropout_test": st.sampled_from(["off", "unscaled"]),
-}))  # fmt: skip
-
-
 @settings(max_examples=25, deadline=None)
-@given(SHAPES, RULES, CLIPPING, MORE, DROPPING, CLASSES)
-def test_an_update_whose_number_stays_on_the_device_is_the_same(shape, rule, clipping, more, dropping, classes):
+@given(windows())
+def test_an_update_whose_number_stays_on_the_device_is_the_same(drawn):
     """What a GPU records, here without a recording."""
-    (head, number), cut = classes, clipping.get("clip") == "weights"
-    more = {name: value for name, value in more.items() if not (cut and name == "frozen")}
-    shape = shape | {"past": more.get("patch", 1) * shape["past"]}
-    recipes = [rt.Recipe(updates=4, **shape, **rule, **clipping, **more, **dropping, head=head)] * 2
-    mine, theirs = trained(CUDAGraphUpdate, recipes, number), trained(TorchUpdate, recipes, number)
+    task, recipe = drawn
+    mine, theirs = (trained(make, [recipe.but(updates=4)] * 2, task) for make in (CUDAGraphUpdate, TorchUpdate))
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
 
