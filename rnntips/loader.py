@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from rnntips.engine.losses import as_scored
+from rnntips.engine.threads import each
 from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Parameters, Recipe
@@ -346,8 +347,13 @@ class Noise:
 
     def _draw(self, field: str, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
         drawn, windows = np.zeros(shape, np.float32), self.record.recipes[0].batch_size
-        for row, rng, recipe in zip(drawn, rngs, self.record.recipes, strict=True):
-            row[:windows] = getattr(recipe, field) * rng.standard_normal((windows, *shape[2:]), np.float32)
+
+        def draw(r: int) -> None:
+            row = drawn[r, :windows]
+            rngs[r].standard_normal(out=row, dtype=np.float32)
+            row *= np.float32(getattr(self.record.recipes[r], field))
+
+        each(draw, len(rngs))
         return torch.from_numpy(drawn)
 
 

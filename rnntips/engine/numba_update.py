@@ -14,7 +14,7 @@ from rnntips.engine.compiling import ALLOCATING, FAST, compiled, njit
 from rnntips.engine.gates import LSTM
 from rnntips.engine.numba_losses import ROOT, loss
 from rnntips.engine.numba_rules import WEIGHTS, clip, cut, norm, step
-from rnntips.engine.tiles import copy, take
+from rnntips.engine.tiles import FLUSH, copy, flush, take
 
 __all__ = ["COUNT", "OUTPUTS", "STEPS", "update"]
 
@@ -270,6 +270,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
     before = mine[pieces[BEFORE] :][: S * L * 2 * n].reshape((S, L, 2, n))
     state = mine[pieces[STATE] :][: L * 2 * n].reshape((L, 2, n))
     past = mine[pieces[PAST] :][: L * 2 * n].reshape((L, 2, n))
+    usual = flush(FLUSH)
     scratch, gradient = mine[pieces[SCRATCH] : pieces[GRADIENT]], mine[pieces[GRADIENT] :][:P]
     r = take(counter, 0)
     while r < len(flat):
@@ -327,3 +328,4 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
             cut(weights, limits[r])
         out[r, 2] = norm(gradient) / norm(weights)
         r = take(counter, 0)
+    flush(usual)

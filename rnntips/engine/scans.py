@@ -5,7 +5,7 @@ import numpy as np
 from rnntips.engine import time_loops
 from rnntips.engine.compiling import ALLOCATING, FAST, compiled, njit
 from rnntips.engine.gates import GRU
-from rnntips.engine.tiles import take
+from rnntips.engine.tiles import FLUSH, flush, take
 
 __all__ = ["backward", "forward"]
 
@@ -47,7 +47,7 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
     )
     inputs, more = np.empty((T, C, B), np.float32), np.empty((T if given.size else 0, Q * H, B), np.float32)
     first, mine = np.empty((2, 1, H, B), np.float32), np.empty((mask.shape[2], H, B), np.float32)
-    r = take(counter, 0)
+    usual, r = flush(FLUSH), take(counter, 0)
     while r < len(states):
         time_loops.pack(panels, turned[r], input_weight[r], input_bias[r], weight[r], bias[r], width, H, cell)
         time_loops.blocks(inputs, x[r])
@@ -62,6 +62,7 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
         if cs.shape[1]:
             time_loops.spread(c_last[r], cs[r, -n:].reshape((H, B)))
         r = take(counter, 0)
+    flush(usual)
 
 
 @compiled(_signature(ANY4, ANY3, ANY3, ANY4, B2, F2, F2, F2, F2, ANY4, ANY3, ANY3, F4, F4, ANY3, ANY2, ANY3, ANY2,
@@ -76,7 +77,7 @@ def backward(counter, cell, width, H, B, x, h, c, mask, reset, turned, states, c
     dabove, mine = np.empty((dstates.shape[2], H, B), np.float32), np.empty((mask.shape[2], H, B), np.float32)
     h_first, c_first, dh, dc = (first[0].reshape(-1), first[1].reshape(-1), first[2].reshape(-1),
                                 first[3].reshape(-1))  # fmt: skip
-    r = take(counter, 0)
+    usual, r = flush(FLUSH), take(counter, 0)
     while r < len(states):
         time_loops.blocks(inputs, x[r])
         time_loops.blocks(dabove, dstates[r])
@@ -92,3 +93,4 @@ def backward(counter, cell, width, H, B, x, h, c, mask, reset, turned, states, c
         time_loops.spread(dh_first[r], first[2, 0])
         time_loops.spread(dc_first[r], first[3, 0])
         r = take(counter, 0)
+    flush(usual)

@@ -1,16 +1,18 @@
 """A thread pool for compiled loops that release the GIL; each thread takes one run after the other."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from rnntips.errors import BadArgument
 
-__all__ = ["ALONE", "over_runs", "threads"]
+__all__ = ["ALONE", "each", "over_runs", "threads"]
 
 
 # True in an executor's worker: workers share the machine, so each uses one thread.
@@ -81,3 +83,14 @@ def over_runs(function, runs: int, *arguments, most: int | None = None) -> None:
         for other in others:
             if not other.cancel():  # no run is left for a thread that has not begun
                 other.result()
+
+
+def each(function: Callable[[int], None], runs: int) -> None:
+    """Call `function` of every run's number in several threads; it should let go of the GIL, as NumPy's draws do."""
+    numbers = count()
+
+    def take(_) -> None:
+        while (number := next(numbers)) < runs:
+            function(number)
+
+    over_runs(take, runs)

@@ -6,6 +6,8 @@ sums are taken at a time depends on the registers; the order in which the terms 
 results have the same bits on all of them.
 """
 
+from platform import machine
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -13,12 +15,13 @@ from numba.extending import intrinsic
 
 from rnntips.engine.compiling import FAST, WIDE, njit
 
-__all__ = ["COLUMNS", "PANEL", "ROWS", "copy", "dots", "product", "squares", "take", "whole"]
+__all__ = ["COLUMNS", "FLUSH", "PANEL", "ROWS", "copy", "dots", "flush", "product", "squares", "take", "whole"]
 
 LANES = COLUMNS = PANEL = 16
 ROWS = 4
 LEFT, RIGHT = (4, 4) if WIDE else (2, 2)  # rows of a and b in one tile of `dots`: the registers hold so many sums
 AT_A_TIME = 16
+FLUSH = 0x9FC0  # numbers that are too small become 0, as results and as arguments; no exceptions, round to nearest
 FLOAT, DOUBLE, INT, INDEX = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 
 
@@ -123,6 +126,31 @@ def take(typing, counter, which):
         return builder.atomic_rmw("add", place, INT(1), "monotonic")
 
     return types.int64(counter, types.int64), code
+
+
+@intrinsic
+def flush(typing, control):
+    """Write `control` to this thread's floating-point control register of x86; returns what it held.
+
+    With `FLUSH` numbers below 1e-38 become 0. Gradients of long windows fall below that, and processors take a hundred
+    cycles over each such number. On other processors nothing changes, and 0 is returned.
+    """
+
+    def code(context, builder, signature, args):
+        if machine() not in ("x86_64", "AMD64"):
+            return INDEX(0)
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(ir.IntType(8))])
+        store, load = (cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}mxcsr")
+                       for name in ("st", "ld"))  # fmt: skip
+        word = cgutils.alloca_once(builder, INDEX)
+        place = builder.bitcast(word, kind.args[0])
+        builder.call(store, [place])
+        before = builder.load(word, typ=INDEX)
+        builder.store(args[0], word)
+        builder.call(load, [place])
+        return before
+
+    return types.int32(types.int32), code
 
 
 @intrinsic
