@@ -131,32 +131,74 @@ def choice(monkeypatch, features, name=None, chosen=None):
 
 
 V3 = "sse3 ssse3 sse4.1 sse4.2 popcnt cx16 sahf avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave".split()
-HASWELL = dict.fromkeys(["64bit", *V3], True) | {"avx512f": False}
-OTHERS = {f"no {name}": HASWELL | {name: False} for name in V3} | {
-    "avx switched off": HASWELL | {"enabled": 0}, "arm": {"neon": True, "fp-armv8": True}, "unknown": {},
+V4 = "avx512f avx512bw avx512cd avx512dq avx512vl".split()
+HASWELL = dict.fromkeys(["64bit", *V3], True) | dict.fromkeys(V4, False)
+SKYLAKE = HASWELL | dict.fromkeys(V4, True)
+OTHERS = {f"no {name}": SKYLAKE | {name: False} for name in V3} | {
+    "avx switched off": SKYLAKE | {"enabled": 0}, "arm": {"neon": True, "fp-armv8": True}, "unknown": {},
 }  # fmt: skip
+LEVELS = {"x86-64-v3": "", "x86-64-v4": "-prefer-256-bit"}
+HOST = {name for name, there in binding.get_host_cpu_features().items() if there}
+needs_avx512 = pytest.mark.skipif(not HOST >= {*V3, *V4}, reason="this machine has no AVX-512")
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_machines_that_cannot_share_one_processors_code_get_their_own(kind, monkeypatch):
+def test_machines_that_cannot_share_a_levels_code_get_their_own(kind, monkeypatch):
     assert choice(monkeypatch, dict(OTHERS[kind])) == (None, None)
-    for more in ({}, {"avx512f": True}):
+
+
+def test_a_level_is_chosen_where_all_of_it_is_there(monkeypatch):
+    """With vectors of 512 bits, which LLVM would rather not use; whatever else a machine has."""
+    for more in ({}, {"amx-tile": True}):
+        assert choice(monkeypatch, SKYLAKE | more) == ("x86-64-v4", "-prefer-256-bit")
         assert choice(monkeypatch, HASWELL | more) == ("x86-64-v3", "")
+        for name in V4:
+            assert choice(monkeypatch, SKYLAKE | more | {name: False}) == ("x86-64-v3", "")
 
 
 def test_what_somebody_chose_stays(monkeypatch):
-    assert choice(monkeypatch, HASWELL, "skylake") == ("skylake", None)
-    assert choice(monkeypatch, HASWELL, None, "+avx") == (None, "+avx")
+    assert choice(monkeypatch, SKYLAKE, "skylake") == ("skylake", None)
+    assert choice(monkeypatch, SKYLAKE, None, "+avx") == (None, "+avx")
 
 
-def test_the_code_is_x86_64_v3s(kept, start):
+def test_the_code_is_that_of_the_level(kept, start):
     """Name without features: numba would add this machine's; features without name: no tuning, and another key."""
-    if any(name.startswith("NUMBA_CPU") for name in os.environ) or not binding.get_host_cpu_features().get("avx2"):
+    if any(name.startswith("NUMBA_CPU") for name in os.environ) or not HOST >= {*V3}:
         pytest.skip("another processor is wanted here")
-    assert engine()[0].targetctx.codegen().magic_tuple()[1:] == ("x86-64-v3", "")
+    level = "x86-64-v4" if HOST >= {*V4} else "x86-64-v3"
+    assert engine()[0].targetctx.codegen().magic_tuple()[1:] == (level, LEVELS[level])
     assert start() == (0, "")
     code = "".join(start.function.inspect_asm().values())
-    assert "ymm" in code and "vfmadd" in code and "zmm" not in code
+    assert "ymm" in code and "vfmadd" in code and ("zmm" in code) == compiling.WIDE == (level == "x86-64-v4")
+
+
+def at_level(level, **changes):
+    """The environment of a process that compiles for this level, where it is not the highest too."""
+    return environment(NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES=LEVELS[level], **changes)
+
+
+@needs_avx512
+def test_code_for_both_levels_lies_side_by_side(tmp_path):
+    """As in a folder that machines share: neither loads the other's, nor takes its place."""
+    (tmp_path / "small.py").write_text(SMALL)
+    for level, files in (("x86-64-v3", 1), ("x86-64-v4", 2), ("x86-64-v3", 2)):
+        env = at_level(level, NUMBA_CACHE_DIR=str(tmp_path / "kept"), PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+        loaded = "import small; print(*small.grow.stats.cache_hits.values(), *small.grow.stats.cache_misses.values())"
+        assert outcome(process(loaded, env=env))[0] == ["1"]
+        assert len([*tmp_path.rglob("*.nbc")]) == files
+
+
+@needs_avx512
+def test_avx2_and_avx512_give_the_same_bits():
+    """Values, gradients, losses, weights, averages and carried states, of every cell and much else; see `bits`."""
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "engine")))
+    folder = {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"}
+    started = [
+        process("import bits", env=at_level(level, PYTHONPATH=paths, OMP_NUM_THREADS="1", **folder)) for level in LEVELS
+    ]
+    narrow, wide = (outcome(one)[0] for one in started)
+    assert [narrow.pop(0), wide.pop(0)] == [*LEVELS] and len(narrow) == len(wide) > 500
+    assert not [pair for pair in zip(narrow, wide, strict=True) if len({*pair}) > 1]
 
 
 # ── what is kept ────────────────────────────────────────────────────────────
@@ -237,11 +279,11 @@ def warm_up():
     return commands[0]
 
 
-OTHER_MACHINE = """
+OTHER_MACHINE = f"""
 from llvmlite import binding
-if binding.get_host_cpu_features().get("avx2"):
-    features = {k: v and not k.startswith("avx512") for k, v in binding.get_host_cpu_features().items()}
-    binding.get_host_cpu_name = lambda: "haswell"
+if {compiling.config.CPU_NAME in LEVELS}:  # it has the same level, and nothing else
+    features = dict.fromkeys({V3 + V4 if compiling.WIDE else V3}, True)
+    binding.get_host_cpu_name = lambda: "znver4"
     binding.get_host_cpu_features = lambda: binding.FeatureMap(features)
 import numba
 """

@@ -66,6 +66,30 @@ def test_values_and_gradients_agree_with_the_reference_in_float64(cell, R, B, T,
 
 
 @pytest.mark.parametrize("cell", ALL)
+@pytest.mark.parametrize(("B", "H"), [(33, 130), (49, 44), (5, 28), (64, 100)])
+def test_tiles_of_every_height_agree_with_the_reference_in_float64(cell, B, H):
+    """Rows are multiplied 16, 8 or 4 at a time, and columns 16: widths and batches that need several of each."""
+    tensors, reset = problem(cell, 2, B, 7, H)
+    exact = outcome(cells.scan, cell, tensors, reset, torch.float64)
+    agree(outcome(engine.scan, cell, tensors, reset), exact)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(("B", "C", "K"), [(33, 130, 44), (5, 3, 130), (49, 28, 1)])
+def test_a_dense_layer_agrees_with_a_product_in_float64(relu, B, C, K):
+    g = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(*shape, generator=g) / C**0.5 for shape in ((2, B, 7, C), (2, C, K), (2, K))]
+    weighed = torch.rand(7, K, generator=g)
+
+    def gradients(dtype):
+        given = [value.to(dtype).requires_grad_() for value in tensors]
+        found = engine.dense(*given, relu=relu)
+        return [found.detach(), *torch.autograd.grad((found * weighed.to(dtype)).sum(), given)]
+
+    agree(gradients(torch.float32), gradients(torch.float64))
+
+
+@pytest.mark.parametrize("cell", ALL)
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 4, 5), (1, 32, 70, 8)])
 def test_fixed_shapes_and_everything_optional_left_out(cell, shape):
     (inputs, weight, *_), _ = problem(cell, *shape)
@@ -87,12 +111,13 @@ def test_views_and_masks_of_one_step_are_taken_as_they_are(cell):
 
 
 @pytest.mark.parametrize("cell", ALL)
-def test_a_layer_equals_a_scan_of_its_contributions(cell):
-    R, B, T, C, H = 3, 18, 9, 5, 6
+@pytest.mark.parametrize(("B", "C", "H"), [(18, 5, 6), (35, 130, 44)])
+def test_a_layer_equals_a_scan_of_its_contributions(cell, B, C, H):
+    R, T = 3, 9
     gates = cells.GATES[cell] * H
     g = torch.Generator().manual_seed(0)
     shapes = [(R, B, T, C), (R, C, gates), (R, gates), (R, H, gates), (R, gates)]
-    tensors = [torch.randn(*shape, generator=g) / 2 for shape in shapes]
+    tensors = [torch.randn(*shape, generator=g) / max(2, shape[-2] ** 0.5) for shape in shapes]
 
     def gradients(dtype):
         x, *rest = (t.to(dtype).requires_grad_() for t in tensors)
