@@ -235,3 +235,11 @@ def test_an_unreadable_number_of_threads_is_named(monkeypatch):
     monkeypatch.setenv("RNNTIPS_THREADS", "many")
     with pytest.raises(BadArgument, match="RNNTIPS_THREADS='many'"):
         engine.scan("gru", inputs, weight)
+
+
+def test_numbers_too_small_to_keep_stay_what_they_are_outside_of_compiled_code():
+    """Compiled code takes them for 0, which is much faster; whoever called it does not."""
+    weight = torch.eye(4)[None]
+    states, _ = engine.scan("relu", torch.full((1, 1, 3, 4), 1e-40), weight)
+    small = torch.full((3,), 1e-20) * 1e-20
+    assert not states.any() and (small > 0).all() and np.float32(1e-20) * np.float32(1e-20) > 0
