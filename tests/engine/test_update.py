@@ -6,7 +6,7 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from drawn import TASK, Levels, did, made, windows
+from drawn import TASK, Levels, did, made, task_of, windows
 from hypothesis import given, settings
 from oracles import begun
 
@@ -194,8 +194,8 @@ def test_threads_that_become_more_in_mid_training_write_in_no_strange_place(monk
 @given(windows())
 def test_an_update_whose_number_stays_on_the_device_is_the_same(drawn):
     """What a GPU records, here without a recording."""
-    task, recipe = drawn
-    mine, theirs = (trained(make, [recipe.but(updates=4)] * 2, task) for make in (CUDAGraphUpdate, TorchUpdate))
+    task, recipes = task_of(drawn[0]), [drawn[1].but(updates=4)] * 2
+    mine, theirs = (trained(make, recipes, task) for make in (CUDAGraphUpdate, TorchUpdate))
     for one, two in zip([mine[0], mine[1], *mine[2]], [theirs[0], theirs[1], *theirs[2]], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
 
