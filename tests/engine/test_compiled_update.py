@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import SEQUENCES, TASK, did, sequences, task_of, unlike, windows
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracles import begun
 
@@ -77,6 +77,8 @@ def test_three_updates_equal_those_in_float64(drawn, segment):
 
 @settings(max_examples=60, deadline=None)
 @given(sequences(), SEGMENTS)
+@example(("leaky 5", rt.Recipe(updates=5, past=12, chunk=3, carry=True, optimizer="sgd"), 1), None)
+@example(("leaky 5", rt.Recipe(updates=5, past=12, chunk=5, stride=2, carry=True, cell="lstm", layers=2), 2), 2)
 def test_updates_with_answers_at_every_step_equal_those_in_float64(drawn, segment):
     """Whole sequences, chunks and scrambled ones; states carried on; begun in the middle of a sequence."""
     equal_those_in_float64(*drawn, segment)
