@@ -35,9 +35,9 @@ NO_NOISE, NO_MASKS = np.empty((1, 0, 0, 0), np.float32), np.zeros((1, 1, 1, 1, 1
 class Layout(NamedTuple):
     """Where everything lies for updates of so many steps."""
 
-    network: np.ndarray  # (layers, END + 1)
+    network: np.ndarray  # (layers, 16)
     segments: np.ndarray  # (S + 1,)
-    pieces: np.ndarray  # (10,)
+    pieces: np.ndarray  # (9,)
 
 
 class CompiledUpdate:
@@ -103,7 +103,7 @@ class CompiledUpdate:
         answers = steps if self.every else 1
         pieces = [piece(values) for values in (steps * C * B, answers * K * B, answers * B, 2 * steps * n,
                                                segments * L * 2 * n, L * 2 * n, L * 2 * n, room,
-                                               self.tensors[-1, 1], 0)]  # fmt: skip
+                                               self.tensors[-1, 1])]  # fmt: skip
         return (np.array(rows), np.array(pieces)), size
 
     def _tensor(self, layer: Layer) -> int:

@@ -23,9 +23,7 @@ ONE = np.float32(1)
 # whether it reads the last step alone; its mask and its first column of noise, or −1; and where its pieces of a
 # thread's memory begin: the matrix in panels, the same turned, its gradient, states, the LSTM's c, gates, and what the
 # layer above reads, which are the states unless there is noise or a mask.
-LAYER = (CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, END, OUT) = (
-    range(16)
-)
+CELL, INPUTS, WIDTH, HIGH, TENSOR, LAST, MASK, NOISE, PANELS, TURNED, SUMS, STATES, CS, GATES, END, OUT = range(16)
 OUTPUTS, STEPS = range(2)  # whether masks multiply what the layer above reads, or the state that the next step reads
 
 
@@ -34,9 +32,9 @@ def _weights(row, tensors, layer):
     """A layer's input weight and bias, recurrent weight and bias in one run's weights or gradient."""
     at, bias = layer[TENSOR], layer[TENSOR] + (2 if layer[CELL] >= 0 else 1)
     columns = tensors[bias, 1] - tensors[bias, 0]
-    own, last = (at + 1, at + 3) if layer[CELL] >= 0 else (len(tensors), len(tensors))  # of size 0 without recurrence
-    w0, w1 = (tensors[own, 0], tensors[own, 1]) if own < len(tensors) else (0, 0)
-    b0, b1 = (tensors[last, 0], tensors[last, 1]) if last < len(tensors) else (0, 0)
+    (w0, w1), (b0, b1) = (0, 0), (0, 0)  # of size 0 without a recurrence
+    if layer[CELL] >= 0:
+        (w0, w1), (b0, b1) = (tensors[at + 1, 0], tensors[at + 1, 1]), (tensors[at + 3, 0], tensors[at + 3, 1])
     return (row[tensors[at, 0] : tensors[at, 1]].reshape((-1, columns)), row[tensors[bias, 0] : tensors[bias, 1]],
             row[w0:w1].reshape((-1, columns)), row[b0:b1])  # fmt: skip
 
@@ -179,10 +177,10 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
 # place of the masks; whether the signal, and the targets, hold symbols; rows from one step of a window to the next;
 # updates done, this one included; the first steps that do not count; how many are read without a gradient; after how
 # many the state is kept (0: it is not); whether it begins with the kept one
-PLAN = (BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP, BURN_IN, KEEP, CARRIED) = range(13)
+BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP, BURN_IN, KEEP, CARRIED = range(13)
 # Where a thread's memory holds windows, wanted answers and which of them count, gradients, states (those that each
 # segment began with, the present ones, and their gradients), scratch memory and the gradient of the weights.
-PIECES = (WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT, REST) = range(10)
+WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT = range(9)
 
 
 @njit(**ALLOCATING)
@@ -239,7 +237,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
 
     Args:
         counter: The next run and the next thread's number, see `rnntips.engine.threads.over_runs`.
-        network: (layers, END + 1), see above.
+        network: (layers, 16), see above.
         tensors: First column of each parameter in `flat`, and the one after its last.
         segments: Step at which each segment of time begins, and the number of steps; one begins after the burn-in.
         plan, pieces: See above.
@@ -251,7 +249,7 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         limits: Of clipping, (R,).
         frozen: How many of a run's first weights stay as they are, (R,).
         noise, between: On the inputs (R, batch, T, C), on the layers' outputs (R, batch, T, ΣH), or of size 0.
-        dropped, masks: Masks Of the inputs (R, B, T, C), or of size 0; of recurrent layers, (R, masks, T or 1, H, B).
+        dropped, masks: Masks of the inputs (R, batch, T, C), or of size 0; of layers, (R, masks, T or 1, H, B).
         kept: States between updates, (R, layers, 2, n).
         never: A reset of size 0.
         memory: Of each thread.
