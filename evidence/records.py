@@ -16,7 +16,7 @@ from rnntips.errors import BadArgument
 from rnntips.jobs.execute import Resources
 from rnntips.notebook.tips import UNTUNED, stored_scores
 from rnntips.runs import Runs, check_seeds
-from rnntips.training import prepare
+from rnntips.training import ENGINE, prepare
 from rnntips.tuning import TUNING_SEEDS, Pick, train_arms, tune_arms
 from rnntips.verdict import Comparison, Finding, Scores, middle, progress, tail
 
@@ -118,6 +118,7 @@ def compute(
         "seeds": [seed for part in stored for seed in part["seeds"]],
         "seconds": round(time.perf_counter() - began),
         "versions": some.versions,
+        "engine": ENGINE,
         "device": how.device,
         **({"machine": machine(how.device)} if how.device != "cpu" else {}),
         **({"timed on": machine(how.device)} if timed else {}),

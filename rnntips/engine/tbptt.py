@@ -149,6 +149,9 @@ class TBPTTLoader(Loader):
         begins = self.begins[:, columns] + self.starts[at % len(self.chunks)] - spec.burn_in
         return (begins if self.moved is None else begins + self.moved[:, at]), columns
 
+    def places(self, update: int, spec: BatchSpec) -> tuple[np.ndarray, slice]:
+        return self._begins(update, spec)[0].numpy(), slice(0)
+
     def trained(
         self, spec: BatchSpec, network: Network, inputs: Tensor, masks: Sequence[Tensor] = (),
         noise: Sequence[Tensor] = (),

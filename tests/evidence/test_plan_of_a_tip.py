@@ -15,6 +15,7 @@ from evidence.records import judge, live_share, parts_of
 from rnntips.notebook.tips import Tip, stored_scores
 from rnntips.tasks import Digits, Forecast
 from rnntips.tasks.settings import VERSIONS
+from rnntips.training import ENGINE
 from rnntips.tuning import TUNING_SEEDS
 from rnntips.verdict import progress
 
@@ -128,7 +129,12 @@ def reads_another_text(plan, setting):
 
 
 def trained_again(plan, arms, parts):
-    """One seed of each part, within 2 %: other processors round differently, and 300 updates carry that along."""
+    """One seed of each part, within 2 %: other processors round differently, and 300 updates carry that along.
+
+    Within a fifth of a record that an earlier engine made: its sums had another order, and where gradients explode,
+    training carries the last digits further.
+    """
+    near = 0.02 if plan.tip.record.get("engine") == ENGINE else 0.2
     *_, setting = plan.tip.live()
     if reads_another_text(plan, setting):
         pytest.skip("the record was computed on another Python's documentation")
@@ -136,7 +142,7 @@ def trained_again(plan, arms, parts):
         stored = stored_scores(plan.stored(setting, arm, number)).only([0])
         seeds = plan.tip.record["parts"][number]["seeds"]
         again = rt.train(arm.picked(plan.pick(setting, arm, number)), plan.tip.task(setting), seeds[:1])
-        np.testing.assert_allclose(again.test_score, stored.score, rtol=0.02)  # of a run that diverged: NaN, again
+        np.testing.assert_allclose(again.test_score, stored.score, rtol=near)  # of a run that diverged: NaN, again
         np.testing.assert_allclose(again.naive, stored.naive, rtol=1e-4)
 
 
