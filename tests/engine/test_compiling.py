@@ -373,5 +373,6 @@ def test_an_installation_that_nobody_may_change(writable, tmp_path):
 def test_no_kernel_reads_or_writes_beyond_its_arrays(tmp_path):
     """The kernels' own tests once more, compiled so that every index is looked at."""
     checked = environment(NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
-    tests = [f"tests/{name}.py" for name in ("engine/test_numba_ops", "engine/test_update", "test_models")]
+    names = "engine/test_numba_ops", "engine/test_update", "engine/test_compiled_update", "test_models"
+    tests = [f"tests/{name}.py" for name in names]
     subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *tests], cwd=ROOT, env=checked, check=True)
