@@ -141,14 +141,14 @@ def stack(
             for inputs, (name, kind, wide, weights) in zip(below, named, strict=False)]  # fmt: skip
 
 
-def shapes(*sizes: Any) -> dict[str, tuple[int, ...]]:
+def shapes(*sizes: Any, **named: Any) -> dict[str, tuple[int, ...]]:
     """Name and shape of one run's weights, in the order of its row in `Network.flat`; arguments as for `stack`."""
-    return {name: shape for layer in stack(*sizes) for name, shape in layer.shapes().items()}
+    return {name: shape for layer in stack(*sizes, **named) for name, shape in layer.shapes().items()}
 
 
-def count(*sizes: Any) -> int:
+def count(*sizes: Any, **named: Any) -> int:
     """The number of weights of one run, biases and readout included; arguments as for `stack`."""
-    return sum(map(prod, shapes(*sizes).values()))
+    return sum(map(prod, shapes(*sizes, **named).values()))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ CHILD = "RNNTIPS_COMPILES"  # environment variable; it is set in the process tha
 
 @cache
 def _say_once() -> None:
-    print("rnntips compiles for about twenty seconds at every start, because there is no folder to keep the result in: "
+    print("rnntips compiles for a minute or two at every start, because there is no folder to keep the result in: "
           "set NUMBA_CACHE_DIR to one with room that you can write to.", file=sys.stderr)  # fmt: skip
 
 

@@ -94,10 +94,10 @@ def _frozen(record: Runs, network: Network) -> list[int]:
 
 def _trained(record: Runs, network: Network) -> Tensor | None:
     """1 for every weight that is trained and 0 for one that is frozen, (R, P); None if all are trained."""
-    frozen = torch.tensor(_frozen(record, network), device=network.flat.device)[:, None]
-    if not frozen.any():
+    frozen, device = _frozen(record, network), network.flat.device
+    if not any(frozen):
         return None
-    return (torch.arange(network.flat.shape[1], device=frozen.device) >= frozen).float()
+    return (torch.arange(network.flat.shape[1], device=device) >= torch.tensor(frozen, device=device)[:, None]).float()
 
 
 class Update:

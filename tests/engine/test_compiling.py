@@ -20,7 +20,7 @@ from rnntips.engine import compiling, numba_ops  # noqa: F401 (compiled before a
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "rnntips" / "engine"
-SAID = "rnntips compiles for about twenty seconds at every start"
+SAID = "rnntips compiles for a minute or two at every start"
 SMALL = """
 from rnntips.engine.compiling import compiled
 

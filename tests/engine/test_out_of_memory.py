@@ -50,8 +50,8 @@ def fill(patch, owner, name, call, error):
 
 
 # what fails, at which call, and how many updates were done by then
-PLACES = {"set-up": (training, "loader_for", 1, 0), "first update": (Loader, "batch", 1, 0),
-          "middle": (Loader, "batch", 6, 5), "evaluation": (Loader, "predict", 4, 2)}  # fmt: skip
+PLACES = {"set-up": (training, "loader_for", 1, 0), "first update": (Loader, "spec", 1, 0),
+          "middle": (Loader, "spec", 6, 5), "evaluation": (Loader, "predict", 4, 2)}  # fmt: skip
 
 
 @pytest.mark.parametrize("updater", [TorchUpdate, CUDAGraphUpdate])
@@ -74,7 +74,7 @@ def test_the_record_is_kept_the_tensors_are_not_and_the_next_training_is_as_ever
 def test_of_two_stacks_in_turns_neither_is_held(tensors, monkeypatch):
     records = [rt.Runs(), rt.Runs()]
     with monkeypatch.context() as patch, pytest.raises(OutOfMemory) as raised:
-        fill(patch, Loader, "batch", 6, torch.OutOfMemoryError(CUDA))
+        fill(patch, Loader, "spec", 6, torch.OutOfMemoryError(CUDA))
         rt.compare(RECIPE, RECIPE.but(batch_size=4), TASK, range(3), record=records)
     assert len(tensors) == 2 and all(tensor() is None for tensor in tensors)
     assert raised.value.record in records and [record.reached for record in records] == [2, 2]
@@ -147,7 +147,7 @@ def test_a_recording_that_cannot_be_ended_does_not_hide_why():
 
 
 def test_other_errors_are_not_called_out_of_memory(monkeypatch):
-    fill(monkeypatch, Loader, "batch", 1, RuntimeError("size mismatch"))
+    fill(monkeypatch, Loader, "spec", 1, RuntimeError("size mismatch"))
     with pytest.raises(TrainingFailed, match="RuntimeError: size mismatch"):
         rt.train(RECIPE, TASK, range(3))
 
