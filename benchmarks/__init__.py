@@ -89,4 +89,4 @@ def _vectors() -> str:
         from rnntips.engine import compiling
     except ImportError:
         return "none, without Numba"
-    return f"of {getattr(compiling, 'LANES', 8)} values (the processor has {torch.backends.cpu.get_cpu_capability()})"
+    return f"of {16 if compiling.WIDE else 8} values (the processor has {torch.backends.cpu.get_cpu_capability()})"

@@ -9,14 +9,13 @@ from statistics import median
 from threading import Event
 
 import numpy as np
-import torch
 
 from benchmarks import fresh, peers, rounds
 from benchmarks.peak_memory import memory
 from benchmarks.peers import CELLS, Size
 from benchmarks.rounds import medians
 from evidence.timing import clocked, milliseconds
-from rnntips import engine, series
+from rnntips import series
 from rnntips.cells import GATES
 from rnntips.notebook.tips import tips
 from rnntips.recipe import Recipe, shapes
@@ -77,32 +76,13 @@ def update(count: int) -> list[dict]:
     return rows
 
 
-def _bare(cell: str, size: Size) -> Callable[[], float]:
-    """The recurrence alone as a contestant, forward and backward from the last state to weights; one input channel."""
-    R, B, T, H = size
-    g, gates = torch.Generator().manual_seed(0), GATES[cell] * H
-
-    def weights(*shape: int) -> torch.Tensor:
-        return torch.empty(shape).uniform_(-(H**-0.5), H**-0.5, generator=g).requires_grad_()
-
-    x = torch.randn(R, B, T, 1, generator=g)
-    given = weights(R, 1, gates), weights(R, gates), weights(R, H, gates), weights(R, gates)
-
-    def both_ways() -> None:
-        last = engine.layer(cell, x, *given)[1]
-        last = last[0] if cell == "lstm" else last
-        torch.autograd.grad(last, given, torch.ones_like(last))
-
-    turn = rounds.contestant(both_ways)
-    return lambda: rounds.alone(turn)
-
-
 def recurrence(count: int) -> list[dict]:
-    """The recurrence alone, as a share of what the best large matrix product reaches; that is measured in between."""
-    times, reached = {}, []
+    """The recurrence's products in a whole update, as a share of the best large matrix product, measured in between."""
+    times, reached, task = {}, [], demand()
     for where, size in SIZES.items():
         reached.append(fresh.ceiling(CEILING, count + 1))
-        times |= {(where, cell): rounds.interleaved({"layer": _bare(cell, size)}, count)["layer"] for cell in CELLS}
+        turns = {(where, cell): rounds.ours(cell, size, task) for cell in CELLS}
+        times |= rounds.interleaved(turns, count)
     best = {name: max(each[name] for each in reached) for name in reached[0]}
     winner = max(best, key=best.__getitem__)
     rows = [row("recurrence", f"the ceiling, a {CEILING}³ matrix product: {winner}'s", best[winner], "GFLOP/s",
@@ -111,7 +91,7 @@ def recurrence(count: int) -> list[dict]:
         R, B, T, H = SIZES[where]
         least = 3 * 2 * R * B * T * H * GATES[cell] * H / best[winner] / 1e6
         rows.append(row("recurrence", f"{cell}, {where}: share of the ceiling", 100 * least / median(taken), "%",
-                        least=SHARES.get(where), parts={"recurrence": median(taken), "ceiling": least}))  # fmt: skip
+                        least=SHARES.get(where), parts={"update": median(taken), "ceiling": least}))  # fmt: skip
     return rows
 
 

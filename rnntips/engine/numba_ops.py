@@ -96,7 +96,7 @@ class _Layer(torch.autograd.Function):
         if x is None:
             x = _empty(R, B, T, 0)
         seen = _read(h, R, 3), _read(c, R, 3), _read(mask, R, 4), NEVER if reset is None else reset.numpy()
-        turned = np.empty((R, time_loops.sizes(CODES[cell], C, high)[1]), np.float32)
+        turned = np.empty((R, time_loops.sizes(CODES[cell], C, high)[1] if needed else 0), np.float32)
         kept = (turned, _spare(R, T * n), _spare(R, T * n if cell == "lstm" else 0),
                 _spare(R, T * gates * n if gates > 1 and needed else 0))  # fmt: skip
         last = [np.empty((R, B, H if there else 0), np.float32) for there in (True, cell == "lstm")]

@@ -41,10 +41,8 @@ def forward(counter, cell, width, H, B, x, given, input_weight, input_bias, weig
     """All steps of every run that this thread takes from the counter. See `numba_ops` for the arrays."""
     n, T, C = H * B, states.shape[1] // (H * B), x.shape[3]
     K, Q = time_loops.rows(cell, C, H)
-    panels, scratch = (
-        np.empty((Q * H + 15) // 16 * 16 * K, np.float32),
-        np.empty(time_loops.room(cell, C, H, B), np.float32),
-    )
+    panels = np.empty((Q * H + 15) // 16 * 16 * K, np.float32)
+    scratch = np.empty((K + Q * H + H) * B, np.float32)
     inputs, more = np.empty((T, C, B), np.float32), np.empty((T if given.size else 0, Q * H, B), np.float32)
     first, mine = np.empty((2, 1, H, B), np.float32), np.empty((mask.shape[2], H, B), np.float32)
     usual, r = flush(FLUSH), take(counter, 0)

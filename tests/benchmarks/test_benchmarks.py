@@ -290,7 +290,7 @@ def test_the_ceiling_is_measured_where_no_variable_holds_numpy_back(monkeypatch)
 def test_a_ceiling_is_the_best_that_was_seen_and_says_whose_it_is(tiny, monkeypatch):
     seen = iter([{"torch": 10.0, "NumPy": 20.0}, {"torch": 30.0, "NumPy": 20.0}])
     monkeypatch.setattr(fresh, "ceiling", lambda size, turns: next(seen))
-    monkeypatch.setattr(rows, "_bare", lambda cell, size: lambda: 2.0)
+    monkeypatch.setattr(rounds, "ours", lambda cell, size, task: lambda: 2.0)
     first, *others = rows.recurrence(1)
     assert 30 == first["value"] and "torch's" in first["name"] and {"torch": 30, "NumPy": 20} == first["parts"]
     R, B, T, H = TINY
