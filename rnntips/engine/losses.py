@@ -40,6 +40,11 @@ def _squared(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().mean(-1)
 
 
+def _root(mean: Tensor) -> Tensor:
+    """The root, with slope 0 at 0: where no answer counts there is nothing to learn."""
+    return torch.where(mean == 0, 1, mean).sqrt() * (mean != 0)
+
+
 def _averaged(loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """A loss of `torch.nn.functional`, averaged over outputs."""
     return lambda outputs, targets: loss(outputs, targets, reduction="none").mean(-1)
@@ -58,7 +63,7 @@ HEADS = {  # name → Head; of "activation+loss"
     "softmax+mse": Head(_softmax, _after(_softmax, _squared), CLASSES),
     "softmax twice+nll": Head(_softmax, _after(_softmax, _nll), CLASSES),
     "sigmoid+bce": Head(torch.sigmoid, _BCE, CLASSES),
-    "linear+rmse": Head(torch.positive, _squared, VALUES, torch.sqrt),
+    "linear+rmse": Head(torch.positive, _squared, VALUES, _root),
     "linear+mae": Head(torch.positive, _MAE, VALUES),
     "linear+huber": Head(torch.positive, _HUBER, VALUES),
     "sigmoid+mse": Head(torch.sigmoid, _after(torch.sigmoid, _squared), VALUES),

@@ -317,8 +317,9 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
         gradient[: frozen[r]] = 0
         if plan[LOSS] == ROOT:
             total = np.sqrt(total)
+            slope = np.float32(0) if total == 0 else np.float32(0.5 / total)  # 0: no answer counts
             for i in range(P):
-                gradient[i] *= np.float32(0.5 / total)
+                gradient[i] *= slope
         out[r, 0], out[r, 1] = total, norm(gradient)
         clip(gradient, limits[r], plan[HOW], tensors)
         step(plan[RULE], gradient, weights, one[r], two[r], decay[r], numbers[r], frozen[r], plan[COUNT])
