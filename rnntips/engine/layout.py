@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rnntips.loader import BatchSpec, Loader
     from rnntips.models import Network
-    from rnntips.recipe import Layer
     from rnntips.runs import Runs
 
 __all__ = ["CompiledUpdate"]
@@ -41,17 +40,13 @@ class Layout(NamedTuple):
 
 
 class CompiledUpdate:
-    """The compiled update of R runs of one network; `numba_update.update` says what its arrays hold.
+    """The compiled update of R runs of one network; `numba_update.update` says what its arrays hold."""
 
-    Args:
-        noisy: Whether there is noise on the layers' outputs.
-    """
-
-    def __init__(self, network: Network, record: Runs, loader: Loader, noisy: bool):
+    def __init__(self, network: Network, record: Runs, loader: Loader):
         recipe, self.loader = record.recipes[0], loader
         self.stack, self.runs, self.batch = network.stack, len(record), recipe.batch_size
         self.tensors = np.array([(columns.start, columns.stop) for columns in network.slices.values()])
-        self.every, self.noisy, self.threads = loader.loss_at == "every", noisy, threads()
+        self.every, self.noisy, self.threads = loader.loss_at == "every", recipe.noise_between > 0, threads()
         self.masked = (STEPS if recipe.dropout_at.startswith("between") else OUTPUTS) if recipe.dropout else None
         self.B, self.highs = whole(self.batch, COLUMNS), [whole(layer.width, ROWS) for layer in self.stack]
         rule, how = [*RULES].index(recipe.rule), CLIPS.index(recipe.clip)
@@ -78,7 +73,7 @@ class CompiledUpdate:
 
     def _floats(self, steps: int, segments: int = 1):
         """The network's table and the pieces for segments of so many steps, and the float32 values of them all."""
-        rows, size, column, recurrent, B = [], 0, 0, 0, self.B
+        rows, size, tensor, column, recurrent, B = [], 0, 0, 0, 0, self.B
 
         def piece(values: int) -> int:
             nonlocal size
@@ -92,12 +87,12 @@ class CompiledUpdate:
             mask = recurrent if self.masked is not None and code >= 0 else -1
             noise = column if self.noisy and layer is not self.stack[-1] else -1
             matrices = [piece(values) for values in time_loops.sizes(code, layer.inputs, high)]
-            row = [code, layer.inputs, layer.width, high, self._tensor(layer), last, mask, noise, *matrices,
+            row = [code, layer.inputs, layer.width, high, tensor, last, mask, noise, *matrices,
                    states := piece(T * n), piece(T * n if code == LSTM else 0),
                    piece(T * Q * n if Q > 1 else 0)]  # fmt: skip
             apart = noise >= 0 or (mask >= 0 and self.masked == OUTPUTS)
             rows.append([*row, size, piece(T * n) if apart else states])
-            column, recurrent = column + layer.width, recurrent + (code >= 0)
+            tensor, column, recurrent = tensor + len(layer.weights), column + layer.width, recurrent + (code >= 0)
         C, K, n, L = self.stack[0].inputs, self.stack[-1].width, max(self.highs) * B, len(rows)
         room = max(time_loops.room(row[CELL], row[INPUTS], row[HIGH], B) for row in rows)
         answers = steps if self.every else 1
@@ -105,10 +100,6 @@ class CompiledUpdate:
                                                segments * L * 2 * n, L * 2 * n, L * 2 * n, room,
                                                self.tensors[-1, 1])]  # fmt: skip
         return (np.array(rows), np.array(pieces)), size
-
-    def _tensor(self, layer: Layer) -> int:
-        before = self.stack[: self.stack.index(layer)]
-        return sum(len(each.weights) for each in before)
 
     def __call__(self, spec: BatchSpec, update: int, count: int, arrays: Sequence[np.ndarray],
                  draws: Sequence[Tensor | None]) -> np.ndarray:  # fmt: skip

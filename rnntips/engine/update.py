@@ -69,15 +69,16 @@ class Rates:
         return (self.lr * factors).astype(np.float32)
 
 
-def _columns(record: Runs) -> np.ndarray:
-    """Learning rate, momentum, weight decay and clipping limit, (R, 4)."""
-    rows = [(r.lr, r.momentum, r.weight_decay, np.inf if r.clip_norm is None else r.clip_norm) for r in record.recipes]
-    return np.array(rows, np.float32)
+def _limits(record: Runs) -> np.ndarray:
+    """Every run's limit of clipping, (R,) float32; infinity without one."""
+    limits = [np.inf if recipe.clip_norm is None else recipe.clip_norm for recipe in record.recipes]
+    return np.array(limits, np.float32)
 
 
 def _decay(record: Runs, network: Network) -> Tensor:
     """Weight decay of every run, (R, 1), or of every weight, (R, P), where some are spared."""
-    decay = torch.tensor(_columns(record)[:, 2:3], device=network.flat.device)
+    rows = [[recipe.weight_decay] for recipe in record.recipes]
+    decay = torch.tensor(rows, dtype=torch.float32, device=network.flat.device)
     sparing = [recipe.decay_on == "all but recurrent" for recipe in record.recipes]
     if any(sparing):
         decay = decay.repeat(1, network.flat.shape[1])
@@ -124,7 +125,7 @@ class TorchUpdate(Update):
         self.masks, self.noise, self.before = Masks(record), Noise(record, network), record.updates_before
         self.numbers, self.decay = numbers_of(record.recipes, network.flat.device), _decay(record, network)
         self.trained = _trained(record, network)
-        self.limit = torch.tensor(_columns(record)[:, 3:], device=network.flat.device)
+        self.limit = torch.from_numpy(_limits(record))[:, None].to(network.flat.device)
         self.rates = Rates(record)
 
     def __call__(self, update: int) -> None:
@@ -205,11 +206,11 @@ class NumbaUpdate(Update):
         self.loader, self.before, self.rates = loader, record.updates_before, Rates(record)
         self.masks, self.noise = Masks(record), Noise(record, network)
         self.numbers = np.concatenate([value.double().numpy() for value in numbers_of(record.recipes)], 1)
-        averages, limits = [average.numpy() for average in state.values()], _columns(record)[:, 3].copy()
+        averages = [average.numpy() for average in state.values()]
         decay = _decay(record, network).expand(network.flat.shape).contiguous().numpy()
-        self.arrays = (network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, limits,
+        self.arrays = (network.flat.numpy(), averages[0], averages[-1], decay, self.numbers, _limits(record),
                        np.array(_frozen(record, network)))  # fmt: skip
-        self.compiled = compiled(network, record, loader, noisy=bool(self.noise.between))
+        self.compiled = compiled(network, record, loader)
 
     def __call__(self, update: int) -> None:
         if self.rates.vary:
