@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from evidence import agreement, simulation
+from evidence import agreement, pipeline, simulation
 from evidence import findings as pages
 from evidence.plans import Plan, plans
-from evidence.records import compute, liveness
+from evidence.records import compute, liveness, parts_of
+from evidence.records import judge as judged
 from evidence.timing import speeds_of
 from rnntips.engine.calibration import speeds
 from rnntips.engine.devices import resolve_device
@@ -90,7 +91,7 @@ def run(tip, seeds, only_plan, stored, only_liveness, retune, write, records, de
             if only_plan:
                 _show_plan(plan, as_json)
             elif only_liveness:
-                _show_liveness(plan, write, device, as_json)
+                _show_liveness(plan, write, device, as_json, store)
             elif stored:
                 _show(plan.tip.record, as_json)
             else:
@@ -119,12 +120,12 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
     click.echo(json.dumps(of | plan.given))
 
 
-def _show_liveness(plan: Plan, write: bool, device: str, as_json: bool) -> None:
-    rows = liveness(plan, device, say=lambda line: click.echo(line, err=True))
+def _show_liveness(plan: Plan, write: bool, device: str, as_json: bool, store: str | None) -> None:
+    rows = liveness(plan, device, say=_told, store=store)
     if as_json:
         click.echo(json.dumps(rows))
     if write:
-        _write(plan.tip.lesson.folder / "liveness.json", rows)
+        _write(plan.tip.lesson.folder / "liveness.json", pipeline.look(plan, rows))
 
 
 def _computed(plan: Plan, seeds: Sequence[int] | None, retune: bool, write: bool, device: str, where: dict) -> dict:
@@ -169,9 +170,47 @@ def agree(records: str, other: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("tip")
+@click.option(
+    "--store", default="records-cpu/runs", show_default=True, metavar="DIR", help="Where finished runs are kept."
+)
+def make(tip: str, store: str) -> None:
+    """Take a tip (`all`: every tip) from its plan to its page; after an interrupt the same command goes on."""
+    for plan in plans().values() if tip == "all" else [_plan(tip)]:
+        try:
+            pipeline.make(plan, _write, stills.callback, lambda: findings.callback(write=True), say=_told, store=store)
+        except KeyboardInterrupt:
+            _told(f"Stopped. Finished runs are in {store}; the same command goes on from them.")
+            sys.exit(130)
+
+
+def _told(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@main.command()
+@click.argument("tip")
+@click.option("--write", is_flag=True, help="Store the words.")
+def judge(tip: str, write: bool) -> None:
+    """Judge the runs of a tip's stored record (`all`: every tip's) again, after the rule changed; train nothing."""
+    for plan in plans().values() if tip == "all" else [_plan(tip)]:
+        if plan.recorded:
+            parts = parts_of(plan)
+            before = plan.tip.record.get("words before", plan.tip.words)
+            record = plan.tip.record | {
+                "words before": before,
+                "claims": [judged(claim, parts) for claim in plan.claims.values()],
+            }
+            click.echo(f"{plan.name}:")
+            _show(record, False)
+            if write:
+                _write(plan.tip.lesson.folder / "record.json", record)
+
+
+@main.command()
+@click.argument("tip")
 def freeze(tip: str) -> None:
     """Write a tip's plan into the ledger, before its record is computed."""
-    line = _plan(tip).freeze()
+    line = pipeline.freeze(_plan(tip))
     click.echo(f"{tip}: plan version {line['version']} ({line['plan']}), frozen {line['frozen']}")
 
 
@@ -221,14 +260,12 @@ def stills(tip: str) -> None:
 
 
 @main.command()
-@click.option("--rounds", default=400, show_default=True, type=click.IntRange(1), help="Records of every truth.")
-@click.option(
-    "--seeds", default=20, show_default=True, type=click.IntRange(10), help="First, and as many fresh, seeds."
-)
+@click.option("--rounds", default=300, show_default=True, type=click.IntRange(1), help="Records of every truth.")
+@click.option("--tuning", default=10, show_default=True, type=click.IntRange(1), help="Tuning seeds of each part.")
 @click.option("--write", is_flag=True, help="Put the table into docs/rule.md.")
-def simulate(rounds: int, seeds: int, write: bool) -> None:
+def simulate(rounds: int, tuning: int, write: bool) -> None:
     """Try the rule on made-up runs whose truth is known; takes minutes."""
-    text = simulation.table(simulation.simulate(rounds, seeds, say=click.echo), rounds, seeds)
+    text = simulation.table(simulation.simulate(rounds, tuning, say=click.echo), rounds, tuning)
     if write:
         write_between(DOCS / "rule.md", text, "evidence simulate")
 

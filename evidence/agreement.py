@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from evidence.arms import six_digits
+from evidence.arms import Arm, six_digits
 from evidence.claims import Claim
 from evidence.plans import Plan, plans
-from evidence.records import Part, compared, judge, parts_of
+from evidence.records import Part, ends_of, judge, pairs_of, parts_of
 from rnntips.errors import BadArgument
-from rnntips.verdict import LEAST, change
+from rnntips.verdict import LEAST, Scores, change
 
 __all__ = ["agreement", "lines", "read"]
 
@@ -64,7 +64,8 @@ def agreement(tips: Mapping[str, tuple[Plan, Plan]]) -> list[dict[str, Any]]:
     rule of `rnntips.verdict.find`). Claims that need seconds, or whose data differ, are left open: None.
     """
     shared = {name: _shared(*pair) for name, pair in tips.items()}
-    untimed = sum(not claim.measured.timed for here, _ in tips.values() for claim in here.claims.values())
+    untimed = sum(len(claim.settings) * (not claim.measured.timed)
+                  for here, _ in tips.values() for claim in here.claims.values())  # fmt: skip
     level = 1 - CHANCE / max(untimed, 1)
     return [_of_tip(*tips[name], *shared[name], level) for name in tips]
 
@@ -73,16 +74,22 @@ def _shared(here: Plan, there: Plan) -> tuple[list[Part], list[Part]]:
     """The parts of two records, with the runs of the seeds that both have."""
     both: tuple[list[Part], list[Part]] = [], []
     stored = (plan.tip.record["parts"] for plan in (here, there))
-    for mine, theirs, *parts in zip(*stored, parts_of(here), parts_of(there), strict=False):
-        common = [seed for seed in mine["seeds"] if seed in theirs["seeds"]]
-        for chosen, stored, (results, picks) in zip(both, (mine, theirs), parts, strict=True):
-            rows = [stored["seeds"].index(seed) for seed in common]
-            some = {s: {side: runs.only(rows) for side, runs in sides.items()} for s, sides in results.items()}
-            if rows:
+    for *pair, mine, theirs in zip(*stored, parts_of(here), parts_of(there), strict=False):
+        seeds = [_seeds(part, results) for part, (results, _) in zip(pair, (mine, theirs), strict=True)]
+        common = {setting: [seed for seed in some if seed in seeds[1][setting]] for setting, some in seeds[0].items()}
+        for chosen, own, (results, picks) in zip(both, seeds, (mine, theirs), strict=True):
+            rows = {setting: [own[setting].index(seed) for seed in some] for setting, some in common.items()}
+            some = {s: {side: runs.only(rows[s]) for side, runs in sides.items()} for s, sides in results.items()}
+            if all(rows.values()):
                 chosen.append((some, picks))
     if not both[0]:
         raise BadArgument(f"The two records of {here.name} share no seed. Compute one again with the other's seeds.")
     return both
+
+
+def _seeds(part: Mapping[str, Any], results: Mapping[str, Mapping[Arm, Scores]]) -> dict[str, list[int]]:
+    """Setting → the seeds that its runs have: the first of the part's, at working size not all."""
+    return {setting: part["seeds"][: len(next(iter(sides.values())))] for setting, sides in results.items()}
 
 
 def _of_tip(here: Plan, there: Plan, mine: list[Part], theirs: list[Part], level: float) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def _of_tip(here: Plan, there: Plan, mine: list[Part], theirs: list[Part], level
         "tip": here.name,
         "here": _about(here.tip.record),
         "there": _about(there.tip.record),
-        "seeds": sum(len(next(iter(next(iter(results.values())).values()))) for results, _ in mine),
+        "seeds": sum(max(len(runs) for sides in results.values() for runs in sides.values()) for results, _ in mine),
         "tuned otherwise": _tuned_otherwise(mine, theirs),
         "runs": _twins(mine, theirs),
         "claims": [_of_claim(claim, mine, theirs, level, others) for claim in here.claims.values()],
@@ -141,27 +148,26 @@ def _twins(mine: Sequence[Part], theirs: Sequence[Part]) -> dict[str, Any]:
 
 
 def _of_claim(claim: Claim, mine: list[Part], theirs: list[Part], level: float, others: set[str]) -> dict[str, Any]:
-    judged = [judge(claim, parts) for parts in (mine, theirs)]
-    comparisons = [compared(claim, parts)[0] for parts in (mine, theirs)]
-    left_out = {setting for found in judged for setting in found["left_out"]}
-    keys = [key for key in comparisons[0].pairs if key[0] not in left_out] or list(comparisons[0].pairs)
-    first, second = (np.array([one.effects(key) for key in keys]) for one in comparisons)
-    found = claim.measured.find(first - second, True, claim.smallest, level=level)
-    verdict = DIFFERENCE[found.verdict]
+    words = {name: judge(claim, parts)["word"] for name, parts in (("here", mine), ("there", theirs))}
+    differences = {setting: _difference(claim, mine, theirs, setting, level) for setting in claim.settings}
     why = "timed" if claim.measured.timed else "other data" if others & set(claim.settings) else None
+    apart = any(found["verdict"] == "APART" for found in differences.values())
     return {
-        "id": claim.id,
-        **{name: _numbers(of) for name, of in zip(("here", "there"), judged, strict=True)},
-        "difference": {"typical": six_digits(found.typical), "interval": [six_digits(end) for end in found.interval],
-                       "level": six_digits(level), "verdict": verdict},
-        "unit": found.unit,
-        "agrees": None if why else judged[0]["word"] == judged[1]["word"] and verdict != "APART",
-        "left open": why,
+        "id": claim.id, **words, "unit": claim.measured.unit, "differences": differences,
+        "agrees": None if why else words["here"] == words["there"] and not apart, "left open": why,
     }  # fmt: skip
 
 
-def _numbers(judged: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: judged[name] for name in ("word", "typical", "interval", "n")}
+def _difference(claim: Claim, mine: list[Part], theirs: list[Part], setting: str, level: float) -> dict[str, Any]:
+    """One setting's effects here less those there, seed by seed."""
+    here, there = (
+        np.array([claim.measured.compare(*pair)
+                  for pair in pairs_of(claim, parts, setting, ends_of(claim, parts, setting))])
+        for parts in (mine, theirs)
+    )  # fmt: skip
+    found = claim.measured.find(here - there, True, claim.smallest_in(setting), level=level)
+    ends = [six_digits(end) for end in found.interval]
+    return {"typical": six_digits(found.typical), "interval": ends, "verdict": DIFFERENCE[found.verdict]}
 
 
 def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -183,17 +189,14 @@ def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _claim_lines(claim: Mapping[str, Any]) -> list[str]:
-    unit, difference = claim["unit"], claim["difference"]
-    words = [claim[side]["word"] for side in ("here", "there")]
+    here, there = claim["here"], claim["there"]
     said = {True: "agrees", False: "DIFFERS", None: f"left open: {claim['left open']}"}[claim["agrees"]]
-    numbers = []
-    for row in (claim["here"], claim["there"], difference):
-        low, high = (change(end, unit, bare=True) for end in row["interval"])
-        numbers.append(f"{change(row['typical'], unit)} ({low} to {high})")
-    return [
-        f"{claim['id']:4} {said:20} {words[0]}" + (f", there {words[1]}" if words[0] != words[1] else ""),
-        f"     {numbers[0]}, there {numbers[1]}; difference {numbers[2]}: {difference['verdict']}",
-    ]
+    text = [f"{claim['id']:4} {said:20} {here}" + (f", there {there}" if here != there else "")]
+    for setting, found in claim["differences"].items():
+        low, high = (change(end, claim["unit"], bare=True) for end in found["interval"])
+        numbers = f"{change(found['typical'], claim['unit'])} ({low} to {high})"
+        text.append(f"     {setting:24} difference {numbers}: {found['verdict']}")
+    return text
 
 
 def _summary(claims: Sequence[Mapping[str, Any]]) -> str:

@@ -55,12 +55,19 @@ def grouped(arms: Iterable[Arm]) -> dict[tuple[str, tuple], list[Arm]]:
     return groups
 
 
-def grid(arms: Sequence[Arm]) -> dict[str, list]:
-    """Field → values that a group of `grouped` tries; nothing where nothing is tuned."""
+def grid(arms: Sequence[Arm], narrow: bool = False) -> dict[str, list]:
+    """Field → values that a group of `grouped` tries; nothing where nothing is tuned.
+
+    Args:
+        narrow: Begin a search with the middle of the usual learning rates, where runs are long.
+    """
     tuned, choices = arms[0].tuned, arms[0].choices
     if tuned == UNTUNED:
         return {}
-    return {tuned: list(choices)} if choices else tuning_grids(tuned, *(arm.recipe for arm in arms))
+    if choices:
+        return {tuned: list(choices)}
+    usual = tuning_grids(tuned, *(arm.recipe for arm in arms))
+    return {name: values[2:-1] if narrow else values for name, values in usual.items()}
 
 
 def described(arms: Iterable[Arm], base: Recipe) -> list[str]:
@@ -75,6 +82,7 @@ def kept(arm: Arm, names: Sequence[str], runs: Runs, pick: Pick, readings: Mappi
     entry = {name: worded(getattr(arm.recipe, name)) for name in names}
     entry |= {"units": runs.recipes[0].width} if isinstance(arm.recipe.width, Parameters) else {}
     entry |= {"tuned": {arm.tuned: list(arm.choices)} if arm.choices else arm.tuned, **pick.values}
+    entry |= {"tried": [pick.tried[0], pick.tried[-1]]} if pick.tried else {}
     entry |= {"times": arm.times} if arm.times != 1 else {}
     entry |= {"tuning_score": six_digits(pick.score), "diverged": int(np.count_nonzero(runs.diverged_at))}
     entry |= {name: [six_digits(value) for value in getattr(runs, name)] for name in ("test_score", "naive", "floor")}

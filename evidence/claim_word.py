@@ -1,74 +1,94 @@
-"""The record's word on a claim, from all its parts: first seeds, and fresh ones that were tuned anew."""
+"""The word on a claim, from the verdicts of the settings that tested it (`docs/rule.md`)."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
-import numpy as np
+from rnntips.verdict import FEWEST, MANY, Finding, Verdict
 
-from rnntips.verdict import FEWEST, MANY, Finding, Verdict, interval, middle
+__all__ = ["CLAIMED", "MODALITIES", "setting_verdict", "word"]
 
-__all__ = ["CLAIMED", "Condition", "gap", "word"]
-
-# What a claim may say of the variant, and the verdict that this is. Of some things neither less nor more is better;
-# then lower is called BETTER and higher WORSE until it is put into words.
-CLAIMED = {"BETTER": "BETTER", "WORSE": "WORSE", "NO WORSE": "BETTER", "LOWER": "BETTER", "HIGHER": "WORSE"}
+# What a claim may say of the variant: the verdict that this is, and how it and its opposite are put into words.
+CLAIMED = {
+    "BETTER": ("BETTER", "better", "worse"),
+    "WORSE": ("WORSE", "worse", "better"),
+    "NO WORSE": ("BETTER", "no worse", "worse"),
+    "LOWER": ("BETTER", "lower", "higher"),  # of what is neither better nor worse: then BETTER stands for lower
+    "HIGHER": ("WORSE", "higher", "lower"),
+}
+MODALITIES = ("always", "typically", "can", "suggests")  # how strongly a source says it
 OPPOSITE = {"BETTER": "WORSE", "WORSE": "BETTER"}
+UNDECIDED = Fraction(1, 3)  # a larger share of settings without a verdict leaves the claim without one
 
 
-@dataclass(frozen=True)
-class Condition:
-    """A condition declared beforehand: its two levels' findings, and how far their effects lie apart."""
+def setting_verdict(claimed: str, together: Finding, parts: Sequence[Finding]) -> str:
+    """One setting's verdict, from all its seeds and from each part alone, for which learning rates were tuned anew.
 
-    name: str
-    levels: tuple[Finding, Finding]
-    gap: tuple[float, float]  # interval
-    gaps: tuple[float, ...]  # in each part alone
+    BETTER or WORSE needs in each part at least the smallest difference that matters, the same way; SAME needs less than
+    that in each. What tuning adds to a difference changes from part to part, and no interval knows of it. For a claim
+    of NO WORSE an interval that ends below the smallest difference is enough, however far down it reaches.
+    """
+    shown = [part.strength for part in parts]
+    holds = {
+        Verdict.BETTER: max(shown) <= -1,
+        Verdict.WORSE: min(shown) >= 1,
+        Verdict.SAME: max(map(abs, shown)) < 1,
+    }
+    if holds.get(together.verdict):
+        return str(together.verdict)
+    if (
+        claimed == "NO WORSE"
+        and together.n >= FEWEST
+        and together.worst < 1
+        and max(shown) < 1 > together.failing / MANY
+    ):
+        return "NO WORSE"
+    return "UNCLEAR"
 
 
 def word(
     claimed: str,
-    overall: Finding,
-    settings: Iterable[Finding],
-    parts: Sequence[Finding],
-    condition: Condition | None = None,
+    verdicts: Mapping[str, str],
+    levels: Mapping[str, str] | None = None,
+    modality: str = "typically",
+    named: str | None = None,
 ) -> str:
-    """SUPPORTED, CONTRADICTED, DEPENDS ON …, NO DIFFERENCE or UNDECIDED.
+    """The word of the table in `docs/rule.md`.
 
     Args:
         claimed: A name in CLAIMED: what the claim says of the variant.
-        overall: All settings and parts.
-        settings: Each setting alone, all parts.
-        parts: All settings, each part alone. Whatever is said of a difference, each part must show at least the
-            smallest that matters; tuning differs between parts, and no interval inside one part knows of that.
-        condition: None if none was declared beforehand.
+        verdicts: Setting → what `setting_verdict` says, for those that tested the claim.
+        levels: Setting → level of a condition that was named beforehand.
+        modality: One of MODALITIES.
+        named: For "can": the setting that was named beforehand, which alone decides.
     """
-    claim = CLAIMED[claimed]
-    opposite = OPPOSITE[claim]
-    verdicts = {str(finding.verdict) for finding in settings}
-    shown = [part.strength if claim == "WORSE" else -part.strength for part in parts]  # positive: as claimed
-    holds = overall.verdict == claim and min(shown) >= 1
-    if claimed == "NO WORSE":
-        decided = overall.verdict != Verdict.NOT_TRAINED and overall.n >= FEWEST and overall.failing < MANY
-        holds = decided and overall.worst < 1 and min(shown) > -1
-    elif condition is not None and _depends(claim, condition, overall.matters):
-        return f"DEPENDS ON {condition.name}"
-    if holds and opposite not in verdicts:
+    claim, as_said, otherwise = CLAIMED[claimed]
+    if modality == "can":
+        verdicts = {setting: verdict for setting, verdict in verdicts.items() if setting == named}
+    if not verdicts:
+        return "NOT TESTED"
+    holds = ("BETTER", "SAME", "NO WORSE") if claimed == "NO WORSE" else (claim,)
+    n = len(verdicts)
+    as_claimed = [setting for setting, verdict in verdicts.items() if verdict in holds]
+    opposite = [setting for setting, verdict in verdicts.items() if verdict == OPPOSITE[claim]]
+    unclear = sum(verdict == "UNCLEAR" for verdict in verdicts.values())
+    if Fraction(unclear, n) > UNDECIDED:
+        return "UNDECIDED"
+    if len(as_claimed) == n:
         return "SUPPORTED"
-    if overall.verdict == opposite and max(shown) <= -1 and claim not in verdicts:
+    if len(opposite) == n and modality in ("always", "typically"):  # what can be, or is suggested, is not contradicted
         return "CONTRADICTED"
-    return "NO DIFFERENCE" if overall.verdict == Verdict.SAME and np.abs(shown).max() < 1 else "UNDECIDED"
+    if as_claimed and opposite:
+        if levels and not {levels[s] for s in as_claimed} & {levels[s] for s in opposite}:
+            return f"DEPENDS ON {levels['name']}"
+        return f"MIXED: {as_said} in {len(as_claimed)}, {otherwise} in {len(opposite)} of {n}"
+    if as_claimed:
+        return f"PARTLY: {as_said} in {len(as_claimed)} of {n}, {_never(otherwise, unclear)}"
+    if opposite:
+        return f"NEVER {as_said.upper()}: {otherwise} in {len(opposite)} of {n}" + f", {unclear} undecided" * bool(
+            unclear
+        )
+    return "NO DIFFERENCE" + f", {unclear} of {n} undecided" * bool(unclear)
 
 
-def _depends(claim: str, condition: Condition, matters: float) -> bool:
-    """One level is as claimed and the other is trained but not so; their gap is not 0 and repeats."""
-    here, there = (str(level.verdict) for level in condition.levels)
-    differ = claim in (here, there) and here != there and "NOT TRAINED" not in (here, there)
-    low, high = condition.gap
-    above, below = low > 0 and min(condition.gaps) >= matters, high < 0 and max(condition.gaps) <= -matters
-    return differ and bool(above or below)
-
-
-def gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Interval for the difference of two independent effects, each of some settings, shapes (k, n) and (l, n)."""
-    (low, high), (lower, higher), a, b = interval(first), interval(second), middle(first), middle(second)
-    return float(a - b - np.hypot(a - low, higher - b)), float(a - b + np.hypot(high - a, b - lower))
+def _never(otherwise: str, unclear: int) -> str:
+    return f"{unclear} undecided" if unclear else f"never {otherwise}"

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from evidence.arms import Arm
-from evidence.claim_word import CLAIMED
+from evidence.checks import CHECKS
+from evidence.claim_word import CLAIMED, MODALITIES
 from evidence.measures import MEASURES, Measure
 from rnntips.errors import BadArgument, unknown_name
-from rnntips.notebook.tips import UNTUNED
+from rnntips.notebook.tips import ABOUT, UNTUNED
 from rnntips.recipe import FIELDS, Recipe, typed, worded
 from rnntips.tuning import tuning_grids
 from rnntips.verdict import Scores
@@ -21,6 +22,7 @@ from rnntips.verdict import Scores
 __all__ = ["ONE_OF", "Claim", "Setting", "choices_of", "claims_of", "settings_of"]
 
 ONE_OF = "one_of"
+SIZES = ("small", "working")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Setting:
 
     on: str  # a name of `rnntips.tasks.settings.SETTINGS`
     fields: Mapping[str, Any] = field(default_factory=dict)
+    size: str = "small"  # or "working": wide and long enough for real work, on fewer seeds
+    smallest: float | None = None  # change that matters there, for claims that name none; None: the plan's
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,11 @@ class Claim:
     times: float = 1.0  # each side trains at so many times the rate that tuning chose for it
     rates: tuple = ()  # learning rates, where the measure looks at each; (): the usual grid
     reach: float = 0.5  # share of the way from naive to the floor, where the measure asks for one
+    modality: str = "typically"  # how strongly the source says it, a name in `evidence.claim_word.MODALITIES`
+    named: str | None = None  # for "can": the setting that decides
+    checks: tuple[str, ...] = ()  # names in `evidence.checks.CHECKS`, beside `learned`
     places: Mapping[str, Setting] = field(default_factory=dict)  # settings that have fields of their own
+    smallest_there: Mapping[str, float] = field(default_factory=dict)  # of settings that have their own
 
     @property
     def values(self) -> tuple:
@@ -64,6 +72,14 @@ class Claim:
     @property
     def measured(self) -> Measure:
         return replace(MEASURES[self.measure], reach=self.reach)
+
+    def size_of(self, setting: str) -> str:
+        """`"small"` or `"working"`."""
+        return self.places[setting].size if setting in self.places else "small"
+
+    def smallest_in(self, setting: str) -> float:
+        """The smallest change that matters in a setting."""
+        return self.smallest_there.get(setting, self.smallest)
 
     def shown(self, value: Any) -> Any:
         """What a side with this value is called."""
@@ -107,7 +123,7 @@ class Claim:
                 needed.append({None: Arm(recipe, self.tuned, self.choices, self.times)})
                 continue
             options = tuple(typed({self.field: option})[self.field] for option in value[ONE_OF])
-            if self.measured.over == "baseline" and not needed:
+            if self.measured.over == "picks" or (self.measured.over == "baseline" and not needed):
                 needed.append({option: Arm(recipe.but(**{self.field: option}), UNTUNED) for option in options})
             else:
                 needed.append({None: Arm(recipe, self.field, options)})
@@ -131,16 +147,21 @@ def settings_of(plan: Mapping[str, Any], known: Collection[str]) -> dict[str, Se
     """The plan's own settings: name → data and fields; `on` names the data, unless they are called the same.
 
     Raises:
-        BadArgument: Unknown data or fields.
+        BadArgument: Unknown data or fields, or no number of seeds for working size.
     """
     places = {}
     for name, given in plan.get("settings", {}).items():
-        own = {key: value for key, value in given.items() if key != "on"}
-        on = given.get("on", name)
-        if on not in known:
-            raise unknown_name(f"setting in on= of {name!r}", on, known)
-        Recipe(**typed(own))
-        places[name] = Setting(on, own)
+        own = {key: value for key, value in given.items() if key not in ABOUT}
+        place = Setting(given.get("on", name), own, given.get("size", "small"), given.get("smallest"))
+        if place.on not in known:
+            raise unknown_name(f"setting in on= of {name!r}", place.on, known)
+        if place.size not in SIZES:
+            raise unknown_name(f"size of {name!r}", place.size, SIZES)
+        if place.size == "working" and "working" not in plan["seeds"]:
+            raise BadArgument(f"{name!r} has working size: say under [seeds] how many it has, working = {{ tuning = 3, "
+                              "first = 10 }.")  # fmt: skip
+        Recipe(**typed(plan["recipe"])).but(**typed(own))
+        places[name] = place
     return places
 
 
@@ -159,7 +180,7 @@ def claims_of(plan: Mapping[str, Any], known: Collection[str]) -> dict[str, Clai
 
 
 def _claim(name: str, given: dict, base: Recipe, plan: Mapping, places: Mapping[str, Setting], known) -> Claim:
-    given = dict(given)
+    given, named = dict(given), set(given)
     fixed = given.pop("recipe", {})
     measure = given.get("measure", plan.get("measure", "score"))
     if measure not in MEASURES:
@@ -168,10 +189,13 @@ def _claim(name: str, given: dict, base: Recipe, plan: Mapping, places: Mapping[
     usual["smallest"] = plan["smallest"] if measure == plan.get("measure") else MEASURES[measure].smallest
     usual["tuned"] = UNTUNED if MEASURES[measure].over == "both" else plan.get("tuned", "lr")
     given = usual | given | {"recipe": base.but(**typed(fixed)), "settings": tuple(given["settings"])}
+    given["checks"] = tuple(given.get("checks", ()))
     for key in given.keys() - Claim.__dataclass_fields__.keys():
         raise unknown_name(f"entry in {name}", key, Claim.__dataclass_fields__)
     given["rates"] = tuple(given.get("rates", choices_of(plan, "lr")))
-    claim = Claim(id=name, choices=choices_of(plan, given["tuned"]), places=places, **given)
+    usual_measure = "smallest" not in named and measure == plan.get("measure", "score")
+    there = {where: place.smallest for where, place in places.items() if place.smallest is not None and usual_measure}
+    claim = Claim(id=name, choices=choices_of(plan, given["tuned"]), places=places, smallest_there=there, **given)
     _check(claim, fixed, known)
     return claim
 
@@ -187,6 +211,13 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
         raise unknown_name("field in tuned=", claim.tuned, [UNTUNED, *FIELDS])
     if claim.claimed not in CLAIMED:
         raise unknown_name(f"word in claimed= of {claim.id}", claim.claimed, CLAIMED)
+    if claim.modality not in MODALITIES:
+        raise unknown_name(f"modality of {claim.id}", claim.modality, MODALITIES)
+    for check in claim.checks:
+        if check not in CHECKS:
+            raise unknown_name(f"check of {claim.id}", check, CHECKS)
+    if (claim.modality == "can") != (claim.named is not None) or claim.named not in (None, *claim.settings):
+        raise _wrong(claim, "what can be, and it alone, needs named = ..., the one of its settings that decides")
     if (claim.claimed in ("LOWER", "HIGHER")) != (claim.measured.better == ""):
         fitting = "LOWER or HIGHER" if claim.measured.better == "" else "BETTER, WORSE or NO WORSE"
         raise _wrong(claim, f'claimed = "{claim.claimed}", and of {claim.measure} a claim says {fitting}')
@@ -203,6 +234,8 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
     several = [_several(value) for value in claim.values]
     if claim.measured.over == "baseline" and not several[0]:
         raise _wrong(claim, f"{claim.measure} needs baseline = {{ one_of = [...] }}, the values that might be best")
+    if claim.measured.over == "picks" and (claim.field != "lr" or not all(several)):
+        raise _wrong(claim, f"{claim.measure} needs on both sides learning rates to pick from: {{ one_of = [...] }}")
     _check_fields(claim, fixed, several)
 
 

@@ -39,12 +39,16 @@ def fresh_seeds(plan: str, count: int) -> list[int]:
 
 
 def versions(tip: str) -> list[dict[str, Any]]:
-    """A tip's lines, the oldest first: version, plan (its hash), frozen (the day), meaning."""
+    """A tip's lines, the oldest first: version, plan (its hash), frozen (the day), meaning, and, where a record was
+    stored, the words that it had given the claims of the version before."""
     return [json.loads(line) for line in _read(tip).splitlines()]
 
 
-def freeze(tip: str, meaning: Mapping[str, Any]) -> dict[str, Any]:
+def freeze(tip: str, meaning: Mapping[str, Any], words_before: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The line of this meaning; appended if it is new.
+
+    Args:
+        words_before: Claim id → word, from the record of an earlier version.
 
     Raises:
         OSError: The package's folder cannot be written to.
@@ -54,6 +58,7 @@ def freeze(tip: str, meaning: Mapping[str, Any]) -> dict[str, Any]:
         if line["plan"] == plan:
             return line
     line = {"version": len(lines) + 1, "plan": plan, "frozen": date.today().isoformat(), "meaning": meaning}
+    line |= {"words before": words_before} if words_before else {}
     with _path(tip).open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
     return line

@@ -40,7 +40,7 @@ def find_share(
     z = 1.96 if level == 0.95 else NormalDist().inv_cdf((1 + level) / 2)  # records were computed with two decimals
     margins = z * np.sqrt(np.sum(np.atleast_2d(d) ** 2, axis=1) + 2 - (n + 2) * net**2) / (n + 2)
     half = float(np.sqrt(np.sum(margins**2)) / len(margins))
-    low, high = float(net.mean()) - half, float(net.mean()) + half
+    low, high = max(-1.0, float(net.mean()) - half), min(1.0, float(net.mean()) + half)
     verdict = decide(share, low, high, smallest, n, any_trained)
     return Finding(
         verdict, share, share, (low, high), int(minuses.sum()), int(ones.sum()), n, int(np.size(d)), smallest,
@@ -83,10 +83,11 @@ class Measure:
         aims: Whether it asks how far a run came on the way from naive to the floor.
         kept: Whether a record must keep the readings, since they do not follow from its scores.
         timed: Whether it needs calibrated seconds.
-        over: Which sides are needed at every learning rate or value that is tried: `"both"`, or the `"baseline"`,
-            of which the one that proves best is compared.
-        across: For `"both"`: one side at every rate, and the other → (n,).
+        over: Which sides are needed at every learning rate or value that is tried: `"both"`; the `"baseline"`, of
+            which the one that proves best is compared; or `"picks"`, both sides among values of their own.
+        across: For `"both"`: one side at every rate → (n,), and 1 where the truth may lie beyond the rates tried, (n,).
         harmed: Whether failures can take its verdict back.
+        axes: Names of the measures, it among them, that are read together; () for it alone.
     """
 
     name: str
@@ -99,8 +100,9 @@ class Measure:
     kept: bool = True
     timed: bool = False
     over: str = ""
-    across: Callable[[Tried, Tried], np.ndarray] | None = None
+    across: Callable[[Tried], tuple[np.ndarray, np.ndarray]] | None = None
     harmed: bool = True
+    axes: tuple[str, ...] = ()
     reach: float = 0.5
 
     @property
@@ -109,9 +111,29 @@ class Measure:
         return self.unit == "points"
 
     @property
+    def picks(self) -> bool:
+        """Whether it asks which rate each seed's validation error would choose."""
+        return self.name in ("best rate", "distant picks")
+
+    @property
     def label(self) -> str:
         """Under which a record keeps its readings."""
         return f"{self.name} ({100 * self.reach:g} % of the way)" if self.aims else self.name
+
+    @property
+    def ended(self) -> str:
+        """The reading that is 1 where the truth may lie beyond the rates tried, else 0; for `over="both"`."""
+        return f"{self.label}, at an end of the grid"
+
+    @property
+    def along(self) -> list["Measure"]:
+        """The measures of all its axes, at the same `reach`; it alone if it has none."""
+        return [replace(MEASURES[name], reach=self.reach) for name in self.axes] or [self]
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a record calibrates seconds for it: where it needs them, or one of its axes is in seconds."""
+        return any(axis.timed for axis in self.along)
 
     def _read(self, *of: Any) -> np.ndarray:
         return self.read(*of, *[self.reach] * self.aims)
@@ -121,16 +143,21 @@ class Measure:
         return scores.readings[self.label] if self.label in scores.readings else self._read(scores)
 
     def keep(self, runs: Runs, seconds: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """What a record must keep of these runs beside their scores.
+        """What a record must keep of these runs beside their scores, on all axes.
 
         Args:
-            seconds: Calibrated, of one run's update, (n,); only a measure that is timed asks for them.
+            seconds: Calibrated, of one run's update, (n,). Without them, or where windows grow and updates do not all
+                take as long, an axis in seconds is left out.
         """
-        timed = [seconds] if self.timed else []
-        kept = {self.label: self._read(runs, *timed)} if self.kept and self.read else {}
-        if self.name == "best rate":
-            kept["validation error"] = readings.validation_error(runs)
-        return kept | ({readings.CALIBRATED: seconds} if self.timed else {})
+        untimed = seconds is None or any(recipe.grow for recipe in runs.recipes)
+        kept = {}
+        for axis in self.along:
+            if axis.timed and axis.name != self.name and untimed:
+                continue
+            timed = [seconds] if axis.timed else []
+            kept |= {axis.label: axis._read(runs, *timed)} if axis.kept and axis.read else {}
+            kept |= {readings.CALIBRATED: seconds} if axis.timed else {}
+        return kept | ({"validation error": readings.validation_error(runs)} if self.picks else {})
 
     def pair(self, baseline: Scores | Tried, variant: Scores | Tried) -> tuple[Scores, Scores]:
         """Scores of either side, from those at every value where the measure looks at those."""
@@ -138,10 +165,17 @@ class Measure:
             return baseline, variant
         if self.over == "baseline":
             return baseline[readings.best_value(baseline)], variant
-        found = self.across(baseline, variant), self.across(variant, baseline)
-        sides = (tried[readings.best_value(tried)] for tried in (baseline, variant))
-        mine, theirs = (replace(side, readings={self.label: read}) for side, read in zip(sides, found, strict=True))
-        return mine, theirs
+        if self.over == "picks":
+            far = readings.far_from(readings.best_rates(baseline)[0], readings.best_rates(variant)[0])
+            mine, theirs = (tried[readings.best_value(tried)] for tried in (baseline, variant))
+            return (replace(mine, readings=mine.readings | {self.label: np.zeros(len(far))}),
+                    replace(theirs, readings=theirs.readings | {self.label: far}))  # fmt: skip
+        return self._across(baseline), self._across(variant)
+
+    def _across(self, tried: Tried) -> Scores:
+        best = tried[readings.best_value(tried)]
+        found = dict(zip((self.label, self.ended), self.across(tried), strict=True))
+        return replace(best, readings=best.readings | found)
 
     def compare(self, baseline: Scores, variant: Scores) -> np.ndarray:
         """Paired effects (n,), positive where the variant has more: log ratios, or differences."""
@@ -188,6 +222,7 @@ def _updates(name: str, what: str, read: Callable, **more) -> Measure:
 
 
 QUARTER_DECADE = 0.75  # 10^¼ = 1.78 times: a step of the finest grid of rates, and more than no step at all
+COSTS = ("updates to target", "examples to target", "seconds to target")  # none of them says it all
 _ALL = (
     Measure("score", "error", 0.05, readings.score, kept=False),
     Measure("regret", "error", 0.05, readings.score, kept=False, over="baseline"),
@@ -196,16 +231,22 @@ _ALL = (
     Measure("solved share", "share of solved runs", MANY, readings.solved, unit="points", better="higher", aims=True,
             kept=False),
     Measure("spiking share", "share of runs with a loss spike", MANY, readings.spiky, unit="points"),
+    Measure("exploding share", "share of runs with an exploding gradient", MANY, readings.exploding, unit="points"),
     Measure("spikes", "rate of loss spikes", 1.0, readings.spikes, unit="per 1,000 updates"),
     Measure("gradient jumps", "rate of exploding gradients", 1.0, readings.gradient_jumps, unit="per 1,000 updates"),
-    _updates("updates to target", "number of updates", to_target),
+    _updates("updates to target", "number of updates", to_target, axes=COSTS),
+    _updates("examples to target", "number of windows read", readings.examples_to, axes=COSTS),
     _updates("tokens to target", "number of steps read", tokens_to),
-    _updates("seconds to target", "training time", readings.seconds_to, timed=True),
+    _updates("seconds to target", "training time", readings.seconds_to, timed=True, axes=COSTS),
     Measure("seconds per update", "time for an update", 0.1, readings.seconds_per_update, timed=True, harmed=False),
     Measure("seconds per window", "time for a window", 0.1, readings.seconds_per_window, timed=True, harmed=False),
     Measure("best rate", "best learning rate", QUARTER_DECADE, unit="times", better="", over="both",
             across=readings.best_rates),
+    Measure("distant picks", "share of picks more than half a decade off", MANY, unit="points", over="picks",
+            harmed=False),
     Measure("range of rates", "range of usable learning rates", QUARTER_DECADE, unit="times", better="higher",
             over="both", across=readings.usable_range),
+    Measure("highest usable rate", "highest usable learning rate", QUARTER_DECADE, unit="times", better="higher",
+            over="both", across=readings.highest_usable),
 )  # fmt: skip
 MEASURES = {measure.name: measure for measure in _ALL}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from evidence import ledger
 from evidence.arms import UNPICKED, Arm, grid, grouped, pick_of, same
-from evidence.claims import Claim, choices_of, claims_of
+from evidence.claims import Claim, Setting, choices_of, claims_of, settings_of
 from rnntips.cells import GATES
 from rnntips.errors import BadArgument
 from rnntips.loader import examples_of, sized, updates_of
@@ -20,6 +20,22 @@ from rnntips.tuning import TUNING_SEEDS, Pick
 __all__ = ["Plan", "plans", "work"]
 
 
+class Seeds(NamedTuple):
+    """A part's tuning seeds and seeds, and by how many decades its learning rates are moved."""
+
+    tuning: list[int]
+    seeds: list[int]
+    shift: float
+
+
+class Size(NamedTuple):
+    """So many tuning seeds, and so many of each part; `narrow`: fewer learning rates to begin with."""
+
+    tuning: int
+    first: int
+    narrow: bool = False
+
+
 class Plan:
     """What a tip's claims need to be tested: their arms, seeds and cost, and the plan's place in the ledger."""
 
@@ -30,6 +46,16 @@ class Plan:
     def claims(self) -> dict[str, Claim]:
         """Claim id → the comparison that tests it."""
         return claims_of(self.given, SETTINGS)
+
+    @cached_property
+    def places(self) -> dict[str, Setting]:
+        """The plan's own settings by their names."""
+        return settings_of(self.given, SETTINGS)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the stored record is this plan's."""
+        return self.tip.has_record and self.tip.record["plan"] == self.plan_hash
 
     @cached_property
     def meaning(self) -> dict[str, Any]:
@@ -79,14 +105,24 @@ class Plan:
 
     def freeze(self) -> dict[str, Any]:
         """Write the plan into the ledger, unless it stands there; its line."""
-        return ledger.freeze(self.name, self.meaning)
+        return ledger.freeze(self.name, self.meaning, self.tip.words if self.tip.has_record else None)
 
-    def parts(self) -> dict[str, tuple[list[int], list[int]]]:
-        """Part of the record → its tuning seeds and its seeds. Fresh ones follow from the plan's hash."""
+    def parts(self) -> dict[str, Seeds]:
+        """Part of the record → its seeds. Fresh ones follow from the plan's hash."""
         counts = self.given["seeds"]
         fresh = ledger.fresh_seeds(self.plan_hash, counts["fresh"] + counts["tuning"])
-        first = [TUNING_SEEDS[0] + i for i in range(counts["tuning"])], list(range(counts["first"]))
-        return {"first": first, "fresh": (fresh[counts["fresh"] :], fresh[: counts["fresh"]])}
+        shift = 0.5 * int(self.plan_hash, 16) / 16 ** len(self.plan_hash)
+        return {
+            "first": Seeds([TUNING_SEEDS[0] + i for i in range(counts["tuning"])], list(range(counts["first"])), 0.0),
+            "fresh": Seeds(fresh[counts["fresh"] :], fresh[: counts["fresh"]], round(shift, 3)),
+        }
+
+    def size_of(self, setting: str) -> Size:
+        """How many seeds a setting has; at working size fewer than the plan, which says how many."""
+        counts = self.given["seeds"]
+        if setting in self.places and self.places[setting].size == "working":
+            return Size(**counts["working"], narrow=True)
+        return Size(counts["tuning"], counts["first"])
 
     def live_arms(self) -> list[Arm]:
         """Both arms of the live comparison as the record keeps them; untuned where the learning rate is under test."""
@@ -132,22 +168,28 @@ class Plan:
 
     def cost(self, claims: Iterable[Claim] | None = None) -> tuple[int, float]:
         """(runs, TFLOP) of the planned record, or of some claims; both parts and their tuning included."""
-        runs, flop, counts = 0, 0.0, self.given["seeds"]
+        planned = [(runs, work(recipe, self.tip.task(setting))) for setting, recipe, runs in self.planned(claims)]
+        return sum(runs for runs, _ in planned), sum(runs * flop for runs, flop in planned) / 1e12
+
+    def planned(self, claims: Iterable[Claim] | None = None) -> list[tuple[str, Recipe, int]]:
+        """Setting, recipe and number of runs of all that is trained, as long as no search goes beyond its grid."""
+        found = []
         for setting, arms in self.arms(claims).items():
-            for group in grouped(arms).values():
-                tuning = 2 * sum(map(len, grid(group).values())) * counts["tuning"]
-                task, recipes = self.tip.task(setting), [arm.recipe for arm in group]
-                for recipe in dict.fromkeys(recipes):
-                    each = tuning + recipes.count(recipe) * (counts["first"] + counts["fresh"])
-                    runs, flop = runs + each, flop + each * work(recipe, task)
-        return runs, flop / 1e12
+            size = self.size_of(setting)
+            for (tuned, choices), group in grouped(arms).items():
+                values = sum(map(len, grid(group, size.narrow).values()))
+                values += 2 * (tuned == "lr" and not choices)  # quarter-decades around the pick
+                recipes = [arm.recipe for arm in group]
+                found += [(setting, recipe, 2 * (values * size.tuning + recipes.count(recipe) * size.first))
+                          for recipe in dict.fromkeys(recipes)]  # fmt: skip
+        return found
 
     def expected(self, seeds: Sequence[int] | None, retune: bool) -> int:
-        """Runs of `evidence.records.compute`, as long as tuning widens no grid."""
-        arms, counts = sum(map(len, self.arms().values())), self.given["seeds"]
-        planned = arms * (counts["first"] + counts["fresh"])
+        """Runs of `evidence.records.compute`, as long as no search goes beyond its grid."""
+        arms = {setting: len(arms) for setting, arms in self.arms().items()}
+        planned = sum(2 * self.size_of(setting).first * some for setting, some in arms.items())
         tuning = (self.cost()[0] - planned) // (2 if seeds is not None else 1)  # given seeds are one part, not two
-        return (planned if seeds is None else arms * len(seeds)) + (tuning if retune else 0)
+        return (planned if seeds is None else sum(arms.values()) * len(seeds)) + (tuning if retune else 0)
 
 
 def plans() -> dict[str, Plan]:

@@ -14,11 +14,11 @@ from rnntips.runs import Runs, to_target
 from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
 from rnntips.verdict import Scores, cap, progress
 
-__all__ = ["CALIBRATED", "best_rates", "best_value", "failed", "gradient_jumps", "score", "seconds_per_window",
-           "seconds_to", "solved", "spikes", "spiky", "training_loss", "usable_range",
-           "validation_error"]  # fmt: skip
+__all__ = ["CALIBRATED", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from", "gradient_jumps",
+           "highest_usable", "score", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "training_loss",
+           "usable_range", "validation_error"]  # fmt: skip
 
-CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best
+CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best of its side and seed
 EXPLODED = 10.0  # times the median of the gradients before
 CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, see `evidence.timing`
 
@@ -57,6 +57,12 @@ def seconds_per_window(runs: Runs, seconds: np.ndarray) -> np.ndarray:
 def seconds_to(runs: Runs, seconds: np.ndarray, reach: float = 0.5) -> np.ndarray:
     """As `rnntips.runs.to_target`, in calibrated seconds, so an interval knows the spread of both."""
     return to_target(runs, reach) * seconds
+
+
+def examples_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
+    """As `rnntips.runs.to_target`, in windows read by all workers; one that is read in chunks counts at each of them,
+    and one that has not grown yet like any other."""
+    return to_target(runs, reach) * np.array([recipe.windows_per_update for recipe in runs.recipes])
 
 
 def training_loss(runs: Runs) -> np.ndarray:
@@ -113,6 +119,11 @@ def spiky(runs: Runs) -> np.ndarray:
     return (spikes(runs) > 0).astype(float)
 
 
+def exploding(runs: Runs) -> np.ndarray:
+    """1 where the gradient exploded at all, as `gradient_jumps` counts it."""
+    return (gradient_jumps(runs) > 0).astype(float)
+
+
 def decades(rates: Mapping[float, Scores]) -> float:
     """The step between evenly spaced rates, in powers of ten."""
     steps = np.diff(np.log10(sorted(rates)))
@@ -121,31 +132,58 @@ def decades(rates: Mapping[float, Scores]) -> float:
     return float(steps.mean())
 
 
-def usable_range(rates: Mapping[float, Scores], others: Mapping[float, Scores]) -> np.ndarray:
-    """How many times the lowest usable learning rate the highest is: 10 for a decade, 1 where none is usable.
+def usable(rates: Mapping[float, Scores]) -> np.ndarray:
+    """Whether each rate, from the lowest to the highest, is usable for each seed, (K, n).
 
-    Usable is a rate whose test error is within a tenth of the seed's best over both sides and all rates, and below the
-    naive guess's. Every rate that was tried stands for its step of the grid, so a half-decade more is a factor of 3.2
-    whatever the grid; rates beyond its ends are not known of.
+    Usable is a rate whose test error is within a tenth of the seed's best over all rates of this side, and below the
+    naive guess's.
+    """
+    errors = np.array([score(rates[rate]) for rate in sorted(rates)])
+    return (errors <= CLOSE * errors.min(0)) & np.array([failed(rates[rate]) == 0 for rate in sorted(rates)])
+
+
+def usable_range(rates: Mapping[float, Scores]) -> tuple[np.ndarray, np.ndarray]:
+    """How many times the lowest `usable` rate the highest is, (n,): 10 for a decade, 1 where none is usable.
+
+    Every rate that was tried stands for its step of the grid, so a half-decade more is a factor of 3.2 whatever the
+    grid. Also 1 where a rate at either end is usable, or none is, since the truth may then lie beyond the grid, else 0.
 
     Args:
-        rates, others: Both sides at every rate of an evenly spaced grid, on the same seeds.
+        rates: One side at every rate of an evenly spaced grid.
     """
-    best = np.min([score(tried) for side in (rates, others) for tried in side.values()], axis=0)
-    usable = [(score(tried) <= CLOSE * best) & (failed(tried) == 0) for tried in rates.values()]
-    return 10 ** (decades(rates) * np.sum(usable, axis=0))
+    found = usable(rates)
+    return 10 ** (decades(rates) * found.sum(0)), (found[0] | found[-1] | ~found.any(0)).astype(float)
 
 
-def best_rates(rates: Mapping[float, Scores], _others: Mapping[float, Scores] | None = None) -> np.ndarray:
-    """The rate that tuning on one seed would pick: the lowest error on the validation part; of equals the lower rate.
+def highest_usable(rates: Mapping[float, Scores]) -> tuple[np.ndarray, np.ndarray]:
+    """The highest `usable` learning rate, (n,); a seed with none counts with a step of the grid below the lowest.
+
+    Also 1 where it is the grid's highest, or none is usable, since the truth may then lie beyond the grid, else 0.
+
+    Args:
+        rates: One side at every rate of an evenly spaced grid.
+    """
+    tried, found = np.array(sorted(rates)), usable(rates)
+    highest = np.max(np.where(found, tried[:, None], tried[0] / 10 ** decades(rates)), axis=0)
+    return highest, (found[-1] | ~found.any(0)).astype(float)
+
+
+def best_rates(rates: Mapping[float, Scores]) -> tuple[np.ndarray, np.ndarray]:
+    """The rate that tuning on one seed would pick, (n,): the lowest error on the validation part; of equals the lower.
 
     Tuning proper picks one rate for ten seeds, which leaves nothing to see its spread by. Each seed's own pick is a
-    draw of the same kind, so their ratios have a median and an interval like any other pairs. A pick at an end of
-    the grid may lie beyond it.
+    draw of the same kind, so their ratios have a median and an interval like any other pairs. Also 1 where the pick is
+    at an end of the grid, since the truth may lie beyond it, else 0.
     """
     tried = sorted(rates)
     errors = [rates[rate].readings["validation error"] for rate in tried]
-    return np.array(tried)[np.argmin(np.nan_to_num(errors, nan=np.inf, posinf=np.inf), axis=0)]
+    picks = np.argmin(np.nan_to_num(errors, nan=np.inf, posinf=np.inf), axis=0)
+    return np.array(tried)[picks], ((picks == 0) | (picks == len(tried) - 1)).astype(float)
+
+
+def far_from(best: np.ndarray, picks: np.ndarray) -> np.ndarray:
+    """1 where a pick of `best_rates` is more than half a decade, a factor of about three, from the best, else 0."""
+    return (np.abs(np.log10(picks / best)) > 0.51).astype(float)  # half-decades are written with two digits
 
 
 def best_value(tried: Mapping[Any, Scores]) -> Any:

@@ -1,14 +1,16 @@
 """Computing a tip's record: liveness, tuning, first and fresh seeds, findings. What `python -m evidence run` does."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evidence.arms import UNPICKED, Arm, described, grid, grouped, kept, pick_of, six_digits
-from evidence.claim_word import Condition, gap, word
+from evidence.checks import due
+from evidence.claim_word import setting_verdict, word
 from evidence.claims import Claim
 from evidence.plans import Plan
 from evidence.timing import calibrate, machine
@@ -18,44 +20,52 @@ from rnntips.notebook.tips import UNTUNED, stored_scores
 from rnntips.runs import Runs, check_seeds
 from rnntips.training import ENGINE, prepare
 from rnntips.tuning import TUNING_SEEDS, Pick, train_arms, tune_arms
-from rnntips.verdict import Comparison, Finding, Scores, middle, progress, tail
+from rnntips.verdict import Comparison, Scores, medians, progress
 
-__all__ = ["Part", "compared", "compute", "judge", "live_share", "liveness", "parts_of"]
+__all__ = ["Part", "compute", "ends_of", "judge", "live_shares", "liveness", "pairs_of", "parts_of"]
 
 # One part of a record, the runs of one set of seeds: setting → arm → Scores, and setting → arm → Pick.
 Part = tuple[Mapping[str, Mapping[Arm, Scores]], Mapping[str, Mapping[Arm, Pick]]]
 
 
-def liveness(plan: Plan, device: str = "auto", say: Callable[[str], None] = print) -> list[dict]:
-    """For each setting and arm: how far tuning seeds get from naive (0) to the floor (1), at the tuned rate."""
-    how, rows = replace(Resources.of(device), stop=None), []  # so that an interrupt is raised
+def liveness(plan: Plan, device: str = "auto", say: Callable[[str], None] = print, **where: Any) -> list[dict]:
+    """For each setting and arm how far tuning seeds get from naive (0) to the floor (1) on their validation part, at
+    the tuned rate, and their errors there. The test part is not looked at, so that sizes may be chosen by this table.
+
+    Args:
+        where: As for `compute`.
+    """
+    how, rows = replace(Resources.of(device, **where), stop=None), []  # so that an interrupt is raised
     names = described((arm for arms in plan.arms().values() for arm in arms), plan.base)
     for setting, arms in plan.arms().items():
-        task, seeds = plan.tip.task(setting), list(TUNING_SEEDS)
-        picks = _tuned(arms, task, how, seeds)
+        task, size = plan.tip.task(setting), plan.size_of(setting)
+        seeds = list(TUNING_SEEDS)[: size.tuning]
+        picks = _tuned(arms, task, how, seeds, narrow=size.narrow)
         for arm, runs in zip(arms, _trained(arms, picks, task, how, seeds), strict=True):
-            way = progress(runs.test_score, runs.naive, runs.floor)
-            about = kept(arm, names, runs, picks[arm], {})
+            errors, about = runs.tuning_score, kept(arm, names, runs, picks[arm], {})
+            about = {name: about[name] for name in (*names, "tuned", "times", *picks[arm].values) if name in about}
+            way = progress(errors, runs.valid_naive, runs.floor)
             rows.append({
-                "setting": setting, **{name: about[name] for name in [*names, "tuned", *picks[arm].values]},
-                "progress": round(float(np.median(way)), 3), "unit": runs.unit,
-                "naive": six_digits(runs.naive.mean()), "score": six_digits(np.median(runs.test_score)),
+                "setting": setting, **about, "progress": round(float(np.median(way)), 3), "unit": runs.unit,
+                "naive": six_digits(runs.valid_naive.mean()), "errors": [six_digits(error) for error in errors],
                 "floor": six_digits(runs.floor.mean()),
             })  # fmt: skip
-            words = ", ".join(f"{name} {about[name]}" for name in [*names, *picks[arm].values])
+            words = ", ".join(f"{name} {value}" for name, value in about.items() if name != "tuned")
             say(f"{setting:18} {words:40} {rows[-1]['progress']:5.0%}")
     return rows
 
 
-def _tuned(arms: Sequence[Arm], task, how: Resources, seeds: Sequence[int]) -> dict[Arm, Pick]:
+def _tuned(
+    arms: Sequence[Arm], task, how: Resources, seeds: Sequence[int], shift: float = 0.0, narrow: bool = False
+) -> dict[Arm, Pick]:
     """What tuning picks for each arm; alike for those that the same is tuned for."""
     picks = dict.fromkeys(arms, UNPICKED)
     for (tuned, choices), group in grouped(arms).items():
         if tuned != UNTUNED:
             recipes = list(dict.fromkeys(arm.recipe for arm in group))
             prepared = prepare(recipes, task, seeds)
-            # the plan's own values are all that there are
-            found = tune_arms(prepared, task, grid(group), how, seeds, widen=not choices)
+            search = tuned == "lr" and not choices  # the plan's own values are all that there are
+            found = tune_arms(prepared, task, grid(group, narrow), how, seeds, search=search, shift=shift * search)
             chosen = dict(zip(recipes, found, strict=True))
             picks |= {arm: chosen[arm.recipe] for arm in group}
     return picks
@@ -84,31 +94,32 @@ def compute(
     """
     planned = plan.parts()
     if seeds is not None:
-        planned = {"first": (planned["first"][0], check_seeds(seeds))}
+        planned = {"first": planned["first"]._replace(seeds=check_seeds(seeds))}
     began, parts, stored, needed = time.perf_counter(), [], [], plan.arms()
     names = described((arm for arms in needed.values() for arm in arms), plan.base)
-    timed = [claim for claim in plan.claims.values() if claim.measured.timed]
+    timed = [claim for claim in plan.claims.values() if claim.measured.calibrated]
     if timed:  # what is timed is timed here, whoever trains
         Resources.of(device)
     how = replace(Resources.of(device, **where), stop=None)  # so that an interrupt is raised
-    for number, (name, (tuning, these)) in enumerate(planned.items()):
+    for number, (name, part) in enumerate(planned.items()):
         results: dict[str, dict[Arm, Scores]] = {}
         picks: dict[str, dict[Arm, Pick]] = {}
         entries: dict[str, list[dict]] = {}
         for setting, arms in needed.items():
-            task = plan.tip.task(setting)
+            task, size = plan.tip.task(setting), plan.size_of(setting)
+            these = part.seeds[: size.first] if seeds is None else part.seeds
             if retune:
-                picks[setting] = _tuned(arms, task, how, tuning)
+                picks[setting] = _tuned(arms, task, how, part.tuning[: size.tuning], part.shift, size.narrow)
             else:
                 picks[setting] = {arm: plan.pick(setting, arm, number) for arm in arms}
             runs = dict(zip(arms, _trained(arms, picks[setting], task, how, these), strict=True))
             seconds = _calibrated(runs, plan.arms(timed).get(setting, []), task, these, how.device)
-            readings = {arm: _readings(plan, setting, arm, runs[arm], seconds.get(arm)) for arm in arms}
+            readings = {arm: _readings(plan, setting, arm, runs[arm], task, seconds.get(arm)) for arm in arms}
             results[setting] = {arm: replace(runs[arm].scores, readings=readings[arm]) for arm in arms}
             entries[setting] = [kept(arm, names, runs[arm], picks[setting][arm], readings[arm]) for arm in arms]
             say(f"{name} seeds, {setting}: {len(arms)} arms, {time.perf_counter() - began:.0f} s so far")
         parts.append((results, picks))
-        stored.append({"name": name, "seeds": these, "tuning_seeds": tuning, "settings": entries})
+        stored.append({"name": name, "seeds": part.seeds, "tuning_seeds": part.tuning, "settings": entries})
     some = next(iter(runs.values()))
     return {
         "tip": plan.name,
@@ -135,11 +146,18 @@ def _calibrated(
     return dict(zip(arms, calibrate(recipes, task, seeds, device), strict=True)) if arms else {}
 
 
-def _readings(plan: Plan, setting: str, arm: Arm, runs: Runs, seconds: np.ndarray | None) -> dict[str, np.ndarray]:
-    """What the claims about this arm need beside its scores, run by run."""
-    asking = [claim for claim in plan.claims.values() if setting in claim.settings
-              and any(arm in tried.values() for tried in claim.needs(setting))]  # fmt: skip
-    return {name: values for claim in asking for name, values in claim.measured.keep(runs, seconds).items()}
+def _readings(
+    plan: Plan, setting: str, arm: Arm, runs: Runs, task, seconds: np.ndarray | None
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """What the claims about this arm need beside its scores, run by run: for their measures, and for their checks."""
+    needed: dict[str, np.ndarray] = {}
+    for claim in plan.claims.values():
+        if setting in claim.settings and any(arm in tried.values() for tried in claim.needs(setting)):
+            needed |= claim.measured.keep(runs, seconds)
+            for check in due(claim.measured, claim.checks):
+                if check.label(claim.measured) not in needed:  # another claim may have asked for it
+                    needed |= check.keep(runs, task, claim.measured)
+    return needed
 
 
 def parts_of(plan: Plan) -> list[Part]:
@@ -154,91 +172,94 @@ def parts_of(plan: Plan) -> list[Part]:
 
 
 def judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
-    """A claim's word and numbers from all parts of a record; `repeated`: whether fresh seeds left the first ones' word.
+    """A claim's word and its settings' verdicts, from all parts of a record and from the fresh seeds alone.
 
-    That is None where the first seeds were undecided, or where there are no others.
+    `repeated`: whether these alone give the same word; None where no word was found, or there are no fresh seeds.
     """
-    found = _judge(claim, parts)
-    first = _judge(claim, parts[:1])["word"] if len(parts) > 1 else found["word"]
-    repeated = None if len(parts) == 1 or first == "UNDECIDED" else first == found["word"]
-    return {"id": claim.id, "word": found.pop("word"), "first": first, "repeated": repeated} | found
-
-
-def compared(claim: Claim, parts: Sequence[Part]) -> tuple[Comparison, dict[str, dict[str, Any]]]:
-    """The comparison that a claim makes in all parts, (setting, part) by (setting, part); what each setting's sides are
-    called."""
-    pairs, chosen = {}, {}
-    for part, (results, _) in enumerate(parts):
-        for setting in claim.settings:
-            order = list(range(len(claim.values)))
-            if claim.among:  # whatever the first part's tuning seeds name is what every part compares
-                needed, picks = claim.needs(setting), parts[0][1][setting]
-                order.sort(key=lambda i, needed=needed, picks=picks: picks[needed[i][None]].score)
-            pairs[setting, part] = claim.pair(setting, results[setting], (order[0], order[-1]))
-            called = [claim.shown(claim.values[i]) for i in (order[0], order[-1])]
-            chosen[setting] = dict(zip(("baseline", "variant"), called, strict=True))
-    return Comparison(pairs, claim.measured, claim.smallest), chosen
-
-
-def _judge(claim: Claim, parts: Sequence[Part]) -> dict[str, Any]:
-    comparison, chosen = compared(claim, parts)
-    left_out = {setting for setting, _ in comparison.untrained}  # in all parts, if in one
-    keys, finding_of = list(comparison.pairs), comparison.finding_of
-    counted = [key for key in keys if key[0] not in left_out] or keys
-    overall = finding_of(counted)
-    alone = {s: finding_of(key for key in keys if key[0] == s) for s in claim.settings}
-    by_part = [finding_of(key for key in counted if key[1] == part) for part in range(len(parts))]
-    condition = _condition(claim, comparison, counted) if claim.condition else None
+    ends = {setting: ends_of(claim, parts, setting) for setting in claim.settings}  # fresh seeds name none anew
+    settings, alone = (_settings(claim, some, ends, whole=some is parts) for some in (parts, parts[1:]))
+    found, fresh = _word(claim, settings), _word(claim, alone) if alone else None
+    open_ = fresh is None or found in ("UNDECIDED", "NOT TESTED")
     return {
-        "word": word(claim.claimed, overall, [alone[s] for s in alone if s not in left_out], by_part, condition),
-        "p": six_digits(_chance(claim, overall, np.concatenate([comparison.effects(key) for key in counted]))),
-        **_numbers(overall, len(parts)),
-        "parts": [six_digits(found.typical) for found in by_part],
-        "gap": condition and [six_digits(value) for value in condition.gap],
-        "left_out": [s for s in claim.settings if s in left_out],
-        "settings": {s: chosen[s] | _numbers(found, len(parts)) for s, found in alone.items()},
-    }
+        "id": claim.id, "word": found, "fresh_word": fresh, "repeated": None if open_ else found == fresh,
+        "n": max(one["n"] for one in settings.values()), "what": claim.measured.what, "unit": claim.measured.unit,
+        "settings": settings,
+    }  # fmt: skip
 
 
-def _chance(claim: Claim, overall: Finding, d: np.ndarray) -> float:
-    """Sign test over all pairs: how often chance alone is so uneven.
+def _word(claim: Claim, settings: Mapping[str, Mapping[str, Any]]) -> str:
+    tested = {name: found["verdict"] for name, found in settings.items() if found["tested"]}
+    return word(claim.claimed, tested, claim.condition, claim.modality, claim.named)
 
-    For NO WORSE chance means a loss of the smallest that matters, and only less than that counts.
+
+def ends_of(claim: Claim, parts: Sequence[Part], setting: str) -> tuple[int, int]:
+    """Which of the claim's values are the baseline and the variant there.
+
+    The best and the worst are named by the first part's tuning seeds, and every part compares these.
     """
-    if claim.claimed == "NO WORSE":
-        d = claim.measured.sign * d - overall.matters
-        return tail(int(np.sum(d > 0)), int(np.sum(d != 0)))
-    wins, losses = int(np.sum(d < 0)), int(np.sum(d > 0))
-    return min(1.0, 2 * tail(min(wins, losses), wins + losses))
+    order = list(range(len(claim.values)))
+    if claim.among:
+        needed, picks = claim.needs(setting), parts[0][1][setting]
+        order.sort(key=lambda i: picks[needed[i][None]].score)
+    return order[0], order[-1]
 
 
-def _condition(claim: Claim, comparison: Comparison, counted: Sequence[tuple[str, int]]) -> Condition:
-    level = {setting: claim.condition[setting] for setting in claim.settings}
-    keys = [[key for key in comparison.pairs if level[key[0]] == which] for which in dict.fromkeys(level.values())]
-    keys = [[key for key in some if key in counted] or some for some in keys]
-    first, second = ({key: comparison.effects(key) for key in some} for some in keys)
+def pairs_of(
+    claim: Claim, parts: Sequence[Part], setting: str, ends: tuple[int, int]
+) -> list[tuple[Scores, Scores]]:  # fmt: skip
+    """(baseline's, variant's) scores in each part, for the values that `ends_of` names."""
+    return [claim.pair(setting, results[setting], ends) for results, _ in parts]
 
-    def difference(part: int) -> float:
-        mine, theirs = ([d for key, d in side.items() if key[1] == part] for side in (first, second))
-        return middle(mine) - middle(theirs)
 
-    return Condition(
-        claim.condition["name"],
-        (comparison.finding_of(first), comparison.finding_of(second)),
-        gap(list(first.values()), list(second.values())),
-        tuple(difference(part) for part in sorted({key[1] for key in comparison.pairs})),
+def _picked(claim: Claim, parts: Sequence[Part], setting: str, value: int) -> list:
+    """What tuning chose for one of the claim's values, part by part; nothing where nothing is tuned."""
+    arm = claim.needs(setting)[value].get(None)
+    picks = [picks[setting][arm].values for _, picks in parts if arm in picks.get(setting, {})]
+    return [next(iter(values.values())) for values in picks if values]
+
+
+def _settings(
+    claim: Claim, parts: Sequence[Part], ends: Mapping[str, tuple[int, int]], whole: bool
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    return {name: _setting(claim, parts, name, ends[name], whole) for name in claim.settings} if parts else {}
+
+
+def _setting(
+    claim: Claim, parts: Sequence[Part], setting: str, ends: tuple[int, int], whole: bool
+) -> dict[str, Any]:  # fmt: skip
+    """What one setting of a whole record, or of its fresh seeds alone, shows, as a record stores it."""
+    pairs = pairs_of(claim, parts, setting, ends)
+    both = [Scores.joined(side) for side in zip(*pairs, strict=True)]
+    together, *alone = (
+        claim.measured.judge(some, True, claim.smallest_in(setting)) for some in (pairs, *([pair] for pair in pairs))
     )
+    checks = [check for check in due(claim.measured, claim.checks) if whole or not check.whole]
+    checked = {check.name: check.found(*both, claim.measured) for check in checks}
+    failed = [found.why_not for found in checked.values() if not found.ok]
+    numbers = {name: six_digits(getattr(together, name)) for name in ("typical", "effect", "detectable", "failing")}
+    return {
+        "sides": [str(claim.shown(claim.values[i])) for i in ends],
+        "tuned": [_picked(claim, parts, setting, i) for i in ends], "size": claim.size_of(setting),
+        "verdict": setting_verdict(claim.claimed, together, alone),
+        **dict(zip(("baseline", "variant"), map(six_digits, medians(*both)), strict=True)), **numbers,
+        "interval": [six_digits(end) for end in together.interval], "n": len(both[0]),
+        "wins": together.wins, "losses": together.losses, "failed": together.failed, "smallest": together.smallest,
+        "parts": [six_digits(found.typical) for found in alone],
+        **({"axes": _axes(claim, pairs)} if claim.measured.axes else {}),
+        "tested": not failed, "why_not": " ".join(failed) or None,
+        "checks": {name: [six_digits(value) for value in found.values] for name, found in checked.items()},
+    }  # fmt: skip
 
 
-def _numbers(finding: Finding, parts: int) -> dict[str, Any]:
-    """As stored; n counts the seeds of all parts, and what is better is said where it is not lower."""
-    fields = asdict(finding) | {"interval": [six_digits(end) for end in finding.interval], "n": parts * finding.n}
-    fields |= {name: six_digits(fields[name]) for name in ("effect", "typical", "detectable", "failing")}
-    return {name: value for name, value in fields.items() if (name, value) != ("better", "lower")}
+def _axes(claim: Claim, pairs: Sequence[tuple[Scores, Scores]]) -> dict[str, float | None]:
+    """What the variant costs against the baseline on every axis that was kept: typical changes."""
+    sides = [side for pair in pairs for side in pair]
+    kept = [axis for axis in claim.measured.along if all(axis.label in side.readings for side in sides)]
+    return {axis.name: six_digits(axis.judge(pairs, True, claim.smallest).typical) for axis in kept}
 
 
-def live_share(plan: Plan, subsets: int = 1000, seeds: int = 10) -> float:
-    """Share of random subsets of the live setting's stored seeds that give the verdict of all of them."""
+def live_shares(plan: Plan, subsets: int = 1000, seeds: int = 10) -> dict[str, float]:
+    """Verdict of all stored seeds of the live setting, then others → share of random subsets of them that give it."""
     *_, setting = plan.tip.live()
     numbers = range(len(plan.tip.record["parts"]))
     entries = [[plan.stored(setting, arm, number) for number in numbers] for arm in plan.live_arms()]
@@ -253,4 +274,5 @@ def live_share(plan: Plan, subsets: int = 1000, seeds: int = 10) -> float:
     both = [stored_scores(*some) for some in entries]
     rng = np.random.default_rng(0)
     chosen = (rng.permutation(len(both[0]))[:seeds] for _ in range(subsets))
-    return float(np.mean([verdict({setting: tuple(one.only(rows) for one in both)}) == whole for rows in chosen]))
+    found = Counter(verdict({setting: tuple(one.only(rows) for one in both)}) for rows in chosen)
+    return {name: found[name] / subsets for name in dict.fromkeys([whole, *found])}

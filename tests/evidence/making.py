@@ -16,14 +16,14 @@ FILE = Path(__file__).with_name("made_up.toml")
 
 
 class MadeUp(Lesson):
-    """A lesson of the made-up plan, in which a claim's short title is its name."""
+    """A lesson of the made-up plan, in which a claim's title is its name."""
 
     folder: Path
 
     @property
     def toml(self):
         plan = tomllib.loads(FILE.read_text(encoding="utf-8"))["plan"]
-        return {"plan": plan, "texts": {name: {"short": name} for name in plan["claims"]}}
+        return {"plan": plan, "texts": {name: name for name in plan["claims"]}}
 
 
 def scores(score, naive=1.0, floor=0.0, **readings):

@@ -1,86 +1,104 @@
-"""The record's word, from findings of all parts; and the gap that a condition rests on."""
+"""The word on a claim, from its settings' verdicts; and a setting's verdict, from all seeds and each part."""
 
 import numpy as np
 import pytest
 
-from evidence.claim_word import Condition, gap, word
-from rnntips.verdict import Finding, find
+from evidence.claim_word import CLAIMED, setting_verdict, word
+from rnntips.verdict import find
 
-APART = (0.2, 0.4)
-
-
-def finding(verdict, typical=0.0, interval=(-0.01, 0.01), failing=0.0):
-    return Finding(verdict, typical, typical, interval, 0, 20, 20, 20, 0.05, 0.03, failing=failing)
+LEVELS = {"name": "size", "a": "small", "b": "small", "c": "large", "d": "large"}
 
 
-@pytest.mark.parametrize(
-    ("expected", "claimed", "overall", "alone", "parts"),
-    [
-        ("SUPPORTED", "BETTER", "BETTER", "BETTER SAME", (-0.2, -0.1)),
-        ("SUPPORTED", "BETTER", "BETTER", "BETTER SAME", (-0.2,)),
-        ("UNDECIDED", "BETTER", "BETTER", "BETTER SAME", (-0.2, -0.04)),
-        ("UNDECIDED", "BETTER", "BETTER", "BETTER WORSE", (-0.2, -0.1)),
-        ("CONTRADICTED", "BETTER", "WORSE", "WORSE UNCLEAR", (0.2, 0.1)),
-        ("UNDECIDED", "BETTER", "WORSE", "WORSE UNCLEAR", (0.2, 0.04)),
-        ("UNDECIDED", "BETTER", "WORSE", "WORSE BETTER", (0.2, 0.1)),
-        ("CONTRADICTED", "WORSE", "BETTER", "BETTER SAME", (-0.2, -0.1)),
-        ("NO DIFFERENCE", "WORSE", "SAME", "SAME UNCLEAR", (0.02, -0.03)),
-        ("UNDECIDED", "WORSE", "SAME", "SAME UNCLEAR", (-0.02, 0.06)),
-        ("UNDECIDED", "WORSE", "UNCLEAR", "SAME UNCLEAR", (0.2, 0.1)),
-        ("UNDECIDED", "BETTER", "NOT TRAINED", "", (-0.2, -0.1)),
-        ("SUPPORTED", "NO WORSE", "SAME", "SAME BETTER", (0.02, -0.3)),
-        ("NO DIFFERENCE", "NO WORSE", "SAME", "SAME WORSE", (0.02, 0.01)),
-        ("UNDECIDED", "NO WORSE", "SAME", "SAME SAME", (0.06, 0.01)),
-        ("CONTRADICTED", "NO WORSE", "WORSE", "WORSE SAME", (0.1, 0.1)),
-        ("UNDECIDED", "NO WORSE", "WORSE", "WORSE BETTER", (0.1, 0.1)),
-    ],
-)
-def test_the_records_word_follows_the_rule(expected, claimed, overall, alone, parts):
-    whole = finding(overall, interval=(0.2, 0.3) if overall == "WORSE" else (-0.01, 0.01))
-    assert word(claimed, whole, map(finding, alone.split()), [finding("", part) for part in parts]) == expected
+def settings(verdicts):
+    return dict(zip("abcdefgh", verdicts.split(), strict=False))
 
 
 @pytest.mark.parametrize(
-    ("expected", "claimed", "levels", "gap", "gaps"),
+    ("expected", "claimed", "verdicts"),
     [
-        ("DEPENDS ON size", "WORSE", ("WORSE", "SAME"), APART, (0.2, 0.1)),
-        ("DEPENDS ON size", "WORSE", ("SAME", "WORSE"), (-0.4, -0.2), (-0.2, -0.1)),
-        ("DEPENDS ON size", "BETTER", ("BETTER", "WORSE"), (-0.4, -0.2), (-0.2, -0.1)),
-        ("UNDECIDED", "WORSE", ("WORSE", "SAME"), (-0.1, 0.1), (0.2, 0.1)),
-        ("UNDECIDED", "WORSE", ("WORSE", "SAME"), APART, (0.2, 0.04)),  # the gap did not repeat
-        ("UNDECIDED", "WORSE", ("WORSE", "WORSE"), APART, (0.2, 0.1)),
-        ("UNDECIDED", "WORSE", ("WORSE", "NOT TRAINED"), APART, (0.2, 0.1)),
-        ("UNDECIDED", "WORSE", ("SAME", "UNCLEAR"), APART, (0.2, 0.1)),
-        ("UNDECIDED", "NO WORSE", ("BETTER", "SAME"), APART, (0.2, 0.1)),
+        ("SUPPORTED", "BETTER", "BETTER BETTER"),
+        ("SUPPORTED", "WORSE", "WORSE"),
+        ("PARTLY: better in 1 of 3, never worse", "BETTER", "BETTER SAME SAME"),
+        ("PARTLY: better in 2 of 3, 1 undecided", "BETTER", "BETTER BETTER UNCLEAR"),
+        ("PARTLY: higher in 1 of 2, never lower", "HIGHER", "WORSE SAME"),
+        ("NO DIFFERENCE", "WORSE", "SAME SAME SAME"),
+        ("NO DIFFERENCE, 1 of 4 undecided", "WORSE", "SAME SAME SAME UNCLEAR"),
+        ("NEVER BETTER: worse in 1 of 2", "BETTER", "SAME WORSE"),
+        ("NEVER WORSE: better in 2 of 3, 1 undecided", "WORSE", "BETTER BETTER UNCLEAR"),
+        ("CONTRADICTED", "BETTER", "WORSE WORSE"),
+        ("CONTRADICTED", "LOWER", "WORSE"),
+        ("MIXED: better in 1, worse in 1 of 2", "BETTER", "BETTER WORSE"),
+        ("UNDECIDED", "BETTER", "BETTER UNCLEAR"),
+        ("UNDECIDED", "BETTER", "UNCLEAR"),
+        ("NOT TESTED", "BETTER", ""),
+        ("SUPPORTED", "NO WORSE", "SAME BETTER NO WORSE".replace("NO WORSE", "NO_WORSE")),
+        ("CONTRADICTED", "NO WORSE", "WORSE WORSE"),
+        ("MIXED: no worse in 1, worse in 1 of 2", "NO WORSE", "SAME WORSE"),
     ],
 )
-def test_a_claim_depends_on_a_condition_whose_gap_repeats(expected, claimed, levels, gap, gaps):
-    condition, parts = Condition("size", tuple(map(finding, levels)), gap, gaps), [finding("", 0.1)] * 2
-    assert word(claimed, finding("UNCLEAR", interval=(-0.2, 0.3)), [], parts, condition) == expected
+def test_the_word_follows_the_table_of_the_rule(expected, claimed, verdicts):
+    found = {name: verdict.replace("_", " ") for name, verdict in settings(verdicts).items()}
+    assert word(claimed, found) == expected
 
 
-def test_a_claim_and_its_mirror_get_the_same_word():
-    rng, seen = np.random.default_rng(0), set()
-    for effect in rng.normal(0, 0.1, 60):
-        d = effect + 0.05 * rng.normal(size=(2, 20))
-        there, back = ([find(sign * d, True), [find(sign * row, True) for row in d]] for sign in (1, -1))
-        said = word("WORSE", there[0], there[1], there[1])
-        assert said == word("BETTER", back[0], back[1], back[1])
-        seen.add(said)
-    assert seen == {"SUPPORTED", "CONTRADICTED", "NO DIFFERENCE", "UNDECIDED"}
+@pytest.mark.parametrize(
+    ("expected", "verdicts"),
+    [
+        ("DEPENDS ON size", "BETTER BETTER WORSE WORSE"),
+        ("DEPENDS ON size", "BETTER SAME SAME WORSE"),
+        ("MIXED: better in 2, worse in 2 of 4", "BETTER WORSE BETTER WORSE"),
+        ("PARTLY: better in 2 of 4, never worse", "BETTER BETTER SAME SAME"),
+        ("SUPPORTED", "BETTER BETTER BETTER BETTER"),
+    ],
+)
+def test_a_claim_depends_on_a_condition_that_separates_better_from_worse(expected, verdicts):
+    assert word("BETTER", settings(verdicts), LEVELS) == expected
 
 
-def test_more_failures_and_too_few_seeds_make_no_variant_no_worse():
-    parts = [finding("", 0.0)] * 2
-    assert word("NO WORSE", finding("SAME"), [], parts) == "SUPPORTED"
-    assert word("NO WORSE", finding("SAME", failing=0.1), [], parts) == "NO DIFFERENCE"
+def test_how_a_source_speaks_decides_what_can_be_said_of_it():
+    both = {"a": "BETTER", "b": "WORSE"}
+    assert word("BETTER", both, modality="can", named="a") == "SUPPORTED"
+    assert word("WORSE", both, modality="can", named="a") == "NEVER WORSE: better in 1 of 1"
+    assert word("BETTER", {"b": "WORSE"}, modality="can", named="a") == "NOT TESTED"
+    for modality, said in (("always", "CONTRADICTED"), ("suggests", "NEVER BETTER: worse in 2 of 2")):
+        assert word("BETTER", dict.fromkeys("ab", "WORSE"), modality=modality) == said
+
+
+def test_a_claim_and_its_mirror_get_the_same_kind_of_word():
+    rng, opposite = np.random.default_rng(0), {"BETTER": "WORSE", "WORSE": "BETTER"}
+    for _ in range(200):
+        verdicts = dict(enumerate(rng.choice(["BETTER", "WORSE", "SAME", "UNCLEAR"], rng.integers(1, 7))))
+        turned = {name: opposite.get(verdict, verdict) for name, verdict in verdicts.items()}
+        mirrored = word("WORSE", turned).lower()
+        for old, new in (("better", "#"), ("worse", "better"), ("#", "worse")):
+            mirrored = mirrored.replace(old, new)
+        assert word("BETTER", verdicts).lower() == mirrored
+
+
+def verdict(*medians, spread=0.02, claimed="BETTER", n=100):
+    """Of two parts with these typical log ratios."""
+    rng = np.random.default_rng(0)
+    d = [median + spread * rng.standard_normal(n) for median in medians]
+    return setting_verdict(claimed, find(np.array(d), True), [find(part, True) for part in d])
+
+
+def test_a_setting_needs_each_part_to_show_what_all_seeds_show():
+    assert [verdict(-0.1, -0.1), verdict(0.1, 0.1), verdict(0.0, 0.01)] == ["BETTER", "WORSE", "SAME"]
+    assert verdict(-0.16, -0.03) == "UNCLEAR"  # the interval leaves out 0, and one part shows too little
+    assert verdict(0.08, -0.06) == "UNCLEAR"  # within the smallest together, and not alone
+    assert verdict(0.0, 0.0, spread=0.5) == "UNCLEAR"
+
+
+def test_no_worse_needs_an_interval_that_ends_below_the_smallest_difference():
+    loose = {"spread": 0.12, "n": 40}
+    assert [verdict(-0.03, -0.03, claimed=claimed, **loose) for claimed in ("NO WORSE", "BETTER")] == [
+        "NO WORSE", "UNCLEAR"]  # fmt: skip
+    assert verdict(0.04, 0.04, claimed="NO WORSE", **loose) == "UNCLEAR"
     few = find(np.array([0.001, -0.001]), True)
-    assert word("NO WORSE", few, [few], [few]) == "UNDECIDED"
+    assert setting_verdict("NO WORSE", few, [few]) == "UNCLEAR"
+    failing = find(np.zeros(20), True, failed=np.repeat([1, 0], [2, 18]))
+    assert setting_verdict("NO WORSE", failing, [failing]) == "UNCLEAR"
 
 
-def test_the_gap_between_two_levels_mirrors_and_grows_with_their_spread():
-    d = np.random.default_rng(1).normal(size=(3, 20))
-    low, high = gap(d[:2], d[2:])
-    assert low < np.median(d[:2], 1).mean() - np.median(d[2]) < high
-    np.testing.assert_allclose(gap(d[2:], d[:2]), (-high, -low))
-    np.testing.assert_allclose(gap(3 * d[:2] + 5, 3 * d[2:]), (3 * low + 5, 3 * high + 5))
+def test_every_claim_has_a_mirror():
+    assert {CLAIMED[name][1:] for name in ("BETTER", "WORSE")} == {("better", "worse"), ("worse", "better")}

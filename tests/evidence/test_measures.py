@@ -8,10 +8,10 @@ import pytest
 from making import scores
 
 import rnntips as rt
-from evidence.claim_word import word
+from evidence.claim_word import setting_verdict
 from evidence.measures import MEASURES, find_share, settled
 from rnntips.runs import Runs
-from rnntips.verdict import find, sentence
+from rnntips.verdict import Scores, find, medians, sentence
 
 
 def trinomial(n, ones, minuses):
@@ -100,7 +100,7 @@ def sides_of(measure, unit=1.0):
     )
 
 
-@pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"regret"}))
+@pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"regret", "distant picks"}))
 def test_findings_mirror_with_the_sides_and_know_neither_the_order_of_seeds_nor_units(name):
     measure = MEASURES[name]
     baseline, variant = sides_of(measure)
@@ -181,7 +181,7 @@ def test_spikes_are_compared_as_rates_since_most_runs_have_none():
     assert find(d[:16], True, 1.0, unit="per 1,000 updates").verdict == "BETTER"
 
 
-def test_more_solved_runs_are_better_are_shown_as_more_and_get_their_word():
+def test_more_solved_runs_are_better_are_shown_as_more_and_get_their_verdict():
     few, many = scores([0.4] * 30 + [0.9] * 70), scores([0.4] * 80 + [0.9] * 20)
     more, less, alike = (judged("solved share", *pair) for pair in ((few, many), (many, few), (few, few)))
     assert (more.verdict, more.typical, more.wins) == ("BETTER", pytest.approx(0.5), 50)
@@ -192,11 +192,9 @@ def test_more_solved_runs_are_better_are_shown_as_more_and_get_their_word():
     assert (lost.typical, lost.failed, lost.failing) == (0, 70, pytest.approx(0.7)), (
         "failing is not the same as unsolved"
     )
-    for found, claimed, said in [(more, "BETTER", "SUPPORTED"), (more, "NO WORSE", "SUPPORTED"),
-                                 (less, "BETTER", "CONTRADICTED"), (less, "NO WORSE", "CONTRADICTED"),
-                                 (less, "WORSE", "SUPPORTED"), (alike, "NO WORSE", "SUPPORTED"),
-                                 (alike, "BETTER", "NO DIFFERENCE")]:  # fmt: skip
-        assert word(claimed, found, [found], [found, found]) == said
+    for found, claimed, said in [(more, "BETTER", "BETTER"), (more, "NO WORSE", "BETTER"), (less, "WORSE", "WORSE"),
+                                 (less, "NO WORSE", "WORSE"), (alike, "NO WORSE", "SAME")]:  # fmt: skip
+        assert setting_verdict(claimed, found, [found, found]) == said
 
 
 def test_a_setting_says_something_of_solved_runs_if_a_tenth_are_solved():
@@ -215,6 +213,7 @@ def test_a_wider_range_of_rates_is_better_and_a_rate_is_neither():
              for name in tested]  # fmt: skip
     for name, verdict, typical, better, said in [
         ("range of rates", "BETTER", 9, "higher", "Higher range of usable learning rates in 20 of 20 runs: × 10 ("),
+        ("highest usable rate", "SAME", 0, "higher", "About the same: × 1 ("),
         ("best rate", "BETTER", -0.9, "", "Lower best learning rate in 20 of 20 runs: × 0.1 (0.1 to 0.1)."),
     ]:
         found = judged(name, *MEASURES[name].pair(*sides))
@@ -222,11 +221,60 @@ def test_a_wider_range_of_rates_is_better_and_a_rate_is_neither():
         assert sentence(found).startswith(said)
 
 
+def test_a_pick_is_distant_beyond_half_a_decade_from_the_best_rate():
+    def tried(errors):
+        return {rate: scores([0.5] * 3, validation_error=values) for rate, values in errors.items()}
+
+    fine = tried({0.0032: [1, 3, 2], 0.01: [2, 1, 3], 0.032: [3, 2, 1]})  # best: 0.0032, 0.01, 0.032
+    few = tried({0.001: [1, 2, 2], 0.1: [2, 1, 1]})  # picks: 0.001, 0.1, 0.1
+    baseline, variant = MEASURES["distant picks"].pair(fine, few)
+    np.testing.assert_array_equal(MEASURES["distant picks"].compare(baseline, variant), [0, 1, 0])
+
+
+def test_a_rate_at_an_end_of_the_grid_is_marked_beside_what_was_read():
+    """And what else was kept of the best rate's runs stays."""
+    tried = {0.01: scores([0.2] * 4, clipped_share=[1, 2, 3, 4]), 0.1: scores([0.9, 0.9, 0.21, 0.21])}
+    for name, ended in (("range of rates", [1, 1, 1, 1]), ("highest usable rate", [0, 0, 1, 1])):
+        mine, _ = MEASURES[name].pair(tried, tried)
+        np.testing.assert_array_equal(mine.readings[f"{name}, at an end of the grid"], ended)
+        assert "clipped share" in mine.readings and MEASURES[name].label in mine.readings
+
+
+@pytest.mark.parametrize("name", ["updates to target", "examples to target", "seconds to target"])
+def test_a_cost_is_kept_on_three_axes_and_in_seconds_where_an_update_always_takes_as_long(name):
+    measure, (runs, seconds) = replace(MEASURES[name], reach=0.4), rich(np.random.default_rng(0))
+    labels = [f"{axis} to target (40 % of the way)" for axis in ("updates", "examples", "seconds")]
+    found = measure.keep(runs, seconds)
+    assert measure.calibrated and set(labels) < set(found) and [axis.label for axis in measure.along] == labels
+    updates, examples, spent = (found[label] for label in labels)
+    np.testing.assert_array_equal(examples, updates * runs.recipes[0].batch_size)
+    np.testing.assert_allclose(spent, updates * seconds)
+    assert not MEASURES["score"].calibrated and not MEASURES["tokens to target"].calibrated
+    if name != "seconds to target":
+        runs.recipes = (rt.Recipe(grow="8:0.5"),) * len(runs)
+        assert set(measure.keep(runs, seconds)) == set(measure.keep(runs)) == set(labels[:2])
+
+
+def test_median_errors_are_shares_of_each_runs_naive_and_uncapped():
+    some = Scores(np.array([6.0, 13.0, 70.0]), np.array([1.0, 2.0, 10.0]), np.zeros(3))
+    assert medians(scores([0.5, 0.6, np.nan]), some) == (0.6, 6.5)
+    assert medians(scores([0.5, np.nan, np.inf]), scores([0.5, np.nan, 0.1, np.nan])) == (np.inf, np.inf)
+
+
 def test_a_half_decade_matters_and_none_does_not():
-    for measure in (MEASURES["best rate"], MEASURES["range of rates"]):
+    for measure in (MEASURES["best rate"], MEASURES["range of rates"], MEASURES["highest usable rate"]):
         for step in np.diff(np.log(rt.tuning.half_decades(-4, 0))):
             assert find(np.full(20, step), True, measure.smallest, unit="times").verdict == "WORSE"
         assert find(np.zeros(20), True, measure.smallest, unit="times").verdict == "SAME"
+
+
+def test_joined_scores_stand_in_a_row_with_the_readings_that_all_have():
+    """Two parts of a record, of unequal numbers of runs."""
+    one, other = scores([0.1, np.nan], spikes=[1, 2], alone=[0, 0]), scores([0.3], naive=2.0, floor=0.1, spikes=[3])
+    both = Scores.joined([one, other])
+    np.testing.assert_array_equal(both.score, [0.1, np.nan, 0.3])
+    assert (list(both.naive), list(both.floor)) == ([1, 1, 2], [0, 0, 0.1])
+    assert {name: list(values) for name, values in both.readings.items()} == {"spikes": [1, 2, 3]}
 
 
 def test_regret_compares_with_the_value_that_proved_best():

@@ -11,7 +11,7 @@ from making import alike
 import rnntips as rt
 from evidence.claim_word import CLAIMED
 from evidence.plans import Plan
-from evidence.records import judge, live_share, parts_of
+from evidence.records import judge, live_shares, parts_of
 from rnntips.notebook.tips import Tip, stored_scores
 from rnntips.tasks import Digits, Forecast
 from rnntips.tasks.settings import VERSIONS
@@ -21,7 +21,7 @@ from rnntips.verdict import progress
 
 TIPS = list(rt.tips)
 LONG = {"deep_recurrence", "truncated_bptt"}  # seconds for a run
-MOST_TFLOP = 25
+MOST_TFLOP = 150  # a plan beyond it was meant otherwise; minutes are bounded when a plan is frozen
 
 
 @pytest.fixture(params=TIPS)
@@ -54,7 +54,7 @@ def test_the_plans_fingerprint_follows_its_meaning_and_not_its_layout(scaling):
     assert again.plan_hash == scaling.plan_hash
     changed.given["seeds"]["fresh"] += 1
     assert changed.plan_hash != scaling.plan_hash and changed.version is None
-    assert not set(changed.parts()["fresh"][1]) & set(scaling.parts()["fresh"][1])
+    assert not set(changed.parts()["fresh"].seeds) & set(scaling.parts()["fresh"].seeds)
 
 
 def test_a_plan_on_other_tasks_has_their_versions_and_data_in_its_meaning(scaling, monkeypatch):
@@ -71,11 +71,12 @@ def test_a_plan_on_other_tasks_has_their_versions_and_data_in_its_meaning(scalin
 def test_the_record_was_computed_under_the_plan_as_it_stands_on_seeds_that_are_nobody_elses(plan):
     record, parts = plan.tip.record, plan.parts()
     assert record["plan"] == plan.plan_hash and not record["provisional"]
-    assert {part["name"]: (part["tuning_seeds"], part["seeds"]) for part in record["parts"]} == parts
+    assert {part["name"]: (part["tuning_seeds"], part["seeds"]) for part in record["parts"]} == {
+        name: part[:2] for name, part in parts.items()}  # fmt: skip
     assert record["seeds"] == [seed for part in record["parts"] for seed in part["seeds"]]
-    counts, used = plan.given["seeds"], [seed for part in parts.values() for some in part for seed in some]
+    counts, used = plan.given["seeds"], [seed for part in parts.values() for some in part[:2] for seed in some]
     assert len(set(used)) == len(used) == 2 * counts["tuning"] + counts["first"] + counts["fresh"]
-    assert parts["first"] == (list(TUNING_SEEDS)[: counts["tuning"]], list(range(counts["first"])))
+    assert parts["first"] == (list(TUNING_SEEDS)[: counts["tuning"]], list(range(counts["first"])), 0)
 
 
 def test_the_records_findings_follow_from_its_scores(plan):
@@ -83,8 +84,18 @@ def test_the_records_findings_follow_from_its_scores(plan):
     parts = parts_of(plan)
     for claim, stored in zip(plan.claims.values(), plan.tip.record["claims"], strict=True):
         alike(judge(claim, parts), stored, rel=1e-5)
-        assert stored["n"] == len(plan.tip.record["seeds"])
-        assert stored["first"] == judge(claim, parts[:1])["word"]
+        for setting, found in stored["settings"].items():
+            assert found["n"] == 2 * plan.size_of(setting).first
+
+
+def test_no_pick_of_a_search_lies_at_an_end_of_what_was_tried(plan):
+    """Else the best rate may lie beyond; records of before the search say nothing of it."""
+    for part in plan.tip.record["parts"]:
+        for setting, arms in part["settings"].items():
+            for arm in (arm for arm in arms if "tried" in arm):
+                low, high = arm["tried"]
+                beyond = arm.get("target_scaling") == "none"  # 300 updates to 30,000 MW: the lesson says so
+                assert low < arm["lr"] < high or beyond, (part["name"], setting, arm["lr"])
 
 
 def test_a_live_setting_on_the_edge_of_a_verdict_is_found_out(scaling):
@@ -97,7 +108,7 @@ def test_a_live_setting_on_the_edge_of_a_verdict_is_found_out(scaling):
     for number in range(len(scaling.tip.record["parts"])):
         variant = scaling.stored(setting, scaling.live_arms()[1], number)
         variant["test_score"] = [1.08 * score for score in variant["test_score"]]
-    assert live_share(scaling, subsets=200) < 0.95
+    assert next(iter(live_shares(scaling, subsets=200).values())) < 0.95
 
 
 def test_every_setting_is_alive_in_every_part(plan):
@@ -108,18 +119,21 @@ def test_every_setting_is_alive_in_every_part(plan):
             assert max(progress(one.score, one.naive, one.floor).mean() for one in found) > 0.2, (part["name"], setting)
 
 
+BREAKING = ("failure share", "spiking share")
+
+
 def test_the_baseline_beats_the_naive_guess_in_every_setting(plan):
-    """Where failures are counted it may fail; then the variant must not."""
+    """In every setting that counts. Where failures or spikes are counted, half the runs of the better side will do."""
     for claim, stored in zip(plan.claims.values(), plan.tip.record["claims"], strict=True):
         for part, setting in itertools.product(range(len(plan.tip.record["parts"])), claim.settings):
-            among = [stored["settings"][setting][name] for name in ("baseline", "variant")]
-            shown, shares = [claim.shown(value) for value in claim.values], []
-            for which in among if claim.measure == "failure share" else among[:1]:
+            sides = stored["settings"][setting]["sides"]
+            shown, shares = [str(claim.shown(value)) for value in claim.values], []
+            for which in sides if claim.measure in BREAKING else sides[:1]:
                 for needed in [] if claim.measured.over else claim.needs(setting)[shown.index(which)].values():
                     arm = stored_scores(plan.stored(setting, needed, part))
                     shares.append(np.mean(arm.score < arm.naive))
-            least = max if claim.measure == "failure share" else min
-            assert not shares or least(shares) > 0.8, (claim.id, part, setting)
+            enough = max(shares, default=1) > 0.5 if claim.measure in BREAKING else min(shares, default=1) > 0.8
+            assert enough or not stored["settings"][setting]["tested"], (claim.id, part, setting)
 
 
 def reads_another_text(plan, setting):

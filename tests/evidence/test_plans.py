@@ -15,6 +15,8 @@ import evidence
 import rnntips as rt
 from evidence import records
 from evidence.arms import Arm
+from evidence.checks import CHECKS
+from evidence.claim_word import MODALITIES
 from evidence.claims import claims_of
 from evidence.findings import lines, page, plan_lines
 from evidence.measures import MEASURES
@@ -22,10 +24,10 @@ from evidence.plans import Plan, work
 from rnntips import figures
 from rnntips.errors import BadArgument
 from rnntips.jobs.execute import Resources
-from rnntips.notebook.tips import UNTUNED, Tip
+from rnntips.notebook.tips import ABOUT, UNTUNED, Tip
 from rnntips.recipe import typed
 from rnntips.tuning import TUNING_SEEDS, Pick, half_decades
-from rnntips.verdict import change, size
+from rnntips.verdict import size
 
 FILE_OF_IT = tomllib.loads(FILE.read_text(encoding="utf-8"))["plan"]
 
@@ -70,7 +72,8 @@ def test_a_choice_of_one_value_is_that_value_and_tuning_scores_it(made):
     assert [pick.values["lr"] for pick in picks] == [0.0001, 0.01, 0.001]
     best, *_, worst = sorted(picks, key=lambda pick: pick.score)
     found = stored["settings"]["sines"]
-    assert (found["baseline"], found["variant"]) == (best.values["lr"], worst.values["lr"])
+    assert found["sides"] == [str(side.values["lr"]) for side in (best, worst)]
+    assert found["tuned"] == [[side.values["lr"]] * 2 for side in (best, worst)]
 
 
 def rates_part(claim, best):
@@ -87,7 +90,7 @@ def rates_part(claim, best):
 
 @pytest.mark.parametrize(
     ("tanh", "gru", "word"),
-    [((0.1, 0.01), (0.1, 0.01), "SUPPORTED"), ((0.1, 0.01), (0.01, 0.01), "DEPENDS ON the cell"),
+    [((0.1, 0.01), (0.1, 0.01), "SUPPORTED"), ((0.1, 0.01), (0.01, 0.01), "PARTLY: lower in 1 of 2, never higher"),
      ((0.01, 0.1), (0.01, 0.1), "CONTRADICTED"), ((0.01, 0.01), (0.1, 0.1), "NO DIFFERENCE"),
      ((0.1, 0.01), (0.01, 0.1), "DEPENDS ON the cell")],
 )  # fmt: skip
@@ -99,7 +102,7 @@ def test_a_claim_about_the_best_rate_gets_its_word_cell_by_cell(made, tanh, gru,
     part = rates_part(claim, {"sines, tanh": tanh, "sines, GRU": gru})
     found = records.judge(claim, [part, part])
     assert found["word"] == word and found["unit"] == "times" and found["what"] == "best learning rate"
-    assert set(found["settings"]) == set(claim.settings) and len(found["gap"]) == 2
+    assert set(found["settings"]) == set(claim.settings) and found["repeated"]
 
 
 # ── tuning and cost ─────────────────────────────────────────────────────────
@@ -117,13 +120,17 @@ def test_work_counts_every_product_and_no_window_that_is_left_out():
 
 
 def test_the_cost_follows_what_is_tuned(made):
-    """Both parts: ten seeds of each arm, and three tuning seeds at every value where something is tuned."""
+    """Both parts: ten seeds of each arm, and three tuning seeds at every value where something is tuned.
+
+    At working size six seeds of each arm, two tuning seeds, and a search that begins with fewer rates.
+    """
 
     def runs(*names):
         return made.cost([made.claims[name] for name in names])[0]
 
     assert runs("rate") == 2 * 2 * 20  # nothing is tuned
-    assert runs("solved") == runs("beyond") == 2 * (20 + 2 * 7 * 3)  # seven half-decades
+    assert runs("solved") == runs("beyond") == 2 * (20 + 2 * 9 * 3)  # seven half-decades, two quarters
+    assert runs("together") == 2 * (2 * (20 + 2 * 9 * 3) + (12 + 2 * 6 * 2))
     assert runs("momentum") == 2 * (20 + 2 * 3 * 3)
     assert runs("coarse") == 20 + 2 * 4 * 3 + 20 + 2 * 3 * 3
     assert runs("regret") == 4 * 20 + 20 + 2 * 3 * 3
@@ -144,10 +151,14 @@ def standing_in(monkeypatch, valid=lambda arm: 0.5, seen=lambda arms, seeds: Non
         monkeypatch.setattr(f"{where}.train_arms", train)
 
 
+def near_a_hundredth(arm):
+    """A validation error that is lowest at 0.01, flat enough for quarter-decades, and no search ends at an end."""
+    return 0.5 + 0.01 * abs(np.log10(arm.lr) + 2)
+
+
 def test_as_many_runs_are_expected_as_come(made, monkeypatch):
     counted = []
-    standing_in(monkeypatch, seen=lambda arms, seeds: counted.append(len(arms) * len(seeds)))
-    monkeypatch.setattr("rnntips.tuning.half_decades", lambda low, high: [0.01])  # an edge on both sides, and stays
+    standing_in(monkeypatch, near_a_hundredth, seen=lambda arms, seeds: counted.append(len(arms) * len(seeds)))
     monkeypatch.setattr("evidence.records._calibrated", lambda *_: {})
     monkeypatch.setattr("evidence.records._readings", lambda *_: {})
     monkeypatch.setattr("evidence.records.judge", lambda *_: {})
@@ -159,7 +170,7 @@ def test_as_many_runs_are_expected_as_come(made, monkeypatch):
 
 
 def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeypatch):
-    """Even where they look like a grid that may be widened."""
+    """Even where they look like learning rates of a search, which would go beyond them."""
     standing_in(monkeypatch, valid=lambda arm: 0.01 / arm.lr)
     listed = half_decades(-4, -3)
     own, usual, untuned = Arm(made.base, "lr", tuple(listed)), Arm(made.base), Arm(made.base, UNTUNED)
@@ -175,6 +186,9 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
     ("changes", "words"),
     [
         ({"measure": "spiks"}, "Did you mean 'spikes'"), ({"settings": ["sine"]}, "Did you mean 'sines'"),
+        ({"modality": "typicaly"}, "Did you mean 'typically'"), ({"checks": ["rooom"]}, "Did you mean 'room'"),
+        ({"named": None}, "needs named ="), ({"named": "sines, GRU"}, "needs named ="),
+        ({"modality": "suggests"}, "needs named ="),
         ({"field": "lrr"}, "Did you mean 'lr'"), ({"claimed": "BETER"}, "Choose one of: BETTER, HIGHER"),
         ({"tuned": "momentun"}, "Did you mean 'momentum'"), ({"smalest": 0.1}, "Did you mean 'smallest'"),
         ({"baseline": {"lr": 0.1, "witdh": 3}, "variant": {"lr": 0.01, "witdh": 4}}, "Did you mean 'width'"),
@@ -195,6 +209,8 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"measure": "seconds per update", "recipe": {"grow": "4:0.5"}}, "growing windows do not"),
         ({"plan": {"settings": {"x": {"on": "sinus"}}}}, "Did you mean 'sines'"),
         ({"plan": {"settings": {"demand": {"cel": "gru"}}}}, "Did you mean 'cell'"),
+        ({"plan": {"settings": {"sines": {"size": "workin"}}}}, "Did you mean 'working'"),
+        ({"plan": {"settings": {"sines": {"size": "working"}}, "seeds": {"tuning": 3}}}, r"under \[seeds\]"),
     ],
     ids=str,
 )  # fmt: skip
@@ -206,6 +222,9 @@ def test_what_a_plan_cannot_mean_is_said_before_anything_is_trained(changes, wor
 def test_what_a_measure_leaves_open_is_its_own_and_the_plans_hash_knows_it(made, monkeypatch):
     assert claims(measure="spikes")["rate"].smallest == MEASURES["spikes"].smallest == 1
     assert claims()["rate"].smallest == 0.05 and claims(smallest=0.2)["rate"].smallest == 0.2
+    there = {"plan": {"settings": {"sines": {"smallest": 0.02}}}, "settings": ["sines", "demand"], "named": "sines"}
+    for own, smallest in (({}, 0.02), ({"smallest": 0.2}, 0.2), ({"measure": "spikes"}, 1)):
+        assert claims(**own, **there)["rate"].smallest_in("sines") == smallest, "a setting's is the plan's there"
     changed, before = Plan(Tip("made")), made.plan_hash
     changed.given["settings"]["sines, ten ahead"]["horizon"] = 12
     assert changed.plan_hash != before, "fields that a setting brings along are part of the meaning"
@@ -221,6 +240,8 @@ def test_the_read_me_names_every_measure_and_every_entry():
         assert listed[name] == [measure.unit, size(measure.smallest, measure.unit)]
     explained = {word for row in rows for word in re.findall(r"`\[*(?:plan\.)?(?:claims\.X\.)?(\w+)", row[0])}
     entries = {entry for claim in FILE_OF_IT["claims"].values() for entry in claim}
+    assert all(f"`{entry}`" in text or f"`{entry} = " in text for entry in (*ABOUT[1:], *FILE_OF_IT["seeds"]))
+    assert all(f"| `{check}` " in text for check in CHECKS) and all(f'`"{one}"`' in text for one in MODALITIES)
     assert set(FILE_OF_IT) - {"claims"} | entries <= explained
 
 
@@ -236,7 +257,21 @@ def test_every_arm_has_one_entry_in_each_part_and_the_notebook_reads_the_same(ma
                 picked = {} if arm.tuned == UNTUNED else {arm.tuned: entry[arm.tuned]}
                 assert made.pick(setting, arm, number).values == picked
                 assert (stored.recipe, stored.tuned, stored.times) == (arm.recipe, arm.tuned, arm.times)
-                assert stored.entries[number] == entry and len(stored.scores) == 20
+                assert stored.entries[number] == entry and len(entry["test_score"]) == made.size_of(setting).first
+
+
+def test_a_setting_at_working_size_has_fewer_seeds_and_its_own_smallest_change(made):
+    """The first of the plan's, in each part."""
+    claim, (stored,) = made.claims["together"], [one for one in made.tip.record["claims"] if one["id"] == "together"]
+    small, working = (stored["settings"][name] for name in ("sines", "sines, twenty ahead"))
+    assert (small["size"], small["n"], small["smallest"]) == ("small", 20, 0.05)
+    assert (working["size"], working["n"], working["smallest"]) == ("working", 12, 0.02) and stored["n"] == 20
+    setting, arm = "sines, twenty ahead", claim.needs("sines, twenty ahead")[0][None]
+    for number, part in enumerate(made.parts().values()):
+        errors, recipe = made.stored(setting, arm, number)["test_score"], arm.picked(made.pick(setting, arm, number))
+        again = rt.train(recipe, made.tip.task(setting), part.seeds[5:6])
+        assert len(errors) == 6 and errors[5] == pytest.approx(again.test_score[0], rel=1e-4)
+    assert "sines, twenty ahead, working size, 12 seeds: " in made.tip.rule()
 
 
 def test_the_notebook_takes_the_rate_that_tuning_chose_out_of_the_whole_grid(made):
@@ -260,8 +295,9 @@ def test_beyond_the_tuned_rate_the_same_pick_is_multiplied(made):
 def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made):
     record = made.tip.record
     kept = Counter(name for entry in record["parts"][0]["settings"]["sines"] for name in entry.get("readings", {}))
-    assert kept == {"updates to target (30 % of the way)": 2, "spikes": 4, "training loss": 2, "seconds per update": 2,
-                    "seconds to target (20 % of the way)": 2}  # fmt: skip
+    axes = {f"{axis} to target ({way} % of the way)": 2 for way in (20, 30)
+            for axis in ("updates", "examples", "seconds", "share of the budget")}  # fmt: skip
+    assert kept == axes | {"spikes": 4, "training loss": 2, "seconds per update": 4, "validation error": 4}
     tanh = record["parts"][0]["settings"]["sines, tanh"]
     best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
     assert best_rate and all((("readings" in entry) == (entry in best_rate)) for entry in tanh)
@@ -272,7 +308,7 @@ def test_what_is_live_is_found_in_the_record_and_keeps_its_own_rates(made):
     *recipes, setting = made.tip.live()
     assert [arm.recipe.lr for arm in made.live_arms()] == [0.01, 0.001]
     assert made.tip.learning_rate(setting, recipes[1]) == 0.001
-    assert 0 <= records.live_share(made, subsets=20) <= 1
+    assert sum(records.live_shares(made, subsets=20).values()) == pytest.approx(1)
 
 
 def test_liveness_covers_every_arm_of_every_setting_and_an_interrupt_ends_it(made, monkeypatch):
@@ -313,42 +349,45 @@ def test_a_plan_on_a_terminal_says_what_is_not_as_usual(made):
         assert said in text, said
 
 
-def test_a_record_on_a_terminal_has_each_claims_own_unit(made):
-    deep = made.tip.record["claims"][2]
-    deep |= {"verdict": "BETTER", "typical": -0.68, "interval": [-0.9, 0.0]}
-    deep["settings"]["sines, tanh"] |= {"verdict": "BETTER", "typical": -0.68}
-    text = lines(made.tip.record)
-    row = {line.split()[0]: line for line in text if not line.startswith(" ")}
-    assert "best learning rate  × 0.32 (0.1 to 1)" in row["deep"]
-    assert "per 1,000 updates" in row["jumps"] and "points" in row["solved"] and "training time" in row["seconds"]
-    assert " LOWER " in "".join(text) and " BETTER " not in next(line for line in text if "LOWER" in line)
-
-
-def test_page_and_table_name_what_was_measured_where_it_is_no_error(made):
-    text = page({"made": made})
+def test_a_record_in_words_has_each_claims_own_unit(made):
+    """On a terminal, in the notebook and on the page; more of the best rate is neither better nor worse."""
     for claim in made.tip.record["claims"]:
-        (row,) = [line for line in text.splitlines() if line.startswith(f"| {made.claims[claim['id']].says} |")]
-        assert change(claim["typical"], claim["unit"]) in row
-        assert (f"({claim['what']})" in row) == (claim["what"] != "error")
-    assert "typical change |" in made.tip.table() and "(share of solved runs)" in made.tip.table()
+        for found in claim["settings"].values():
+            found |= {"tested": True, "verdict": "BETTER", "typical": -0.68}
+    texts = "\n".join(lines(made.tip.record)), made.tip.table(), made.tip.rule(), page({"made": made})
+    for text in texts:
+        assert "sines, tanh: lower; best learning rate × 0.32" in text, "only of errors both sides' are shown"
+        assert "sines: better; share of solved runs −68 points" in text
+        assert "rate of loss spikes −0.7 per 1,000 updates" in text and "training time × 0.32" in text
+    numbers = made.tip.numbers()
+    assert (numbers["deep"]["sines, tanh"]["verdict"], numbers["rate"]["sines"]["verdict"]) == ("lower", "better")
+    assert numbers["rate"]["sines"]["typical"] == "× 0.32"
 
 
 def test_a_forest_gives_what_is_measured_alike_axes_of_its_own(made):
+    """A row for each claim's word, and one for each setting that tested it."""
     record, ax = made.tip.record, figures.forest(made.tip)
-    axes = {" ".join(one.get_xlabel().split()): one for one in ax.figure.axes}
-    assert len(axes) == len({tuple(claim[name] for name in ("smallest", "unit", "what")) for claim in record["claims"]})
+    for claim in record["claims"]:
+        for number, found in enumerate(claim["settings"].values()):
+            found["tested"] = number == 0
+    axes = {" ".join(one.get_xlabel().split()): one for one in figures.forest(made.tip).figure.axes}
+    alike = {(claim["unit"], claim["what"]) for claim in record["claims"]}
+    assert len(axes) == len(alike)
     rows = [label.get_text() for one in axes.values() for label in one.get_yticklabels()]
-    assert len(rows) == sum(1 + len(claim["settings"]) for claim in record["claims"])
+    assert len(rows) == 2 * len(record["claims"])
 
     def shown(what, unit):
         return next(axes[label] for label in axes if label.startswith(f"{what} of the variant") and unit in label)
 
-    assert shown("rate of loss spikes", "(per 1,000 updates)") and shown(
-        "share of solved runs", "(points of a hundred runs)"
-    )
-    rates = shown("best learning rate", "(times the baseline's)")
-    (diamond,) = [line.get_xdata()[0] for line in rates.get_lines() if line.get_marker() == "D"]
-    assert rates.get_xscale() == "log" and diamond == pytest.approx(1 + record["claims"][2]["typical"])
-    assert len(figures.forest(made.tip, ["rate"]).figure.axes) == 1
+    assert shown("rate of loss spikes", "(per 1,000 updates)")
+    assert shown("share of solved runs", "(points of a hundred runs)")
+    rates, (first, *_) = shown("best learning rate", "(times the baseline's)"), record["claims"][2]["settings"].values()
+    (dot,) = [line.get_xdata()[0] for line in rates.get_lines() if line.get_marker() == "o"]
+    assert rates.get_xscale() == "log" and dot == pytest.approx(1 + first["typical"])
+    for found in record["claims"][4]["settings"].values():
+        found["tested"] = False
+    alone = figures.forest(made.tip, ["rate"])
+    (label,), (said,) = alone.get_yticklabels(), alone.texts
+    assert (label.get_text(), said.get_text()) == ("rate", record["claims"][4]["word"].lower()), "no setting tested it"
     with pytest.raises(BadArgument, match="One plot cannot hold number of updates, error"):
         figures.forest(made.tip, ["rate", "epochs"], ax=ax)

@@ -47,8 +47,15 @@ def test_from_divergence_on_every_update_is_a_jump():
         rows = [flat(), np.full(120, NAN)]  # an exception ended the second
         rows[0][70:] = bad
         np.testing.assert_allclose(readings.spikes(losses(rows)), [500, 1000])
-        np.testing.assert_allclose(readings.gradient_jumps(losses(np.ones((2, 120)), gradient_norm=np.array(rows))),
-                                   [500, 1000])  # fmt: skip
+        gradients = losses(np.ones((2, 120)), gradient_norm=np.array(rows))
+        np.testing.assert_allclose(readings.gradient_jumps(gradients), [500, 1000])
+        np.testing.assert_array_equal(readings.exploding(gradients), [1, 1])
+
+
+def test_a_gradient_explodes_above_ten_times_the_median_of_the_fifty_before_it():
+    rows = [flat(), flat(spikes=[50], height=9.9), flat(spikes=[50], height=10.1), flat(spikes=[10], height=99.0)]
+    gradients = losses(np.ones((4, 120)), gradient_norm=np.array(rows))
+    np.testing.assert_array_equal(readings.exploding(gradients), [0, 0, 1, 0])
 
 
 def test_jumps_of_a_run_know_neither_the_unit_of_the_loss_nor_the_other_runs():
@@ -84,9 +91,12 @@ def test_what_was_never_reached_is_marked_and_steps_are_updates_times_windows_ti
     np.testing.assert_array_equal(to_target(some), [10, -100, 1])
     np.testing.assert_array_equal(to_target(some, 0.85), [100, -100, -100])
     recipe = some.recipes[0]
+    np.testing.assert_array_equal(readings.examples_to(some), np.array([10, -100, 1]) * recipe.batch_size)
     for change, new in (({}, recipe.past), ({"chunk": 8}, 8), ({"chunk": 8, "stride": 2}, 2)):
         some.recipes = (recipe.but(**change),) * 3
         np.testing.assert_array_equal(tokens_to(some), np.array([10, -100, 1]) * recipe.batch_size * new)
+    some.recipes = (recipe.but(workers=4),) * 3
+    np.testing.assert_array_equal(readings.examples_to(some), np.array([10, -100, 1]) * 4 * recipe.batch_size)
 
 
 def test_seconds_are_the_calibrations_and_never_the_runs_own():
@@ -117,26 +127,28 @@ def test_a_run_is_solved_when_it_has_come_far_enough():
     np.testing.assert_array_equal(readings.solved(scores([5.0, 5.2], naive=10)), [1, 0])
 
 
-def test_the_usable_range_is_a_factor_that_every_rate_within_a_tenth_of_the_best_widens():
-    mine = {0.001: scores([0.9, 0.30]), 0.01: scores([0.5, 0.32]), 0.1: scores([0.55, NAN])}
-    theirs = {rate: scores([0.8, 0.4]) for rate in mine}
-    np.testing.assert_allclose(readings.usable_range(mine, theirs), [100, 100])
-    np.testing.assert_allclose(readings.usable_range(theirs, mine), [1, 1])
-    better = theirs | {0.01: scores([0.4, 0.2])}
-    np.testing.assert_allclose(readings.usable_range(mine, better), [1, 1])  # the best is that of both sides
+def test_a_rate_is_usable_within_a_tenth_of_its_sides_own_best_for_the_seed():
+    """So what the other side reaches has no part in it; no usable rate at all is a step below the lowest."""
+    some = {0.001: scores([0.9, 0.30, 0.9, 1.0]), 0.01: scores([0.5, 0.32, 0.2, NAN]),
+            0.1: scores([0.55, NAN, 0.3, 7])}  # fmt: skip
+    found, ended = readings.usable_range(some)
+    np.testing.assert_allclose(found, [100, 100, 10, 1])
+    np.testing.assert_array_equal(ended, [1, 1, 0, 1])
+    found, ended = readings.highest_usable(some)
+    np.testing.assert_allclose(found, [0.1, 0.01, 0.01, 0.0001])
+    np.testing.assert_array_equal(ended, [1, 0, 0, 1])
     halves = {rate: scores([0.5]) for rate in rt.tuning.half_decades(-3, -1)}
-    np.testing.assert_allclose(readings.usable_range(halves, halves), [10**2.5], rtol=1e-6)
-    naive = {rate: scores([1.0, NAN, 7.0]) for rate in (0.01, 0.1, 1.0)}  # all within a tenth of the best
-    np.testing.assert_array_equal(readings.usable_range(naive, naive), [1, 1, 1])
+    np.testing.assert_allclose(readings.usable_range(halves)[0], [10**2.5], rtol=1e-6)
     for uneven in ([0.1], [0.1, 0.01, 0.0001]):
-        with pytest.raises(BadArgument, match="evenly spaced"):
-            readings.usable_range({rate: scores([0.5]) for rate in uneven}, halves)
+        for read in (readings.usable_range, readings.highest_usable):
+            with pytest.raises(BadArgument, match="evenly spaced"):
+                read({rate: scores([0.5]) for rate in uneven})
 
 
 def test_the_best_rate_is_read_off_the_validation_part_seed_by_seed():
     """Of equals it is the lower rate; and whatever was tested has no part in it."""
     tried = {0.1: scores([0.1] * 4, validation_error=[0.5, NAN, 0.3, INF]),
              0.001: scores([0.9] * 4, validation_error=[0.4, 0.9, 0.3, NAN])}  # fmt: skip
-    np.testing.assert_array_equal(readings.best_rates(tried), [0.001, 0.001, 0.001, 0.001])
+    np.testing.assert_array_equal(readings.best_rates(tried), [[0.001] * 4, [1] * 4])
     tried[0.01] = scores([0.9] * 4, validation_error=[0.41, 0.8, 0.2, 2.0])
-    np.testing.assert_array_equal(readings.best_rates(tried), [0.001, 0.01, 0.01, 0.01])
+    np.testing.assert_array_equal(readings.best_rates(tried), [[0.001, 0.01, 0.01, 0.01], [1, 0, 0, 0]])

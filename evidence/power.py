@@ -1,0 +1,122 @@
+"""Whether a plan can find out what it asks, before it is frozen: its power, and what it costs."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evidence.arms import same
+from evidence.claim_word import setting_verdict, word
+from evidence.claims import Claim
+from evidence.plans import Plan
+from evidence.timing import calibrate
+from rnntips.loader import sized, updates_of
+from rnntips.recipe import FIELDS, Recipe
+from rnntips.runs import Runs
+from rnntips.training import Job, begin
+from rnntips.verdict import cap
+
+__all__ = ["minutes", "obstacles", "shares", "spread"]
+
+MOST_MINUTES = {"core": 25, "short": 10}  # of a lesson's record, by its form, on two cores
+ENOUGH = 0.8  # of records, for either word
+ROUNDS = 300
+
+
+def minutes(plan: Plan) -> float:
+    """What the record takes on this machine: an update of every kind is timed, and counted as often as it will be made.
+
+    By the processor's time over the number of cores, so that whatever else the machine does now does not count.
+    """
+    seeds, total = range(20), 0.0
+    for setting in plan.arms():
+        task = plan.tip.task(setting)
+
+        def turn(recipe: Recipe, updates: int, task=task) -> float:
+            record = Runs()
+            run = begin(Job([sized(recipe.but(updates=updates + 1), task)] * len(seeds), seeds, task, "cpu"), record)
+            record.evaluations = record.evaluations[:0]
+            next(run)
+            began = time.process_time()
+            for _ in run:
+                pass
+            return (time.process_time() - began) / updates / len(seeds) / os.cpu_count()
+
+        planned: Counter[Recipe] = Counter()
+        for where, recipe, runs in plan.planned():
+            if where == setting:
+                planned[recipe.but(lr=FIELDS["lr"], schedule=None)] += runs  # neither costs any time
+        seconds = calibrate(list(planned), task, seeds[:3], turn=turn)
+        total += sum(runs * updates_of(recipe, task) * float(np.median(one))
+                     for (recipe, runs), one in zip(planned.items(), seconds, strict=True))  # fmt: skip
+    return total / 60
+
+
+def shares(claim: Claim, spreads: Mapping[str, float], seeds: Mapping[str, int]) -> tuple[float, float]:
+    """Shares of made-up records with the word NO DIFFERENCE where there is none, and with SUPPORTED where the variant
+    is as claimed by twice the smallest difference.
+
+    Args:
+        spreads: Setting → standard deviation of the paired log ratios there.
+        seeds: Setting → first seeds, and as many fresh ones.
+    """
+    sign = -1 if claim.claimed in ("BETTER", "NO WORSE", "LOWER") else 1
+    rng, found = np.random.default_rng(0), []
+    for times in (0, 2 * sign):
+        said = [_drawn(claim, spreads, seeds, times, rng) for _ in range(ROUNDS)]
+        right = ("SUPPORTED",) if times or claim.claimed == "NO WORSE" else ("NO DIFFERENCE",)
+        found.append(float(np.mean([one.startswith(right) for one in said])))
+    return found[0], found[1]
+
+
+def _drawn(claim: Claim, spreads: Mapping[str, float], seeds: Mapping[str, int], times: float, rng) -> str:
+    verdicts = {}
+    for setting in claim.settings:
+        smallest = claim.smallest_in(setting)
+        effect = np.sign(times) * np.log1p(abs(times) * smallest)
+        d = effect + spreads[setting] * rng.standard_normal((2, seeds[setting]))
+        together, *alone = (claim.measured.find(some, True, smallest) for some in (d, d[:1], d[1:]))
+        verdicts[setting] = setting_verdict(claim.claimed, together, alone)
+    return word(claim.claimed, verdicts, claim.condition, claim.modality, claim.named)
+
+
+def spread(claim: Claim, plan: Plan, setting: str, rows: Sequence[Mapping[str, Any]]) -> float:
+    """The largest standard deviation of paired log ratios between two sides, on the validation part of tuning seeds."""
+    arms = {arm for tried in claim.needs(setting) for arm in tried.values()}
+    logs = [
+        np.log(cap(np.array(row["errors"], dtype=float), np.array(row["naive"])))
+        for row in rows
+        if row["setting"] == setting and any(same(row, arm, plan.base) for arm in arms)
+    ]
+    return max(float(np.std(a - b, ddof=1)) for a in logs for b in logs if a is not b)
+
+
+def obstacles(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the plan must not be frozen, in sentences; none if it may.
+
+    Args:
+        rows: What `evidence.records.liveness` found.
+    """
+    why, counts = [], plan.given["seeds"]
+    if counts["first"] != counts["fresh"]:
+        why.append(f"There are {counts['first']} first and {counts['fresh']} fresh seeds; take as many of both.")
+    most, needed = MOST_MINUTES[plan.tip.lesson.form], minutes(plan)
+    if needed > most:
+        why.append(f"The record would take {needed:.0f} minutes here, and {most} are allowed: shorten its runs.")
+    seeds = {setting: plan.size_of(setting).first for setting in plan.arms()}
+    for claim in plan.claims.values():
+        if claim.measure != "score":
+            continue
+        spreads = {setting: spread(claim, plan, setting, rows) for setting in claim.settings}
+        null, twice = shares(claim, spreads, seeds)
+        if min(null, twice) < ENOUGH:
+            told = ", ".join(f"{setting} {100 * value:.0f} %" for setting, value in spreads.items())
+            why.append(
+                f"{claim.id}: its word would be right in {null:.0%} of records without a difference and in {twice:.0%} "
+                f"with twice the smallest, and {ENOUGH:.0%} are needed. Pairs of runs spread by {told}: take more "
+                "seeds, or a larger smallest difference."
+            )
+    return why
