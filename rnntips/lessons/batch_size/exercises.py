@@ -1,12 +1,14 @@
-"""Exercises of the batch size lesson: count updates, and predict how noisy a batch's gradient is."""
+"""Exercises of the batch size lesson: count updates, and repair a loop whose batch was made larger."""
 
 from math import ceil
 
-import numpy as np
+import torch
+from torch import nn
 
+from rnntips.lessons.forecaster import errors, untrained
 from rnntips.notebook.exercise import Exercise
 
-__all__ = ["how_many", "noise_of"]
+__all__ = ["how_many", "train"]
 
 
 def _how_many(windows, batch_size, epochs):
@@ -35,44 +37,59 @@ how_many = Exercise(
     otherwise="that makes {right} updates, and yours is {yours}.",
 )  # fmt: skip
 
-
-def _noise_of(gradients, batch_size):
-    mean = gradients.mean(axis=0)
-    spread = ((gradients - mean) ** 2).sum(axis=1).mean()
-    return np.sqrt(spread / batch_size) / np.sqrt((mean**2).sum())
+ENOUGH = 0.75  # of the naive error: what a few hundred updates reach
+FEWEST = 50  # updates
 
 
-def _cases():
-    for seed, (size, length, scatter) in enumerate([(1, 1.0, 1.0), (4, 3.0, 0.5), (100, 0.2, 2.0)]):
-        rng = np.random.default_rng(seed)
-        yield length * rng.normal(0, 1, 6) + scatter * rng.normal(0, 1, (60, 6)), size
+def _train(model, inputs, targets):
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.01), []
+    for _ in range(10):
+        for rows in torch.randperm(len(inputs)).split(25):  # 40 updates an epoch
+            loss = nn.functional.mse_loss(model(inputs[rows]), targets[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
 
 
-def _length(gradients):
-    return np.linalg.norm(gradients.mean(0))
+def _as_it_was(model, inputs, targets, size=1000, epochs=5, lr=0.01, loss_of=nn.functional.mse_loss):
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=lr), []
+    for _ in range(epochs):
+        for rows in torch.randperm(len(inputs)).split(size):
+            loss = loss_of(model(inputs[rows]), targets[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
 
 
-noise_of = Exercise(
-    "noise_of", _noise_of, _cases,
-    hints=("Start with batches of one: how far is a row from the mean of all rows?",
-           "Square the distances, (gradients - mean) ** 2, add them up over the weights, average over the windows.",
-           "The mean of batch_size windows has that over batch_size. Take the root, and divide by the mean's length."),
-    accept=(lambda g, b: _noise_of(g, b) * np.sqrt(len(g) / (len(g) - 1)),),  # the other divisor of a variance
-    mistakes=(  # of gradients g and batch size b
-        (lambda g, b: _noise_of(g, 1), "that is the noise of a single window. A mean of several has less."),
-        (lambda g, b: _noise_of(g, 1) / b, "that falls as 1 / batch_size. Squares do; noise falls with the root."),
-        (lambda g, b: _noise_of(g, 1 / b), "noise should fall with the batch size, and yours grows."),
-        (lambda g, b: _noise_of(g, b) ** 2, "that is squared. Take the root at the end."),
-        (lambda g, b: _noise_of(g, b) ** 2 * _length(g),
-         "the spread is squared and the gradient is not. Take the spread's root."),
-        (lambda g, b: _noise_of(g, b) * _length(g), "divide by the length of the mean gradient."),
-        (lambda g, b: np.sqrt(((g - g.mean(0)) ** 2).mean() / b) / _length(g),
-         "that averages over the weights. The length of a vector adds their squares up."),
-        (lambda g, b: _noise_of(g, b) * np.sqrt(g.shape[1]),
-         "the mean gradient's length adds up squares over the weights; yours averages them."),
-        (lambda g, b: np.sqrt((g**2).sum(1).mean() / b) / _length(g),
-         "subtract the mean gradient first: noise is the distance from it."),
-        (lambda g, b: _noise_of(g, b / len(g)), "that adds up over the windows. Average over them."),
-        (lambda g, b: 1 / _noise_of(g, b), "that is gradient over noise. Turn it over.")),
-    case="with batches of {batch_size}", otherwise="the noise is {right} gradients, and yours is {yours}.",
+MEASURED = "after {updates} updates the error is {times} times the naive one. "
+SUMMED = "A sum instead of a mean only lengthens the gradient, and Adam divides by its length."
+FEW = "So few steps lead nowhere, however long they are. How many updates do five epochs make?"
+ENOUGH_UPDATES = "There are enough updates now. Look at the learning rate."
+
+
+def _wrong(losses, model, inputs, targets):
+    """What is wrong with a training: measured on its model, explained by the number of its updates."""
+    error, naive = errors(model, inputs, targets)
+    if len(losses) >= FEWEST and error <= ENOUGH * naive:
+        return None
+    summed = losses and losses[0] > 10 * float(targets.square().mean())
+    why = SUMMED if summed else FEW if len(losses) < FEWEST else ENOUGH_UPDATES
+    return MEASURED.format(updates=len(losses), times=f"{error / naive:.2f}") + why
+
+
+train = Exercise(
+    "train", _train, lambda: [untrained()], tolerance=None, check=_wrong,
+    hints=("Print len(losses): how often did the weights move?",
+           "Either smaller batches, or more epochs: some hundreds of updates are needed.",
+           "Batches of 25 make 40 updates an epoch; the learning rate that suits them is about 0.01."),
+    mistakes=(
+        (_as_it_was, lambda *of: _as_it_was(*of, lr=0.1), MEASURED + FEW),
+        (lambda *of: _as_it_was(*of, loss_of=nn.MSELoss(reduction="sum")), MEASURED + SUMMED),
+        (lambda *of: _as_it_was(*of, size=25, epochs=10, lr=3.0), MEASURED + ENOUGH_UPDATES),
+    ),
+    kind="return the list of losses, one for each update, not {type}.",
 )  # fmt: skip

@@ -6,59 +6,75 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rnntips.doctor.gradient_noise import GradientNoise
-from rnntips.figures import COLORS, GREY, axes, band, plain
-from rnntips.loader import updates_of
+from rnntips.figures import COLORS, GREY, axes, band, log_ticks, plain
 from rnntips.notebook.tips import Tip
-from rnntips.verdict import Scores, cap
 
-__all__ = ["batches"]
+__all__ = ["errors", "updates_and_noise"]
 
-LINES = (("-", "o", COLORS["baseline"]), ((0, (5, 2)), "D", COLORS["variant"]), ((0, (1, 1.5)), "s", GREY))
+LINES = {
+    "epochs": {"linestyle": "-", "marker": "o", "color": COLORS["baseline"]},
+    "updates": {"linestyle": (0, (5, 2)), "marker": "D", "color": COLORS["variant"]},
+    "seconds": {"linestyle": (0, (1, 1.5)), "marker": "s", "color": GREY},
+}
 
 
-def batches(tip: Tip, settings: Mapping[str, str], noise: Mapping[str, GradientNoise]) -> Axes:
-    """Three drawings over the batch size: updates of each budget, noise of a batch's gradient, error in the record.
+def updates_and_noise(windows: int, epochs: int, noise: Mapping[str, GradientNoise]) -> Axes:
+    """Over the batch size: the updates that so many epochs make, and the noise of a batch's gradient.
 
     Args:
-        tip: One whose record has several batch sizes.
-        settings: Name of a budget → setting of the tip, up to three.
+        windows: That there are to train on.
         noise: When it was measured → the noise of several runs, up to two.
 
     Returns:
-        The last of the three axes; `ax.figure` holds them all.
+        The second of the two axes; `ax.figure` holds both.
     """
-    counts, noises, errors = axes(3, 8.6, 3.2)
-    for (name, setting), (dash, mark, color) in zip(settings.items(), LINES, strict=False):
-        found = of_sizes(tip, setting)
-        x, look = list(found), {"linestyle": dash, "marker": mark, "color": color, "linewidth": 2, "markersize": 5}
-        counts.plot(x, [updates for updates, _ in found.values()], label=name, **look)
-        share = np.array([100 * cap(one.score, one.naive) / one.naive for _, one in found.values()])
-        low, high = np.percentile(share, [10, 90], axis=1)
-        errors.plot(x, np.median(share, axis=1), **look)
-        errors.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+    counts, noises = axes(2, 7.0, 2.8)
+    sizes = np.unique(np.geomspace(1, windows, 60).astype(int))
+    counts.plot(sizes, epochs * np.ceil(windows / sizes), color=COLORS["baseline"], linewidth=2)
     for (when, one), side in zip(noise.items(), COLORS, strict=False):
         band(noises, side, one.batch_sizes, one.noise, when)
     noises.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    for ax, title in (
-        (counts, "updates in the budget"),
-        (noises, "noise / gradient"),
-        (errors, "test error (% of naive)"),
-    ):
-        ax.set(xscale="log", xlabel="windows in a batch")
-        ax.set_title(title, size=10)
-        plain(ax.xaxis)
-    for ax in (counts, noises):
+    noises.legend(frameon=False, fontsize=8, loc="lower left")
+    for ax, title in ((counts, f"updates in {epochs} epochs"), (noises, "noise of a batch's gradient")):
+        _log(ax, "windows in a batch", title)
         ax.set(yscale="log")
         plain(ax.yaxis)
-        ax.legend(frameon=False, fontsize=8, loc="lower left")
-    errors.axhline(100, color=GREY, linewidth=0.8, linestyle=":")
-    errors.set(ylim=(0, 108))
-    return errors
+    return noises
 
 
-def of_sizes(tip: Tip, setting: str) -> dict[int, tuple[int, Scores]]:
-    """Batch size → updates and stored scores of the arms that differ in it alone, at the rates that tuning chose."""
-    task = tip.task(setting)
-    found = {arm.recipe.batch_size: (updates_of(arm.recipe, task), arm.scores)
-             for arm in tip.arms(setting) if arm.times == 1}  # fmt: skip
+def errors(tip: Tip, tasks: Mapping[str, str]) -> Axes:
+    """Errors in the record over the batch size, for each budget: medians, and the middle 80 % of the runs.
+
+    Args:
+        tasks: Title → the beginning of the settings' names, which a budget ends: "demand" for "demand, equal epochs".
+    """
+    places = axes(len(tasks), 3.5 * len(tasks), 3.0)
+    for ax, (title, name) in zip(places, tasks.items(), strict=True):
+        for equal, look in LINES.items():
+            found = of_sizes(tip, f"{name}, equal {equal}")
+            low, median, high = np.percentile(list(found.values()), [10, 50, 90], axis=1)
+            ax.plot(list(found), median, label=f"equal {equal}", linewidth=2, markersize=5, **look)
+            ax.fill_between(list(found), low, high, color=look["color"], alpha=0.12, linewidth=0)
+        ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+        _log(ax, "windows in a batch", title)
+        ax.set(yscale="log", ylabel="test error, in naive errors" if ax is places[0] else "")
+        ax.set_yticks(log_ticks(*ax.get_ylim()))
+        plain(ax.yaxis)
+    places[0].legend(frameon=False, fontsize=8)
+    return places[-1]
+
+
+def _log(ax: Axes, x: str, title: str) -> None:
+    ax.set(xscale="log", xlabel=x)
+    ax.set_title(title, size=10)
+    plain(ax.xaxis)
+
+
+def of_sizes(tip: Tip, setting: str) -> dict[int, np.ndarray]:
+    """Batch size → stored errors as shares of naive, of the arms that differ in it alone, at the learning rates that
+    tuning chose; a run that diverged counts as a hundred times naive."""
+    found = {}
+    for arm in tip.arms(setting):
+        if arm.times == 1:
+            found[arm.recipe.batch_size] = np.nan_to_num(arm.scores.shares, posinf=100)
     return dict(sorted(found.items()))
