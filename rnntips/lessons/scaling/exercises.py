@@ -1,10 +1,16 @@
-"""Exercises of the scaling lesson: scale without looking ahead, and score in the series' own unit."""
+"""Exercises of the scaling lesson: forecast with the scaler of the training part, and scale without looking ahead."""
+
+from functools import cache
 
 import numpy as np
+import torch
+from torch import nn
 
+from rnntips import series
+from rnntips.engine.settings import own_settings
 from rnntips.notebook.exercise import Exercise
 
-__all__ = ["in_its_unit", "no_peeking"]
+__all__ = ["in_use", "no_peeking"]
 
 
 def _no_peeking(train, test):
@@ -49,41 +55,115 @@ no_peeking = Exercise(
 )  # fmt: skip
 
 
-def _in_its_unit(predictions, truth, mean, deviation):
-    errors = predictions * deviation + mean - truth
-    return np.sqrt(np.mean(errors**2))
+PAST, WINDOWS = 24, 100
+TRAIN = 2000  # values of the series that the network learns from
 
 
-def _forecasts():
-    for seed, (mean, deviation) in enumerate([(30_000.0, 4_000.0), (-2.0, 0.5)]):
-        rng = np.random.default_rng(seed)
-        yield rng.normal(0, 1, 50), rng.normal(mean, deviation, 50), mean, deviation
+class Forecaster(nn.Module):
+    """A GRU; a scaled window (T,) → the scaled forecast of the next value."""
+
+    def __init__(self, width: int = 24):
+        super().__init__()
+        self.cell, self.readout = nn.GRU(1, width, batch_first=True), nn.Linear(width, 1)
+
+    def states(self, windows: torch.Tensor) -> torch.Tensor:
+        """(B, T) → forecasts (B,)."""
+        return self.readout(self.cell(windows[:, :, None])[0][:, -1])[:, 0]
+
+    def forward(self, window: np.ndarray) -> float:
+        with torch.no_grad():
+            return self.states(torch.as_tensor(np.array(window), dtype=torch.float32)[None]).item()
 
 
-def _rms(errors):
-    return np.sqrt(np.mean(errors**2))
+@cache
+@own_settings()
+def _trained() -> tuple[Forecaster, np.ndarray, np.ndarray, np.ndarray]:
+    """A network, what it learned from, later windows (N, T), and what followed them, all in megawatts."""
+    values = series.demand().values[:, 0]
+    rows = np.lib.stride_tricks.sliding_window_view(values, PAST + 1)
+    learned, later = rows[: TRAIN - PAST], rows[TRAIN :: (len(rows) - TRAIN) // WINDOWS][:WINDOWS]
+    scaled = (torch.tensor(learned, dtype=torch.float32) - values[:TRAIN].mean()) / values[:TRAIN].std()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, choose = Forecaster(), torch.Generator().manual_seed(0)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(200):
+            batch = scaled[torch.randint(len(scaled), (32,), generator=choose)]
+            loss = nn.functional.mse_loss(model.states(batch[:, :-1]), batch[:, -1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model, values[:TRAIN], later[:, :-1].copy(), later[:, -1]
 
 
-in_its_unit = Exercise(
-    "in_its_unit", _in_its_unit, _forecasts, tolerance=1e-4,
-    hints=("The forecasts are scaled, the truth is not. Which of the two steps of scaling is undone first?",
-           "predictions * deviation + mean are forecasts in the series' own unit.",
-           "Subtract the truth, square, take the mean, and return its root with np.sqrt."),
-    mistakes=(  # of predictions p, truth t, mean m and deviation d
-        (lambda p, t, m, d: _rms(p - (t - m) / d),
-         "that is the error in deviations. A reader wants it in the series' own unit."),
-        (lambda p, t, m, d: _rms(p - t),
-         "scaled forecasts were compared with unscaled truth. Bring both to one unit first."),
-        (lambda p, t, m, d: _rms(p * d - t), "the deviation is back, the mean is not: add it."),
-        (lambda p, t, m, d: _rms(p + m - t), "the mean is back, the deviation is not: multiply by it first."),
-        (lambda p, t, m, d: _rms((p + m) * d - t), "in the wrong order: scaling divided last, so multiply first."),
-        (lambda p, t, m, d: _rms((p - m) / d - t), "that scales the forecasts once more instead of undoing it."),
-        (lambda p, t, m, d: _rms(p * d + m - t) ** 2,
-         "that is the mean square, in squared units. Its root is missing."),
-        (lambda p, t, m, d: np.mean(np.abs(p * d + m - t)),
-         "that is the mean absolute error. Square, average, and take the root."),
-        (lambda p, t, m, d: np.linalg.norm(p * d + m - t), "the squares were added up; take their mean."),
-        (lambda p, t, m, d: np.mean(p * d + m - t), "errors above and below cancel: square them before you average.")),
-    kind="return one number, the error of all forecasts together, not {type}.",
-    otherwise="for one set of forecasts the error is {right}, and yours is {yours}.",
+def _in_use(model, train, windows):
+    mean, deviation = train.mean(), train.std()
+    return [model((window - mean) / deviation) * deviation + mean for window in windows]
+
+
+def _by_own(model, train, windows):
+    return [model((window - window.mean()) / window.std()) * window.std() + window.mean() for window in windows]
+
+
+def _as_it_was(model, train, windows):
+    return [model((window - window.mean()) / window.std()) * train.std() + train.mean() for window in windows]
+
+
+def _by_train(scale, back):
+    """Forecasts, for a way to scale and one to undo it, both from the training part's mean m and deviation d."""
+
+    def forecasts(model, train, windows):
+        m, d = train.mean(), train.std()
+        return [back(model(scale(window, m, d)), m, d) for window in windows]
+
+    return forecasts
+
+
+def _standard(x, m, d):
+    return (x - m) / d
+
+
+def _of_all(model, train, windows):
+    m, d = windows.mean(), windows.std()
+    return [model((window - m) / d) * d + m for window in windows]
+
+
+DAMAGE = "the error is {times} times that of repeating the last value. "
+HALF = "The way back uses the training part's mean and standard deviation. Whose numbers scale the window?"
+OWN = "Scaled by its own mean and standard deviation, every window looks alike: its level is lost."
+ORDER = "In the wrong order: scaling divided last, so multiply first, then add the mean."
+UNDONE = "These are scaled numbers. Bring them back into megawatts."
+RAW = "The network has never seen megawatts. Scale the window first."
+PEEKED = "These numbers come from all windows together, and in use the later ones have not come yet."
+OTHER = "Print what the network is fed for one window, here and in training: mean and spread."
+
+
+def _damage(forecasts, model, train, windows):
+    """What is wrong with forecasts: the damage, and the mistake that makes the same ones."""
+    right, _, _, truth = _in_use(model, train, windows), *_trained()[1:]
+    if len(forecasts) == len(right) and np.allclose(forecasts, right, rtol=1e-4):
+        return None
+    if len(forecasts) != len(right):
+        return f"return a forecast for each of the {len(right)} windows; yours are {len(forecasts)}."
+    naive = np.sqrt(np.mean((windows[:, -1] - truth) ** 2))
+    times = np.sqrt(np.mean((np.array(forecasts) - truth) ** 2)) / naive
+    known = ((wrong(model, train, windows), why) for *wrongs, why in MISTAKES for wrong in wrongs)
+    why = next((why for theirs, why in known if np.allclose(forecasts, theirs, rtol=1e-4)), DAMAGE + OTHER)
+    return why.format(times=f"{times:,.2f}")
+
+
+MISTAKES = (
+    (_as_it_was, DAMAGE + HALF),
+    (_by_own, DAMAGE + OWN),
+    (_by_train(_standard, lambda x, m, d: (x + m) * d), DAMAGE + ORDER),
+    (_by_train(_standard, lambda x, m, d: x), DAMAGE + UNDONE),
+    (_by_train(lambda x, m, d: x, lambda x, m, d: x * d + m), DAMAGE + RAW),
+    (_of_all, DAMAGE + PEEKED),
+)
+in_use = Exercise(
+    "in_use", _in_use, lambda: [_trained()[:3]], tolerance=None, check=_damage, mistakes=MISTAKES,
+    hints=("Print the mean of what the network is fed for a window at night, and for one at noon.",
+           "The network knows demand in one scale: that of the training part's mean and standard deviation.",
+           "Use train.mean() and train.std() for every window, and for the way back."),
+    kind="return a list of forecasts, one for each window, not {type}.",
 )  # fmt: skip
