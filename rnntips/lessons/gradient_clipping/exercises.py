@@ -1,54 +1,115 @@
-"""Exercises of the clipping lesson: clip a gradient by its norm, and read a threshold from a log of norms."""
+"""Exercises of the clipping lesson: repair a loop whose clipping does nothing, and read a threshold from a log."""
 
 import numpy as np
+import torch
+from torch import nn
 
+from rnntips import tasks
 from rnntips.notebook.exercise import Exercise
+from rnntips.recipe import Recipe
 
-__all__ = ["by_norm", "from_the_log"]
+__all__ = ["from_the_log", "train"]
 
-
-def _by_norm(gradients, limit):
-    norm = np.sqrt(sum((part**2).sum() for part in gradients))
-    return [part * min(1, limit / norm) for part in gradients]
-
-
-def _gradients():
-    for size, limit in ((3.0, 0.5), (3.0, 1.0), (0.02, 2.0), (0.0, 2.0)):
-        rng = np.random.default_rng(int(100 * size))
-        yield [size * rng.normal(size=shape) for shape in ((4, 3), (3,))], limit
+LIMIT, LR, UPDATES = 3.0, 0.1, 400  # of the loop that is to be repaired
+ENOUGH = 0.85  # of the naive error: what so many updates reach, with room
 
 
-def _norm(*parts):
-    return np.sqrt(sum((part**2).sum() for part in parts))
+class Net(nn.Module):
+    """A tanh network that answers after the last step and starts with a spectral radius of 2.
+
+    It remembers the longest step that its weights ever made between two answers.
+    """
+
+    def __init__(self, width: int = 24):
+        super().__init__()
+        self.cell, self.readout = nn.RNN(2, width, batch_first=True), nn.Linear(width, 1)
+        self.longest, self._before = 0.0, None
+        with torch.no_grad():
+            recurrent = self.cell.weight_hh_l0
+            recurrent *= 2 / torch.linalg.eigvals(recurrent).abs().max()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Windows (B, T, 2) → sums (B, 1)."""
+        now = torch.cat([weight.detach().ravel() for weight in self.parameters()])
+        if self._before is not None:
+            step = float((now - self._before).norm())
+            self.longest = max(self.longest, step) if np.isfinite(step) else np.inf
+        self._before = now
+        return self.readout(self.cell(inputs)[0][:, -1])
 
 
-by_norm = Exercise(
-    "by_norm", _by_norm, _gradients, tolerance=1e-4,  # PyTorch adds a millionth to the norm
-    hints=("One norm for all parts together: how long would they be as one vector?",
-           "norm = np.sqrt(sum((part**2).sum() for part in gradients)).",
-           "Multiply every part by min(1, limit / norm). What is short already stays as it is."),
-    mistakes=(  # of gradients g; the first differs from the solution only where all are zeros
-        (lambda g, limit: [part / _norm(*g) * min(_norm(*g), limit) for part in g],
-         "a gradient of zeros must stay zeros; yours became NaN. Divide only where the norm exceeds the limit."),
-        (lambda g, limit: g, "the norm is above the limit, {limit}, and nothing was clipped."),
-        (lambda g, limit: [part * min(1, limit / _norm(part)) for part in g],
-         "each part was clipped by a norm of its own. Take one norm over all parts: the direction must stay."),
-        (lambda g, limit: [np.clip(part, -limit, limit) for part in g],
-         "each value was cut by itself. That turns the direction; shorten the whole gradient instead."),
-        (lambda g, limit: [part * min(1, limit / _norm(*g) ** 2) for part in g], "the root of the sum is missing."),
-        (lambda g, limit: [part / _norm(*g) for part in g],
-         "every gradient ends with norm 1. It should end with the limit."),
-        (lambda g, limit: [part * limit for part in g], "the norm is missing: multiply by limit / norm."),
-        (lambda g, limit: [part * min(1, limit / np.mean([*map(_norm, g)])) for part in g],
-         "the norm of all is not the mean of the parts' norms. Add up all squares, then take the root."),
-        (lambda g, limit: [part * min(1, limit / sum(map(_norm, g))) for part in g],
-         "norms do not add up. Add up all squares, then take the root."),
-        (lambda g, limit: [part * limit / _norm(*g) for part in g],
-         "a gradient below the limit was lengthened to {limit}. Clipping only shortens."),
-        (lambda g, limit: _by_norm(g, limit) if _norm(*g) > limit else [0 * part for part in g],
-         "a gradient below the limit, {limit}, must stay as it is.")),
-    kind="return a list with the two gradients, clipped; their shapes stay.",
-    otherwise="the clipped gradients should be {right}, and yours are {yours}.",
+def _cases():
+    torch.manual_seed(0)
+    yield Net(), *next(tasks.adding(8).batches(Recipe(batch_size=1000), 0))
+
+
+def _train(model, inputs, targets):
+    optimizer, losses = torch.optim.SGD(model.parameters(), lr=0.1), []
+    for _ in range(400):
+        rows = torch.randint(len(inputs), (32,))
+        loss = nn.functional.mse_loss(model(inputs[rows]), targets[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=3.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def _as_it_was(model, inputs, targets, limit=LIMIT, lr=LR, when="before", updates=UPDATES):
+    optimizer, losses = torch.optim.SGD(model.parameters(), lr=lr), []
+
+    def clip():
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=limit)
+
+    for _ in range(updates):
+        rows = torch.randint(len(inputs), (32,))
+        loss = nn.functional.mse_loss(model(inputs[rows]), targets[rows])
+        optimizer.zero_grad()
+        clip() if when == "before" else None
+        loss.backward()
+        clip() if when == "between" else None
+        optimizer.step()
+        clip() if when == "after" else None
+        losses.append(loss.item())
+    return losses
+
+
+LONG = (
+    f"one step moved the weights by {{longest}}. A gradient of norm {LIMIT:g} and a learning rate of {LR:g} move them "
+    f"by {LIMIT * LR:g}, so nothing was clipped when the step was made. When is there a gradient to clip?"
+)
+SHORT = (
+    "no step is too long now: the longest moved the weights by {longest}. But the error is {times} of naive, since all "
+    "steps are tiny. Short steps only hide the fault: why did clipping at 3 do nothing?"
+)
+FEW = f"there are fewer than {UPDATES} losses. Leave the number of updates as it is."
+
+
+def _wrong(losses, model, inputs, targets):
+    """What is wrong with a training: measured by its longest step, and by the error it leads to."""
+    with torch.no_grad():
+        error, longest = float((model(inputs) - targets).square().mean().sqrt()), model.longest
+    naive = float((1 - targets).square().mean().sqrt())
+    if len(losses) < UPDATES:
+        return FEW
+    told = {"longest": f"{longest:,.3g}", "times": f"{error / naive:.2f}"}
+    if not longest <= 1.01 * LIMIT * LR:
+        return LONG.format(**told)
+    return None if error <= ENOUGH * naive else SHORT.format(**told)
+
+
+train = Exercise(
+    "train", _train, _cases, tolerance=None, check=_wrong,
+    hints=("zero_grad() removes all gradients. Which line makes new ones?",
+           "What clip_grad_norm_ returns is the norm before clipping: print it. What is it, and why?",
+           "Clip between backward(), which computes the gradient, and step(), which uses it."),
+    mistakes=(
+        (_as_it_was, lambda *of: _as_it_was(*of, limit=0.01), lambda *of: _as_it_was(*of, when="after"), LONG),
+        (lambda *of: _as_it_was(*of, lr=0.001), lambda *of: _as_it_was(*of, limit=0.03, when="between"), SHORT),
+        (lambda *of: _as_it_was(*of, when="between", updates=15), FEW),
+    ),
+    kind="return the list of losses, one for each update, not {type}.",
 )  # fmt: skip
 
 
