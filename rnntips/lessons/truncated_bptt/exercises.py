@@ -1,86 +1,122 @@
-"""Exercises of the lesson on truncated backpropagation: which steps an update reads, and what a cut gradient knows."""
+"""Exercise of the lesson on truncated backpropagation: a loop over chunks that raises an error."""
 
-import numpy as np
+import torch
+from torch import nn
 
+from rnntips import tasks
 from rnntips.notebook.exercise import Exercise
+from rnntips.recipe import Recipe
 
-__all__ = ["cut_slope", "updates"]
+__all__ = ["train"]
+
+ENOUGH = 0.25  # of the naive error: what the repaired loop reaches
+PASSES = 40  # over the sequences
 
 
-def _updates(steps, k1, k2):
-    ends = range(k1, steps + 1, k1)
-    return [(max(0, end - k2), end) for end in ends]
+class Net(nn.Module):
+    """A GRU that answers at every step; it counts the chunks that it read in training, and how many began with zeros.
+
+    Args:
+        width: Units.
+    """
+
+    def __init__(self, width: int = 16):
+        super().__init__()
+        self.cell, self.readout = nn.GRU(1, width, batch_first=True), nn.Linear(width, 1)
+        self.chunks = self.zeros = 0
+
+    def forward(self, inputs: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (B, T, 1) and the state before them (1, B, H), zeros if None → answers (B, T, 1), the state after."""
+        if torch.is_grad_enabled():
+            self.chunks += 1
+            self.zeros += state is None or not bool(state.any())
+        states, state = self.cell(inputs, state)
+        return self.readout(states), state
 
 
-updates = Exercise(
-    "updates", _updates, cases=[(12, 4, 4), (12, 3, 6), (20, 5, 20), (8, 2, 5)],
-    hints=("Where do updates end? And where does the second one's walk back end?",
-           "Updates end at k1, 2·k1, 3·k1 and so on. Each looks back k2 steps.",
-           "max(0, end - k2) is the start, for end in range(k1, steps + 1, k1)."),
+def _cases():
+    torch.manual_seed(0)
+    yield Net(), *next(tasks.leaky(16).batches(Recipe(past=32, batch_size=64), 0))
+
+
+def _train(model, inputs, targets):
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.01), []
+    for _ in range(40):
+        state = None
+        for x, y in zip(inputs.split(4, 1), targets.split(4, 1), strict=True):
+            answers, state = model(x, state)
+            state = state.detach()  # its numbers go on, its history ends
+            loss = nn.functional.mse_loss(answers, y)
+            optimizer.zero_grad(), loss.backward(), optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def _wrongly(model, inputs, targets, size=4, lr=0.01, before=lambda state: None, after=torch.Tensor.detach):
+    """The same with chunks of another size, and with other states before a sequence and after a chunk."""
+    optimizer, losses, state = torch.optim.Adam(model.parameters(), lr=lr), [], None
+    for _ in range(40):
+        state = before(state)
+        for x, y in zip(inputs.split(size, 1), targets.split(size, 1), strict=True):
+            answers, state = model(x, state)
+            state = after(state)
+            loss = nn.functional.mse_loss(answers, y)
+            optimizer.zero_grad(), loss.backward(), optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def _at_the_end(model, inputs, targets):
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.01), []
+    for _ in range(40):
+        state, loss = None, 0.0
+        for x, y in zip(inputs.split(4, 1), targets.split(4, 1), strict=True):
+            answers, state = model(x, state)
+            loss = loss + nn.functional.mse_loss(answers, y) / 8
+        optimizer.zero_grad(), loss.backward(), optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+MEASURED = "it trains, and on whole sequences errs at {error} of naive after {updates} updates. "
+RESET = "Every chunk begins with zeros, so what came before it is lost. Keep the numbers of the state."
+NEVER = "The state goes on into the next sequence, which has nothing to do with it. Where one begins, it is zero."
+WHOLE = "That is one update a sequence, and the gradient goes back over all of it. Update after every chunk."
+MORE = "That is too much. Leave the learning rate and the passes as they were, and look at the state alone."
+TWICE = (
+    "The state still leads to the graph of the chunk before, whose buffers backward() has freed. What of the state may "
+    "go on, and what must end?"
+)
+KEPT_GRAPH = (
+    "So retain_graph=True keeps the old graph, and backward() goes on into it; but the weights in it have moved since. "
+    "With it the loop would go further back at every chunk, and get slower. End the history instead."
+)
+NO_GRAPH = "Now nothing has a history, the answers included. Detach the state alone."
+
+
+def _wrong(losses, model, inputs, targets):
+    """What is wrong with a training, measured on its model, and explained by the states that it began with."""
+    with torch.no_grad():
+        error = float((model(inputs)[0] - targets).square().mean().sqrt() / targets.square().mean().sqrt())
+    whole, never, always = len(losses) <= PASSES, model.zeros < PASSES, model.zeros == model.chunks
+    if error <= ENOUGH and not (whole or never or always):
+        return None
+    why = WHOLE if whole else NEVER if never else RESET if always else MORE
+    return MEASURED.format(error=f"{error:.2f}", updates=len(losses)) + why
+
+
+train = Exercise(
+    "train", _train, _cases, tolerance=None, check=_wrong,
+    hints=("Which tensor of one chunk is still used in the next one?",
+           "backward() walks from the loss to everything that made it. The state was made by the chunk before.",
+           "state.detach() has the same numbers, and no history. Where does the line belong?"),
     mistakes=(
-        (lambda steps, k1, k2: [(end, start) for start, end in _updates(steps, k1, k2)],
-         "the order is (start, end): the earlier step comes first."),
-        (lambda steps, k1, k2: [(start, end - 1) for start, end in _updates(steps, k1, k2)],
-         "step `end` itself is not read, so it is one more than the last step that is."),
-        (lambda steps, k1, k2: [(end - k2, end) for end in range(k1, steps + 1, k1)],
-         "a start lies before the sequence. Nothing comes before step 0."),
-        (lambda steps, k1, k2: _updates(steps, k1, k1),
-         "the gradient goes back only over the new steps, k1. It should go back k2."),
-        (lambda steps, k1, k2: _updates(steps, k2, k1),
-         "k1 and k2 are swapped: an update comes every k1 steps and looks back k2."),
-        (lambda steps, k1, k2: _updates(steps, k2, k2), "an update comes every k1 steps, not every k2."),
-        (lambda steps, k1, k2: _updates(steps, 1, k2), "that updates at every step. An update comes every k1 steps."),
-        (lambda steps, k1, k2: _updates(steps, k1, steps),
-         "every gradient goes back to the beginning. Cut it after k2 steps."),
-        (lambda steps, k1, k2: _updates(steps, k1, k2)[:-1],
-         "the last update is missing: the sequence's last step counts too."),
-        (lambda steps, k1, k2: [(0, 0), *_updates(steps, k1, k2)[:-1]],
-         "the first update would read nothing. It comes when k1 steps have been read."),
-        (lambda steps, k1, k2: _updates(steps, k1, k2 - 1),
-         "one step too few: from start to end are k2 steps, the end itself not counted.")),
-    kind="return a list of pairs (start, end), one for each update.", case="steps={steps}, k1={k1}, k2={k2}",
-    otherwise="the updates are {right}, and yours are {yours}.",
-)  # fmt: skip
-
-
-def _cut_slope(a, x, k):
-    h, slope = 0.0, 0.0
-    for t, value in enumerate(x):
-        if t == len(x) - k:
-            slope = 0.0  # what h owes to a before this step is forgotten; h itself is kept
-        slope = h + a * slope
-        h = a * h + value
-    return slope
-
-
-def _states(a, x):
-    """The states, the last one first."""
-    states = [0.0]
-    for value in x:
-        states.insert(0, a * states[0] + value)
-    return states
-
-
-cut_slope = Exercise(
-    "cut_slope", _cut_slope, [(a, np.random.default_rng(seed).normal(0, 1, steps), k) for seed, (a, steps, k) in
-                              enumerate([(0.9, 10, 10), (0.9, 12, 2), (0.8, 9, 1), (0.95, 30, 4)])],
-    hints=("The walk forward is right already. At which step must `slope` forget what came before?",
-           "slope[t] = h[t−1] + a·slope[t−1]. The cut sets one of its two parts to zero, at one step.",
-           "Walk through x. At step len(x) - k set the slope to 0, and leave h as it is."),
-    mistakes=(
-        (lambda a, x, k: _cut_slope(a, x, len(x)),
-         "that is the whole slope, over all steps. Cut it k steps before the end."),
-        (lambda a, x, k: _cut_slope(a, x[-k:], k),
-         "the state was set to zero as well. Only its history is cut; its value stays."),
-        (lambda a, x, k: _cut_slope(a, x, k + 1), "the slope goes back one step too many."),
-        (lambda a, x, k: _cut_slope(a, x, k - 1), "the slope goes back one step too few."),
-        (lambda a, x, k: sum(_states(a, x)[1 : k + 1]),
-         "every step back multiplies by a once more; yours does not fade."),
-        (lambda a, x, k: sum(a ** (j + 1) * h for j, h in enumerate(_states(a, x)[1 : k + 1])),
-         "one factor a too many: h[t−1] itself counts in full."),
-        (lambda a, x, k: sum(a**j * h for j, h in enumerate(_states(a, x)[:k])),
-         "each step multiplies the state *before* it by a."),
-        (lambda a, x, k: _states(a, x)[0], "that is the last state, not how it changes with a.")),
-    kind="return one number, the slope, not {type}.", case="a={a}, {x.size} steps, k={k}",
-    otherwise="the slope is {right}, and yours is {yours}.",
+        (lambda *of: _wrongly(*of, after=lambda state: None), lambda *of: _wrongly(*of, after=torch.zeros_like),
+         MEASURED + RESET),
+        (lambda *of: _wrongly(*of, before=lambda state: state), MEASURED + NEVER),
+        (lambda *of: _wrongly(*of, size=32), _at_the_end, MEASURED + WHOLE),
+        (lambda *of: _wrongly(*of, lr=1e-4), MEASURED + MORE)),
+    raises={"backward through the graph a second time": TWICE, "modified by an inplace operation": KEPT_GRAPH,
+            "does not require grad": NO_GRAPH},
+    kind="return the list of losses, one for each update, not {type}.",
 )  # fmt: skip
