@@ -1,87 +1,103 @@
-"""Exercises of the lesson on sliding windows: cut them without looking ahead, and choose their length."""
+"""The exercise of the lesson on sliding windows: repair windows that hold values which nobody has yet."""
 
 import numpy as np
+import torch
 
+from rnntips import series
 from rnntips.notebook.exercise import Exercise
 
-__all__ = ["choose", "cut"]
+__all__ = ["cut"]
 
 
-def _cut(values, past, horizon, first):
-    times = range(first, len(values))
-    inputs = np.array([values[t - horizon - past + 1 : t - horizon + 1] for t in times])
-    return inputs, values[first:]
+def _cases():
+    values = series.demand().values[:, 0]
+    yield torch.tensor((values - values.mean()) / values.std()), 96, 48
 
 
-def _windows(*given):
-    return _cut(*given)[0]
+def _cut(values, past, horizon):
+    windows = values.unfold(0, past + horizon, 1)
+    inputs, targets = windows[:, :past], windows[:, -1]
+    split = int(0.8 * len(windows))
+    return (inputs[:split], targets[:split]), (inputs[split:], targets[split:])
+
+
+def _as_it_was(values, past, horizon, apart=1, target=None, gap=0):
+    windows = values.unfold(0, past + 1, apart)
+    inputs, targets = windows[:, :past], windows[:, past if target is None else target]
+    split = int(0.8 * len(windows))
+    return (inputs[: split - gap], targets[: split - gap]), (inputs[split:], targets[split:])
+
+
+def _apart(values, past, horizon):
+    """Right, but end to end."""
+    (inputs, targets), (later, truth) = _cut(values, past, horizon)
+    return (inputs[::past], targets[::past]), (later[::past], truth[::past])
+
+
+MEASURED = "a linear forecast is promised {promised} of the naive error. A day ahead of what is known it makes {kept}. "
+INSIDE = "Your targets stand in their own windows."
+PEEK = "From a window's end to its target it is {gap}, in steps, and a forecast {horizon} ahead knows nothing so new."
+FEWER = "There are fewer windows now. From the end of each to its target it is still {gap}, in steps, not {horizon}."
+BETWEEN = "The parts are further apart. From a window's end to its target it is still {gap}, in steps, not {horizon}."
+EARLY = "Your windows end {gap} steps before the target: they leave out values that are known {horizon} steps before."
+FEW = "The windows are right, but {count} are left of {most}: let one begin at every step."
+SHAPE = "windows should hold {past} values each, and yours have the shape {shape}."
+OTHERS = "windows and targets should hold values of the series, unchanged, one target for each window."
+
+
+def _wrong(parts, values, past, horizon):
+    """What is wrong with windows: measured by a linear forecast, explained by where the first of them ends."""
+    (inputs, targets), (later, truth) = parts
+    if inputs.shape[1:] != (past,) or later.shape[1:] != (past,):
+        return SHAPE.format(past=past, shape=inputs.shape)
+    values = np.asarray(values)
+    ends = [_steps(values, some) for some in (inputs[:, -1], targets, later[:, -1], truth)]
+    if not all(map(len, ends)) or len(ends[0]) != len(ends[1]) or len(ends[2]) != len(ends[3]):
+        return OTHERS
+    gap = ends[1][0] - ends[0][0]
+    count, most = len(inputs) + len(later), len(values) - past - horizon + 1
+    if gap == horizon and count >= most - past:
+        return None
+    if gap == horizon:
+        return FEW.format(count=count, most=most)
+    why = INSIDE if gap <= 0 else EARLY if gap > horizon else FEWER if count < most / 2 else PEEK
+    if why == PEEK and ends[3][0] - ends[1][-1] > 1:
+        why = BETWEEN
+    known = np.lib.stride_tricks.sliding_window_view(values[: len(values) - horizon], past)[-len(later) :]
+    comes = values[-len(known) :]
+    weights = np.linalg.lstsq(_with_one(inputs), targets, rcond=None)[0]
+    naive = np.sqrt(np.mean((known[:, -1] - comes) ** 2))
+    promised, kept = (
+        np.sqrt(np.mean((_with_one(some) @ weights - right) ** 2)) / naive
+        for some, right in ((later, truth), (known, comes))
+    )
+    found = {"promised": f"{promised:.2f}", "kept": f"{kept:.2f}"}
+    return (MEASURED + why).format(**found, gap=gap, horizon=horizon)
+
+
+def _steps(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """When some values were measured, (n,); empty if one of them never was."""
+    order = np.argsort(values)
+    found = order[np.searchsorted(values[order], some - 1e-6).clip(max=len(values) - 1)]
+    return found if np.allclose(values[found], some, atol=1e-5) else found[:0]
+
+
+def _with_one(windows: np.ndarray) -> np.ndarray:
+    return np.column_stack([windows, np.ones(len(windows))])
 
 
 cut = Exercise(
-    "cut", _cut, cases=[(np.random.default_rng(seed).normal(size=40).cumsum(), past, horizon, 20)
-                        for seed, (past, horizon) in enumerate([(5, 3), (8, 3), (2, 6), (4, 1)])],
-    hints=("For the target at time t, which is the newest value that is known? Begin with that one.",
-           "The newest value is values[t - horizon], and the window holds `past` values up to it.",
-           "values[t - horizon - past + 1 : t - horizon + 1] for every t from first to the end."),
-    mistakes=(  # of values v, past p, horizon h and first target f
-        (lambda v, p, h, f: _cut(v, p, h, p + h - 1), lambda v, p, h, f: _cut(v, p, h, f - h),
-         lambda v, p, h, f: (_windows(v, p, h, f), v[f - h : -h]),
-         "some targets come before values[first]. Name windows by their target, and begin at first."),
-        (lambda v, p, h, f: (_windows(v[:-h], p, h, f), v[f:-h]), lambda v, p, h, f: _cut(v, p, h, f + h),
-         "there are {right[1].size} targets from values[first] to the last value, and you returned {yours[1].size}."),
-        (lambda v, p, h, f: (_windows(v, p + 1, h, f), v[f:]), lambda v, p, h, f: (_windows(v, p - 1, h, f), v[f:]),
-         "windows should hold {past} values, and yours hold {yours[0].shape[1]}."),
-        (lambda v, p, h, f: (_windows(v, p, h, f)[:, ::-1], v[f:]),
-         "the values are right, in the wrong order: the oldest comes first."),
-        (lambda v, p, h, f: (_windows(v, p, 0, f), v[f:]),
-         "your windows hold their own targets. Where a forecast is made, these are not known yet."),
-        (lambda v, p, h, f: (_windows(v, p, 1, f), v[f:]), lambda v, p, h, f: (_windows(v, p, h - 1, f), v[f:]),
-         "your windows peek: with horizon={horizon} the newest value is {horizon} steps older than the target, and "
-         "yours is newer."),
-        (lambda v, p, h, f: (_windows(v, p, h + 1, f), v[f:]), lambda v, p, h, f: (_windows(v, p, h + p, f), v[f:]),
-         "your windows end too early: with horizon={horizon} the newest value is {horizon} steps before the target."),
-        (lambda v, p, h, f: (_windows(v, p, h, f)[[0] * len(v[f:])], v[f:]),
-         "the first window is right. Let the others follow one step apart.")),
-    kind="return two arrays: the windows, all equally long, and their targets.",
-    otherwise="windows and targets should be {right[0]}, of shape {right[0].shape}, and {right[1]}; "
-              "yours are {yours[0]}, of shape {yours[0].shape}, and {yours[1]}.",
-)  # fmt: skip
-
-
-def _choose(errors, within=0.05):
-    typical = {length: np.median(found) for length, found in errors.items()}
-    good = [length for length, error in typical.items() if error <= (1 + within) * min(typical.values())]
-    return min(good)
-
-
-CASES = (  # length → errors of networks on the validation part
-    {24: [80.0, 81.0, 82.0], 48: [66.0, 90.0, 91.0], 96: [70.0, 71.0, 72.0]},
-    {13: [5.0, 5.2, 5.1], 52: [2.05, 2.0, 2.02], 104: [1.99, 1.98, 2.0], 208: [2.0, 1.99, 2.01]},
-    {208: [0.30, 0.31, 0.32], 104: [0.318, 0.319, 0.32], 52: [0.317, 0.316, 0.90], 13: [0.34, 0.35, 0.36]},
-)
-
-
-def _good(errors, typical):
-    found = {length: typical(some) for length, some in errors.items()}
-    return [length for length, error in found.items() if error <= 1.05 * min(found.values())]
-
-
-choose = Exercise(
-    "choose", _choose, [({length: np.array(found) for length, found in errors.items()},) for errors in CASES],
-    hints=("One number for each length first: what is typical of its networks, whatever a single one did?",
-           "Find the lowest median. Which lengths have a median of at most 1.05 times that?",
-           "Collect those lengths in a list, and return the min() of it."),
-    check=lambda yours, errors: (
-        None if yours in errors else f"return one of the lengths, {', '.join(map(str, errors))}; yours is {yours:g}."),
+    "cut", _cut, _cases, tolerance=None, check=_wrong,
+    hints=("Draw it: a window, its last value, the target. How many steps lie between these two?",
+           "The target lies `horizon` steps after the last value, so a piece needs past + horizon values.",
+           "values.unfold(0, past + horizon, 1): the first `past` values are the window, the last one is the target."),
     mistakes=(
-        (lambda errors: min(errors, key=lambda length: np.median(errors[length])),
-         "{yours} has the lowest error, and {right} is shorter and within 5 % of it."),
-        (lambda errors: max(_good(errors, np.median)),
-         "{yours} is within 5 % of the best, and so is {right}. Take the shortest."),
-        (lambda errors: min(errors), "{yours} is the shortest of all, and its error is more than 5 % above the best."),
-        (lambda errors: min(_good(errors, np.mean)), lambda errors: min(_good(errors, np.min)),
-         "{right} is the shortest within 5 % of the best, and yours is {yours}. Take the median: a single network may "
-         "be lucky or fail.")),
-    kind="return one of the lengths, not {type}.",
-    otherwise="{right} is the shortest within 5 % of the best, and yours is {yours}.",
+        (_as_it_was, MEASURED + PEEK),
+        (lambda *of: _as_it_was(*of, apart=of[1]), MEASURED + FEWER),
+        (lambda *of: _as_it_was(*of, gap=of[1]), MEASURED + BETWEEN),
+        (lambda *of: _as_it_was(*of, target=of[1] - 1), MEASURED + INSIDE),
+        (lambda values, past, horizon: _cut(values, past, horizon + 1), MEASURED + EARLY),
+        (_apart, FEW),
+        (lambda values, past, horizon: _cut(values, past - 1, horizon), SHAPE)),
+    kind="return (inputs, targets) of the training part, then of the test part, not {type}.",
 )  # fmt: skip

@@ -1,67 +1,68 @@
-"""What windows of several lengths hold, what networks make of them, and how far back their gradients reach."""
+"""How far back the gradient of a long window reaches, and what ways of reading such a window come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnntips.figures import COLORS, GREY, axes, band, plain
-from rnntips.notebook.tips import UNTUNED, Tip
-from rnntips.recipe import Recipe
-from rnntips.tasks.forecasts import linear_error
-from rnntips.verdict import progress
+from rnntips.figures import COLORS, GREY, axes, band
+from rnntips.notebook.tips import Tip
 
-__all__ = ["lengths"]
+__all__ = ["reach", "ways"]
 
-FITTED = 5  # seeds whose records a linear forecast is fitted to
+LINEAR = "linear error"  # a reading of the record
+DIVERGED = 100  # times naive
 
 
-def lengths(tip: Tip, reached: Mapping[str, np.ndarray]) -> Axes:
-    """Above, how far windows of each length bring recurrent networks and linear forecasts; below, gradients by lag.
+def reach(norms: np.ndarray, marks: Mapping[str, int], unit: str = "step") -> Axes:
+    """The gradient at each input of a window, the newest one's being 1, over the steps back; a log axis.
 
     Args:
-        tip: Its record holds networks trained at every length that validation chooses from.
-        reached: Setting → what `gradient_by_lag` says of some runs there for lags 0, 1, …, (R, lags).
-
-    Returns:
-        The last axes; `ax.figure` holds two for each setting.
+        norms: What `gradient_by_lag` says of some runs for lags 0, 1, …, (R, lags).
+        marks: Name → steps back, of inputs to point at.
     """
-    places = np.reshape(axes(len(reached), 8.6, 5.2, rows=2), (2, -1))
-    for (above, below), (setting, norms) in zip(places.T, reached.items(), strict=True):
-        _way(above, tip, setting)
-        steps = 1 + np.arange(norms.shape[1])
-        band(below, "baseline", steps, norms / norms[:, :1], "")
-        below.set(yscale="log", ylim=(1e-9, 5), xlabel="steps back")
-        below.set_yticks([1, 1e-3, 1e-6, 1e-9], ["1", "1/1,000", "1/million", "1/billion"])
-        for ax in (above, below):
-            ax.set_xscale("log", base=2)
-            ax.set(xlim=(0.9, 450), xticks=[1, 4, 13, 52, norms.shape[1]])
-            plain(ax.xaxis)
-    places[0, 0].set_ylabel("way from naive to floor (%)")
-    places[1, 0].set_ylabel("gradient at the inputs,\nthe last step's = 1")
-    places[0, -1].legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.88))
-    return places[-1, -1]
+    (ax,) = axes(1, 7.0, 2.8)
+    band(ax, "baseline", np.arange(norms.shape[1]), norms / norms[:, :1], "")
+    ax.set(yscale="log", ylim=(1e-7, 30), xlabel=f"{unit}s back from the newest value")
+    ax.set_ylabel("gradient, newest value = 1")
+    ax.set_yticks([1, 1e-2, 1e-4, 1e-6], ["1", "1/100", "1/10,000", "1/1,000,000"])
+    for name, steps in marks.items():
+        ax.axvline(steps, color=GREY, linewidth=0.8, linestyle=":")
+        ax.annotate(name, (steps, 7), color=GREY, size=8, xytext=(4, 0), textcoords="offset points")
+    ax.invert_xaxis()
+    return ax
 
 
-def _way(ax: Axes, tip: Tip, setting: str) -> None:
-    """Networks of the record with their middle 80 %, and ridge regressions from the same values."""
-    tried = {arm.recipe.past: arm for arm in tip.arms(setting) if arm.tuned == UNTUNED}
-    scores = [arm.scores for arm in tried.values()]
-    way = [100 * progress(some.score, some.naive, some.floor) for some in scores]
-    band(ax, "baseline", np.array(list(tried)), np.stack(way, 1), "recurrent networks")
-    fitted = _linear(tip.task(setting), [arm.recipe for arm in tried.values()])
-    ax.plot(list(tried), np.median(fitted, 1), color=COLORS["variant"], linestyle="--", linewidth=2, marker="o",
-            markersize=4, label="linear forecasts")  # fmt: skip
-    for value in (0, 100):
-        ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
-    ax.set(title=setting, ylim=(-8, 112), xlabel="length of the window")
+def ways(tip: Tip, rows: Mapping[str, tuple[str, Mapping]]) -> Axes:
+    """Test errors in the record, in naive errors, row by row: the median and the middle 80 % of the runs.
+
+    Where the record keeps it, a cross is the median error of a linear forecast from the same values.
+
+    Args:
+        rows: Label → a setting, and recipe fields by which its arm is found, the learning rate tuned.
+    """
+    (ax,) = axes(1, 7.0, 0.6 + 0.36 * len(rows))
+    for row, (setting, fields) in enumerate(rows.values()):
+        scores = arm_of(tip, setting, fields).scores
+        share = np.where(np.isfinite(scores.score), scores.score / scores.naive, DIVERGED)
+        low, median, high = np.percentile(share, [10, 50, 90])
+        ax.plot([low, high], [row, row], color=COLORS["baseline"], linewidth=2)
+        ax.plot(median, row, "o", color=COLORS["baseline"], label="networks" if row == 0 else None)
+        if LINEAR in scores.readings:
+            linear = np.median(scores.readings[LINEAR] / scores.naive)
+            ax.plot(linear, row, "x", color=COLORS["variant"], markersize=8, markeredgewidth=2)
+    ax.plot([], [], "x", color=COLORS["variant"], markersize=8, markeredgewidth=2, linestyle="none",
+            label="linear forecast")  # fmt: skip
+    ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel="test error, in naive errors")
+    ax.invert_yaxis()
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    return ax
 
 
-def _linear(task, recipes: Sequence[Recipe]) -> np.ndarray:
-    """How far linear forecasts from a window's values come, in per cent: recipe by recipe, seed by seed."""
-    found = np.empty((len(recipes), FITTED))
-    for seed in range(FITTED):
-        values, (naive, floor, _) = task.values(seed)[:, 0], task.bounds(recipes[0], seed)
-        errors = [linear_error(values, task.examples(one, seed), one.past, one.horizon) for one in recipes]
-        found[:, seed] = 100 * progress(np.array(errors), np.full(len(recipes), naive), floor)
-    return found
+def arm_of(tip: Tip, setting: str, fields: Mapping):
+    """The one stored arm of a setting that has these recipe fields, its learning rate tuned."""
+    found = [arm for arm in tip.arms(setting) if arm.tuned == "lr"
+             and all(getattr(arm.recipe, name) == value for name, value in fields.items())]  # fmt: skip
+    (arm,) = found
+    return arm
