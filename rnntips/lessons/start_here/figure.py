@@ -9,7 +9,6 @@ from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import Forecast, stream
 from rnntips.training import predict
-from rnntips.verdict import progress
 from rnntips.windows import TRAIN, VALID, Examples, batches
 
 __all__ = ["pipeline"]
@@ -30,7 +29,7 @@ def pipeline(task: Forecast, runs: Runs) -> Axes:
     """
     recipe, seed = runs.recipes[0], int(runs.seeds[0])
     examples, first = examples_of(recipe, task, seed), runs.only([0])
-    four = axes(2, 8.6, 5.6, rows=2, width_ratios=[1, 1.1])
+    four = axes(2, 7.6, 5.6, rows=2, width_ratios=[1, 1.1])
     _series(four[0], task, recipe, examples, seed)
     _window(four[1], task, examples, first)
     _updates(four[2], recipe, examples, task.name, seed)
@@ -108,17 +107,19 @@ def _updates(ax: Axes, recipe: Recipe, examples: Examples, setting: str, seed: i
 
 
 def _runs(ax: Axes, runs: Runs) -> None:
-    """The test error of every run, between its floor and its naive error."""
-    share = 100 * (1 - progress(runs.test_score, runs.naive, runs.floor))
+    """The test error of every run as a share of naive, and where a linear forecast is (median of the seeds)."""
+    share, linear = runs.test_score / runs.naive, float(np.median(runs.floor / runs.naive))
     rows = np.arange(len(runs))
-    for value, name, place in ((0, "floor = 0 %", "left"), (100, "naive = 100 %", "right")):
+    for value, name, place in ((linear, "linear forecast", "left"), (1, "naive", "right")):
         ax.axvline(value, color=GREY, linewidth=0.8, linestyle=":")
-        ax.annotate(name, (value, -0.9), (3 if value == 0 else -3, 0), textcoords="offset points", ha=place,
+        ax.annotate(name, (value, -0.9), (3 if place == "left" else -3, 0), textcoords="offset points", ha=place,
                     size=8, color=GREY)  # fmt: skip
     ax.plot(share, rows, "o", color=COLORS["baseline"], markersize=5)
     ax.plot(share[:1], rows[:1], "D", color=COLORS["variant"], markersize=7)
     ax.annotate("the network of the\nother three drawings", (share[0], 0), (8, 0), textcoords="offset points", size=8,
                 va="center", color=COLORS["variant"])  # fmt: skip
-    low, high = min(0.0, share.min()), max(100.0, share.max())
-    ax.set(xlim=(low - 6, high + 6), ylim=(len(runs) - 0.5, -1.6), yticks=rows[:: max(1, len(runs) // 5)])
-    ax.set(xlabel="test error of one trained network (%)", ylabel="seed")
+    low, high = min(linear, share.min()), max(1.0, share.max())
+    room = 0.06 * (high - low)
+    ax.set(xlim=(low - room, high + room), ylim=(len(runs) - 0.5, -1.6), yticks=rows[:: max(1, len(runs) // 5)])
+    ax.set(xlabel="test error of one trained network (share of naive)", ylabel="seed")
+    plain(ax.xaxis)

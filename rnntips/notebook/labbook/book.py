@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from rnntips import __version__
 from rnntips.errors import BadArgument, BadData
-from rnntips.notebook.labbook.guesses import GUESSES, Score, right
+from rnntips.notebook.labbook.guesses import GUESSES, Limits, Score, guessed, right
 from rnntips.study import Study
 from rnntips.verdict import failures, progress
 
@@ -165,22 +165,24 @@ def note(text: str) -> None:
 
 
 def run_entry(
-    study: Study, tip: str | None, setting: str, *, experiment: str, guess: str | None = None, seat: str | int = ""
-) -> Entry:
+    study: Study, tip: str | None, setting: str, *, experiment: str, guess: str | None = None,
+    guesses: Limits | None = None, seat: str | int = "",
+) -> Entry:  # fmt: skip
     """What the book keeps of one comparison, for `book.add("run", **run_entry(...))`.
 
     Args:
         study: Of one setting.
         setting: What the reader calls it.
         experiment: Any text that no other comparison has; a later entry with the same one supersedes this entry.
-        guess: A name in GUESSES, None if none was made.
+        guess: A name in GUESSES, or in `guesses`; None if none was made.
+        guesses: The lesson's own, if it has any.
         seat: Where in a class the reader sits; it chooses the seeds.
 
     Raises:
         BadArgument: An unknown guess.
     """
-    if guess is not None and guess not in GUESSES:
-        raise BadArgument(f"guess={guess!r}: one of {', '.join(GUESSES)} is needed, or None.")
+    if guess is not None and guess not in (guesses or GUESSES):
+        raise BadArgument(f"guess={guess!r}: one of {', '.join(guesses or GUESSES)} is needed, or None.")
     ((name, sides),) = study.runs.items()
     baseline, variant = sides
     found = ("field", "n", "verdict", "typical", "interval", "smallest", "sentence")
@@ -196,7 +198,8 @@ def run_entry(
         "recipes": [repr(side.recipes[0]) for side in sides],
         "rates": [side.recipes[0].lr for side in sides],
         "guess": guess,
-        "right": right(guess, study),
+        "guesses": guesses,
+        "right": right(guess, study, guesses),
         "effects": study.effects(name),
         "failures": failures(variant.latest_score, baseline.latest_score, baseline.naive),
         "progress": [progress(side.latest_score, side.naive, side.floor) for side in sides],
@@ -225,7 +228,7 @@ def counted(entries: Iterable[Entry]) -> list[Entry]:
     """
     first: dict[Any, Entry] = {}
     for i, entry in enumerate(current(entries)):
-        if entry.get("guess") in tuple(GUESSES):
+        if guessed(entry):
             asked = tuple(str(entry[name]) for name in QUESTION) if entry.keys() >= set(QUESTION) else i
             if asked not in first or (scored(entry) and not scored(first[asked])):
                 first[asked] = entry

@@ -21,7 +21,7 @@ import numpy as np
 
 from rnntips.errors import BadArgument, BadData
 from rnntips.notebook.labbook.book import SEAT, Entry, each_line
-from rnntips.notebook.labbook.guesses import GUESSES, right
+from rnntips.notebook.labbook.guesses import GUESSES, Limits, right
 from rnntips.notebook.labbook.page import change, plain
 from rnntips.notebook.labbook.schema import fault
 from rnntips.templates import render
@@ -45,6 +45,7 @@ class Reader:
     seeds: dict[int, Seed]
     guess: str | None  # the first, since whoever runs it again has seen the answer
     smallest: float
+    own: Limits | None = None  # the guesses that were offered, if they were the lesson's own
 
     @cached_property
     def finding(self) -> Finding:
@@ -107,11 +108,14 @@ class Group:
     @property
     def tally(self) -> str:
         """How the class guessed, and how many are right by the pooled seeds."""
-        guesses = [reader.guess for reader in self.readers if reader.guess]
-        if not guesses:
+        guessers = [reader for reader in self.readers if reader.guess]
+        if not guessers:
             return "Nobody guessed."
-        listed = ", ".join(f"{label}: {guesses.count(name)}" for name, label in GUESSES.items())
-        won = [right(guess, self.pool.finding) for guess in guesses] if self.pool.seeds else [None]
+        guesses = [reader.guess for reader in guessers]
+        offered = dict.fromkeys(name for reader in guessers for name in reader.own or GUESSES)
+        listed = ", ".join(f"{GUESSES.get(name, name)}: {guesses.count(name)}" for name in offered)
+        pool = self.pool
+        won = [right(one.guess, pool.finding, one.own) for one in guessers] if pool.seeds else [None]
         scored = "They are not scored" if None in won else f"{sum(won)} were right, by all seeds together"
         return f"Guesses: {listed}. {scored}."
 
@@ -221,7 +225,7 @@ def _finished(path: Path) -> tuple[list[Entry], list[str]]:
     return at_it, said
 
 
-KEPT = (*SAME, "seat", "guess", "seeds", "effects", "failures", "progress")
+KEPT = (*SAME, "seat", "guess", "guesses", "seeds", "effects", "failures", "progress")
 
 
 def _seat(run: Entry) -> int:
@@ -240,9 +244,9 @@ def _readers(label: str, runs: Sequence[Entry]) -> dict[tuple, Reader]:
         for entry in entries:
             values = zip(entry["effects"], entry["failures"], *entry["progress"], strict=True)
             seeds = dict(zip(entry["seeds"], values, strict=True)) | seeds
-        guess = next((entry["guess"] for entry in entries if entry["guess"]), None)
+        guess, own = next(((entry["guess"], entry["guesses"]) for entry in entries if entry["guess"]), (None, None))
         name = f"{label} (seat {', '.join(seats)})" if seats else label
-        readers[experiment] = Reader(name, seeds, guess, entries[0]["smallest"])
+        readers[experiment] = Reader(name, seeds, guess, entries[0]["smallest"], own)
     return readers
 
 

@@ -23,23 +23,23 @@ def outcome_of(lesson: Lesson, entries: Sequence[Entry]) -> str:
     return "run, no guess" if any(entry.get("tip") == lesson.name for entry in current(entries)) else "?"
 
 
-def by_symptom() -> str:
-    """Where to look, as a table in Markdown."""
-    rows = ["| symptom | what you see | lessons worth a look |", "|---|---|---|"]
-    for key, says in symptoms().items():
-        links = [each.link for each in (*lessons(), *planned()) if key in each.symptoms]
-        rows.append(f"| **{key}** | {says} | {', '.join(links)} |")
+def by_symptom(folder: str = "") -> str:
+    """What to measure, what to do first and where to look, as a table in Markdown; `folder` leads to the notebooks."""
+    rows = ["| what you see | measure | do first | then read |", "|---|---|---|---|"]
+    for each in symptoms():
+        links = ", ".join(lesson.link.replace("](", f"]({folder}") for lesson in each.lessons if lesson.ready)
+        rows.append(f"| **{each.says}** | {each.measure} | {each.first} | {links} |")
     return "\n".join(rows)
 
 
 def by_time(entries: Sequence[Entry]) -> str:
     """A class's path, and every lesson with its minutes and the reader's own guesses, in Markdown."""
-    whole, way = (*lessons(), *planned()), class_path()
+    whole, way = lessons(), class_path()
     steps = " → ".join(f"{each.link} {minutes}" for each, minutes in way.items())
     rows = [f"| {each.link} | {each.question} | {each.minutes} | {outcome_of(each, entries)} |" for each in whole]
     return "\n".join([
         f"**{CLASS} minutes, alone or in a class:** {steps} ({sum(way.values())} together)\n",
-        f"**All of it**, about {sum(each.minutes for each in whole) / 60:.0f} hours:\n",
+        f"**All lessons**, about {sum(each.minutes for each in whole) / 60:.0f} hours:\n",
         "| lesson | question | minutes | your guesses |",
         "|---|---|---|---|",
         *rows,
@@ -52,5 +52,5 @@ def lesson_map(book: LabBook | None = None) -> None:
 
     parts = [by_symptom(), by_time((own_book() if book is None else book).entries())]
     if planned():
-        parts.append("Lessons without a link are still to come.")
+        parts.append(f"Still to come: {', '.join(lesson.title for lesson in planned())}.")
     display({"text/plain": "<map of lessons>", "text/markdown": "\n\n".join(parts) + "\n"}, raw=True)

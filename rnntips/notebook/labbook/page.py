@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rnntips.notebook.labbook.book import Entry, LabBook, counted, current, own_book, score, scored
-from rnntips.notebook.labbook.guesses import GUESSES
+from rnntips.notebook.labbook.guesses import guessed
+from rnntips.recipe import FIELDS, called
 from rnntips.templates import render
 
 __all__ = ["change", "data_uri", "lines", "page", "plain", "show", "skipped"]
 
+SWITCHES = {"True": True, "False": False, "None": None}
 LINKED = 5_000_000  # bytes of a book that a notebook holds as links
 
 
@@ -49,13 +51,11 @@ def when(entry: Entry) -> str:
 
 def change(entry: Entry) -> str:
     """What was changed, on what."""
-    sides = [entry.get(name) for name in ("field", "baseline", "variant", "setting")]
-    return "{}: {} → {} on {}".format(*sides)
-
-
-def guessed(run: Entry) -> str:
-    """A run's guess as its button said it; "" if none was made."""
-    return next((label for name, label in GUESSES.items() if name == run.get("guess")), "")
+    field, *sides, setting = (str(entry.get(name)) for name in ("field", "baseline", "variant", "setting"))
+    if field in FIELDS:
+        sides = [called(field, SWITCHES.get(side, side)) for side in sides]
+        field = field.replace("_", " ")
+    return f"{field}: {' → '.join(sides)} on {setting}"
 
 
 def judged(run: Entry, counting: Sequence[Entry]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import fastjsonschema
 
 from rnntips.notebook.labbook.book import SEAT, SEATS, Entry
-from rnntips.notebook.labbook.guesses import GUESSES
+from rnntips.notebook.labbook.guesses import GUESSES, guessed
 
 __all__ = ["fault"]
 
@@ -33,7 +33,14 @@ RUN = {
         "smallest": {"type": "number", "minimum": 1e-6, "maximum": FAR},
         "updates": {"type": ["integer", "null"], "minimum": 1, "maximum": 10**9},
         "seat": {"type": "string", "pattern": "^[0-9]{0,2}$"},
-        "guess": {"enum": [None, *GUESSES]},
+        "guess": TEXT,
+        "guesses": {
+            "type": ["object", "null"],
+            "minProperties": len(GUESSES),
+            "maxProperties": len(GUESSES),
+            "additionalProperties": {"type": ["number", "null"]},
+            "propertyNames": {"maxLength": 100},
+        },
         **dict.fromkeys(("experiment", "tip", "setting", "field", "baseline", "variant"), TEXT),
     },
 }
@@ -50,5 +57,7 @@ def fault(run: Entry) -> str:
         _checked()(run)
     except fastjsonschema.JsonSchemaValueException as error:
         return error.message.removeprefix("data.").replace("data must contain", "it must contain")
+    if run.get("guess") is not None and not guessed(run):
+        return "guess must be one of those that were offered"
     columns = [run["effects"], run["failures"], *run["progress"]]
     return "" if {len(run["seeds"])} == {*map(len, columns)} else "it must hold one value for each seed"
