@@ -3,7 +3,7 @@
 import copy
 import inspect
 import string
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module, resources
 from numbers import Real
 from typing import Any
@@ -36,6 +36,7 @@ class Exercise:
         kind: The message for a result of another type or with other dimensions; `{type}` is its type.
         case: Stands before the messages for wrong values.
         otherwise: The message for a value that no mistake returns; `{case}` shows all arguments.
+        raises: Part of an exception's text → what is said after it.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Exercise:
         tolerance: float | None = 1e-6, check: Callable[..., str | None] = lambda *_: None,
         kind: str = "return one number, not {type}.", case: str = "",
         otherwise: str = "with {case}: {right} is right, and yours is {yours}.",
+        raises: Mapping[str, str] | None = None,
     ):  # fmt: skip
         self.name = f"{solution.__module__.removesuffix('.exercises').rpartition('.')[2]}.{name}"
         self.cases, self.mistakes, self._hints, self._solution = cases, mistakes, hints, solution
         self._accept, self._tolerance, self._check = accept, tolerance, check
         self._kind, self._case, self._otherwise = kind, f"{case}: " if case else "", otherwise
+        self._raises = raises or {}
         self._tries, self._shown, self._opened, self.passed = 0, 0, False, False
 
     def check(self, answer: Callable) -> None:
@@ -90,7 +93,8 @@ class Exercise:
             returned = answer(*given)
             returned = list(returned) if isinstance(returned, Iterator) else returned
         except Exception as error:  # a reader's answer may do anything; what it raised is the feedback
-            return f"your function raised {type(error).__name__}: {error}"
+            advice = "".join(f" {advice}" for part, advice in self._raises.items() if part in str(error))
+            return f"your function raised {type(error).__name__}: {error}{advice}"
         if not all(_same(after, before) for after, before in zip(given, case, strict=True)):
             return "your function changes the arrays it was given. Compute new ones instead."
         try:

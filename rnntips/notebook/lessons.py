@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["FOLDER", "MAP", "Lesson", "class_path", "lessons", "planned", "symptoms"]
+__all__ = ["FOLDER", "MAP", "Lesson", "Symptom", "class_path", "lessons", "planned", "symptoms"]
 
 FOLDER = Path(str(resources.files("rnntips"))) / "lessons"
 MAP = FOLDER / "map.toml"  # symptoms, a class's path, lessons to come
@@ -25,7 +25,6 @@ class Lesson:
     form: str
     difficulty: int
     minutes: int
-    symptoms: tuple[str, ...]
     prerequisites: tuple[str, ...]
     ready: bool = True
 
@@ -59,13 +58,24 @@ class Lesson:
         return import_module(f"rnntips.lessons.{self.name}.{name}")
 
 
+@dataclass(frozen=True)
+class Symptom:
+    """What goes wrong, in the words that people use, and what to do about it. All texts are Markdown."""
+
+    name: str
+    says: str
+    measure: str
+    first: str  # what to do first
+    lessons: tuple[Lesson, ...]  # that say more
+
+
 def _toml(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _lesson(row: dict[str, Any], ready: bool) -> Lesson:
     named = {name: row[name] for name in ("notebook", "title", "question", "form", "difficulty", "minutes")}
-    return Lesson(**named, symptoms=tuple(row["symptoms"]), prerequisites=tuple(row["prerequisites"]), ready=ready)
+    return Lesson(**named, prerequisites=tuple(row["prerequisites"]), ready=ready)
 
 
 @cache
@@ -81,9 +91,12 @@ def planned() -> tuple[Lesson, ...]:
     return tuple(_lesson(row, False) for row in _toml(MAP).get("planned", ()))
 
 
-def symptoms() -> dict[str, str]:
-    """Key → what one sees."""
-    return _toml(MAP)["symptoms"]
+@cache
+def symptoms() -> tuple[Symptom, ...]:
+    """What goes wrong, with measures, first actions and lessons, those to come among them."""
+    named = {each.notebook: each for each in (*lessons(), *planned())}
+    rows = _toml(MAP)["symptom"]
+    return tuple(Symptom(**row | {"lessons": tuple(named[name] for name in row["lessons"])}) for row in rows)
 
 
 def class_path() -> dict[Lesson, int]:

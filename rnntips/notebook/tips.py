@@ -9,19 +9,24 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from rnntips.errors import RnntipsError, unknown_name
 from rnntips.notebook.lessons import lessons
 from rnntips.recipe import FIELDS, Recipe, typed
 from rnntips.tasks import Task
 from rnntips.tasks.settings import SETTINGS
-from rnntips.verdict import Scores, change, size
+from rnntips.verdict import Scores, against, change, of_naive, size
 
-__all__ = ["REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "stored_scores", "tips"]
+__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "shown", "stored_scores", "tips"]
 
 UNTUNED = "none"
-REPEATED = {True: "yes", False: "no", None: "–"}  # None: the first seeds decided nothing, or no fresh ones were tried
+ABOUT = ("on", "size", "smallest")  # what a plan says of a setting beside its recipe fields
+REPEATED = {True: "yes", False: "no", None: "–"}  # None: nothing was decided, or no fresh seeds were tried
+NEITHER = {"best learning rate": {"BETTER": "lower", "WORSE": "higher"}}  # no more of it is better, or worse
 SCORES = ("test_score", "naive", "floor")
+LINE = str(Markup("<br>"))  # between lines of one cell of a table
+RULE = {"do": "Do", "start": "Start with", "not_when": "Not when", "check": "Check"}  # the parts of a rule
 
 
 class Markdown(str):
@@ -76,6 +81,43 @@ def stored_scores(*entries: Mapping[str, Any]) -> Scores:
     return Scores(*(joined([entry[name] for entry in entries]) for name in SCORES), readings)
 
 
+def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
+    """What a claim's setting shows, in words: the verdict, both sides' errors, and what else was measured."""
+    if not found["tested"]:
+        return f"{setting}: not tested ({found['why_not'].rstrip('.')})"
+    words = _in_words(found, claim)
+    unclear = found["verdict"] == "UNCLEAR"
+    verdict = f"undecided ({words['detectable']} could be seen)" if unclear else words["verdict"]
+    size = ", working size" * ("working size" not in setting) + f", {found['n']} seeds"
+    size = size if found["size"] == "working" else ""
+    both, capped = "", ""
+    if claim["what"] == "error":
+        sides = found["baseline"], found["variant"]
+        both = f"{against(*sides)}; "
+        capped = ", errors above naive counted as naive" if any(side is None or side > 1 for side in sides) else ""
+    return f"{setting}{size}: {verdict}; {both}{claim['what']} {words['typical']} ({words['interval']}){capped}"
+
+
+def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, str]:
+    """A setting's numbers as sentences have them."""
+    said, far = NEITHER.get(claim["what"], {}), not -0.5 <= found["typical"] <= 1
+    unit = "times" if far and claim["unit"] == "%" else claim["unit"]  # beyond a factor of two as a factor
+    low, high = (change(end, unit, bare=True) for end in found["interval"])
+    return {
+        "verdict": said.get(found["verdict"], found["verdict"].lower()),
+        "baseline": of_naive(found["baseline"]), "variant": of_naive(found["variant"]),
+        "sides": " and ".join(found["sides"]),
+        "typical": change(found["typical"], unit), "interval": f"{low} to {high}",
+        "detectable": size(found["detectable"], claim["unit"]),
+        **{f"{side} lr": _range(some) for side, some in zip(("baseline", "variant"), found["tuned"], strict=True)},
+    }  # fmt: skip
+
+
+def _range(values: Sequence) -> str:
+    """Numbers that tuning chose in several parts: "0.0094 to 0.012"."""
+    return " to ".join(dict.fromkeys(f"{value:.2g}" for value in sorted(v for v in values if isinstance(v, float))))
+
+
 class Tip:
     """A named tip: what its lesson's file says, and what was found."""
 
@@ -102,7 +144,7 @@ class Tip:
     def fields(self, setting: str) -> dict[str, Any]:
         """Recipe fields that a setting of the plan brings along."""
         own = self.plan.get("settings", {}).get(setting, {})
-        return {name: value for name, value in own.items() if name != "on"}
+        return {name: value for name, value in own.items() if name not in ABOUT}
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -134,48 +176,67 @@ class Tip:
 
     @property
     def texts(self) -> dict[str, Any]:
-        """What readers are told, claim by claim: a short title, and a sentence for each word the record may say."""
+        """What readers are told, claim by claim: a short title."""
         return self.lesson.toml["texts"]
 
     def rule(self) -> Markdown:
-        """The record in sentences, one paragraph a claim; filled in from its numbers."""
+        """The record in sentences, one paragraph a claim."""
         return Markdown("\n\n".join(self._sentence(claim) for claim in self.record["claims"]))
 
     def _sentence(self, claim: Mapping[str, Any]) -> str:
-        numbers = {name: change(found["typical"], claim["unit"]) for name, found in claim["settings"].items()}
-        numbers |= {"typical": change(claim["typical"], claim["unit"])}
-        numbers |= {"detectable": size(claim["detectable"], claim["unit"])}
-        kind = "DEPENDS" if claim["word"].startswith("DEPENDS") else claim["word"]
-        said = self.texts[claim["id"]][kind].format_map(numbers)
-        return said + (f" The first seeds had said: {claim['first'].lower()}." if claim["repeated"] is False else "")
+        plan = self.plans[claim["id"]]
+        settings = ". ".join(shown(name, found, claim) for name, found in claim["settings"].items())
+        fresh = f" Fresh seeds alone say: {claim['fresh_word'].lower()}." if claim["repeated"] is False else ""
+        return f"{plan.says} ({plan.source}) **{claim['word'].capitalize()}.** {settings}.{fresh}"
 
-    def table(self) -> Markdown:
-        """Every claim with its word, typical change, interval, number of seeds and repetition, in Markdown."""
-        measured = {claim["what"] for claim in self.record["claims"]}
-        what = next(iter(measured)) if len(measured) == 1 else ""
-        rows = [
-            f"| claim | source | what the record says | typical change{what and f' in {what}'} | 95 % interval | seeds "
-            "| repeated |",
-            "|---|---|---|---|---|---|---|",
-        ]
+    def table(self, claims: Sequence[str] | None = None) -> Markdown:
+        """Claims (all, if None) with their word, both sides in every setting, seeds and repetition, in Markdown."""
+        rows = ["| claim | source | what the record says | baseline against variant | seeds | repeated |",
+                "|---|---|---|---|---|---|"]  # fmt: skip
         for claim in self.record["claims"]:
-            plan, (low, high) = self.plans[claim["id"]], (change(value, claim["unit"]) for value in claim["interval"])
-            typical = change(claim["typical"], claim["unit"]) + ("" if what else f" ({claim['what']})")
-            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", typical,
-                     f"{low} to {high}", str(claim["n"]), REPEATED[claim["repeated"]]]  # fmt: skip
+            if claims is not None and claim["id"] not in claims:
+                continue
+            plan = self.plans[claim["id"]]
+            settings = LINE.join(shown(name, found, claim) for name, found in claim["settings"].items())
+            cells = [plan.says, plan.source, f"**{claim['word'].lower()}**", settings, str(claim["n"]),
+                     REPEATED[claim["repeated"]]]  # fmt: skip
             rows.append(f"| {' | '.join(cells)} |")
         said = f"Provisional: {self.record['provisional']}" if self.record["provisional"] else ""
         said = said or f"Plan version {self.record['version']} ({self.record['plan']})"
         return Markdown("\n".join(rows) + f"\n\n{said}.")
 
+    def numbers(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Claim id → setting → what the record says there, in words, for texts that are filled in from it."""
+        return {claim["id"]: {name: _in_words(found, claim) for name, found in claim["settings"].items()}
+                for claim in self.record["claims"]}  # fmt: skip
+
+    @property
+    def headlines(self) -> list[str]:
+        """Ids of the claims that the lesson shows; all of them stand on the page of findings."""
+        return self.lesson.toml.get("headlines", list(self.plans))
+
+    @property
+    def rule_box(self) -> Markdown:
+        """What to do, what to start with, when not to, and how to check it: a table, its numbers from the record.
+
+        Raises:
+            RnntipsError: The lesson has none.
+        """
+        rule = self.lesson.toml.get("rule")
+        if rule is None:
+            raise RnntipsError(f"The lesson {self.name} has no table of its rule yet. See tips[{self.name!r}].rule().")
+        cells = (rule[name].format_map(self.numbers()) for name in RULE)
+        return Markdown(f"| {' | '.join(RULE.values())} |\n|---|---|---|---|\n| {' | '.join(cells)} |")
+
     def live(self) -> tuple[Recipe, Recipe, str]:
-        """Baseline, variant and setting of the default live comparison."""
+        """Baseline, variant and setting of the default live comparison; a lesson's panel may name another setting."""
         live = self.plan["live"]
-        base = self.base.but(**typed(self.fields(live["setting"]))).but(lr=live["lr"])
+        setting = self.lesson.toml.get("panel", {}).get("setting", live["setting"])
+        base = self.base.but(**typed(self.fields(setting))).but(lr=live["lr"])
         values = (live[name] for name in ("baseline", "variant"))
         sides = (value if isinstance(value, Mapping) else {live["field"]: value} for value in values)
         baseline, variant = (base.but(**typed(side)) for side in sides)
-        return baseline, variant, live["setting"]
+        return baseline, variant, setting
 
     @property
     def live_tuned(self) -> str:

@@ -6,11 +6,12 @@ prints the figures and, with a folder, leaves screenshots and the accessibility 
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Locator, sync_playwright
 from reader import ENDLESS, SECONDS, SHORT, Panel, Reader
 from serving import FLAGS, chromium, serving
 
@@ -82,6 +83,14 @@ def turn(reader: Reader, theme: str) -> None:
     reader.do("apputils:change-theme", theme=f"JupyterLab {theme}")
     reader.page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached")
     reader.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+
+def in_both_themes(reader: Reader, screenshot: Callable[..., None], place: Locator, name: str) -> None:
+    """Pictures of a part of the page, light and dark."""
+    for theme in ("Light", "Dark"):
+        turn(reader, theme)
+        screenshot(place, f"{name}-{theme.lower()}")
+    turn(reader, "Light")
 
 
 def growth(reader: Reader) -> None:

@@ -196,6 +196,14 @@ class Reader:
         """As a click on its margin does."""
         self.page.evaluate(SELECT, index)
 
+    def first_widget(self, book: str) -> "tuple[list[list[str]], Locator, Locator]":
+        """Open a notebook and run its first code cell: its cells before, the widget that came, and its picture."""
+        self.open(book)
+        before = self.cells()
+        self.run_cell(next(i for i, (kind, _) in enumerate(before) if kind == "code"))
+        panel = self.page.locator(".rnntips-panel")
+        return before, panel, panel.get_by_role("img")
+
     def ask(self, code: str) -> str:
         """What the kernel prints."""
         return self.page.evaluate(ASK, code).strip()

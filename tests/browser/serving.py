@@ -73,7 +73,8 @@ def serving(home: Path, **variables: str) -> Iterator[Server]:
                f"--LabApp.app_settings_dir={ROOT / 'rnntips' / 'cli' / 'jupyterlab'}"]  # fmt: skip
     log = home / "log.txt"
     with log.open("w") as written:
-        environment = os.environ | variables | {name: str(place) for name, place in own.items()}
+        usual = {name: value for name, value in os.environ.items() if name != "RNNTIPS_LABBOOK"}  # a reader keeps one
+        environment = usual | variables | {name: str(place) for name, place in own.items()}
         process = subprocess.Popen(command, env=environment, stdout=written, stderr=written)
         try:
             address = f"http://127.0.0.1:{port}"

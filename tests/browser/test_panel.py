@@ -8,6 +8,8 @@ from measure import turn
 from playwright.sync_api import expect
 from reader import ENDLESS, LONG, SHORT
 
+import rnntips as rt
+
 pytestmark = pytest.mark.browser
 
 RUNNING = "Training: "
@@ -51,14 +53,39 @@ def test_a_run_to_the_end_says_what_happened(reader, name, screenshot):
     assert major == {"python3": "7", "ipykernel6": "6"}[reader.kernel]
     panel.run("same")
     said = panel.part("status").inner_text()
-    assert "Higher error in 10 of 10 runs" in said and "You guessed: about the same" in said
+    assert "Higher error in 10 of 10 runs" in said and "You guessed: higher, by up to a half" in said
     assert "300 of 300 updates" in panel.label()
     heard = panel.seen()["heard"]
     assert heard[0] == "Training has begun." and heard[-1] in said
     assert panel.part("said").get_attribute("role") == "status"
     screenshot(reader.page, "panel-finished")
-    screenshot(panel.place, "panel")  # the README's picture
+    screenshot(panel.place, "panel")
     assert panel.place.bounding_box()["height"] <= 560, "the panel should fit on one screen"
+
+
+@pytest.mark.parametrize("reader", ["python3"], indirect=True)
+def test_a_lessons_own_guesses_are_on_its_buttons_and_the_sentence_judges_them_by_the_study(reader, name, screenshot):
+    own = rt.tips["batch_size"].lesson.toml["panel"]["guesses"]
+    (panel,) = reader.panels(name, "import rnntips as rt\npanel = rt.panels.Panel('batch_size')\npanel")
+    buttons = dict(zip(("lower", "same", "higher"), own, strict=True))
+    assert [panel.part(button).inner_text() for button in buttons] == list(own)
+    asks = panel.part("plan").inner_text()
+    assert "“batches of 10”: 5 epochs" in asks and "“batches of 1,000”: 5 epochs" in asks
+    for theme in ("Light", "Dark"):
+        turn(reader, theme)
+        screenshot(panel.place, f"own-guesses-before-{theme}")
+    judged = {}
+    for button, guess in buttons.items():
+        panel.run(button)
+        said = panel.part("status").inner_text()
+        assert f"You guessed: {guess}." in said
+        judged[guess] = "Right." in said, "Not this time." in said
+    for theme in ("Light", "Dark"):
+        turn(reader, theme)
+        screenshot(panel.place, f"own-guesses-after-{theme}")
+    low, high = (1 + float(end) for end in reader.ask("print(*panel.study().interval)").split())
+    (found,) = {next(guess for guess, limit in own.items() if end < limit) for end in (low, high)}
+    assert judged == {guess: (guess == found, guess != found) for guess in own}
 
 
 @pytest.mark.parametrize("reader", ["python3"], indirect=True)
@@ -71,7 +98,7 @@ def test_no_button_moves_from_the_first_look_to_the_next_question(reader, name, 
     reader.page.set_viewport_size({"width": width, "height": height})
     panel = reader.panel(name, "panel.baseline = panel.baseline.but(updates=400)")
     before = panel.place.evaluate(PLACES)
-    assert "“standard”: GRU, 24 units, Adam, 300 updates" in panel.part("plan").inner_text()
+    assert "“standard”: 300 updates, learning rate 0.0137." in panel.part("plan").inner_text()
     panel.part("higher").click()
     panel.wait_for_pictures()
     assert panel.place.evaluate(PLACES) == before and "Stop" in [text for text, *_ in before]
@@ -81,7 +108,8 @@ def test_no_button_moves_from_the_first_look_to_the_next_question(reader, name, 
     panel.part("fails").click()
     expect(panel.part("plan").get_by_text("New question: guess.")).to_be_visible()
     expect(panel.part("sentence")).to_be_hidden()
-    assert panel.place.evaluate(PLACES) == before
+    after = panel.place.evaluate(PLACES)  # that question has other guesses
+    assert [place for _, *place in after] == [place for _, *place in before]
 
 
 @pytest.mark.parametrize("reader", ["python3"], indirect=True)

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from html import unescape
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ from rnntips.notebook.labbook.guesses import by_chance
 ROOT = Path(rt.__file__).parents[1]
 EVIL = '<script>alert("&")</script>\x1b[2J\ud800'
 READERS = {"anna": range(10), "ben": range(10, 14), "cleo": range(14, 26)}
+OWN = {"less": 1.05, "up to twice": 2.0, "more": inf}
 COUNTS = {"a": 400, "b": 400, "c": 10**6}  # writer → lines that it would write
 
 
@@ -226,7 +228,7 @@ def test_only_a_first_pass_and_an_opened_solution_are_kept(exercise, book, monke
     kept = [[e[k] for k in ("kind", "name", "tries", "passed", "solution_opened")] for e in book.entries()]
     name = ["exercise", "scaling.no_peeking"]
     assert kept == [[*name, 3, False, True], [*name, 4, True, True], [*name, 1, True, False]]
-    assert scaling.in_its_unit.name == "scaling.in_its_unit"
+    assert scaling.in_use.name == "scaling.in_use"
 
 
 def test_outside_a_kernel_nothing_is_written(exercise, tmp_path, monkeypatch, capsys):
@@ -297,6 +299,48 @@ def test_the_right_guess_is_the_one_whose_range_holds_what_is_typical(expected, 
     assert right(None, decided) is None
     for undecided in ("UNCLEAR", "NOT TRAINED"):
         assert right(expected, SimpleNamespace(smallest=0.05, typical=typical, verdict=undecided)) is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [((-0.5, -0.1), "less"), ((0.06, 0.99), "up to twice"), ((1.0, 3.0), "more"), ((0.04, 0.2), None),
+     ((0.9, 1.1), None)],
+)  # fmt: skip
+def test_an_own_guess_is_right_where_it_holds_the_whole_interval(interval, expected):
+    for own in (OWN, json.loads(json.dumps(module.strict(OWN)))):  # as a lesson names them, and as a book keeps them
+        decided = SimpleNamespace(smallest=0.05, typical=sum(interval) / 2, interval=interval, verdict="WORSE")
+        assert outcome(decided, own) == expected
+        for guess in own:
+            assert right(guess, decided, own) is (None if expected is None else guess == expected)
+        assert right(None, decided, own) is right("higher", decided, own) is None
+        assert right("more", SimpleNamespace(**vars(decided) | {"verdict": "UNCLEAR"}), own) is None
+
+
+def test_own_guesses_are_kept_in_their_words_scored_and_pooled_beside_the_usual_ones(studies, tmp_path):
+    offered = {"less": 1.0, "up to thrice": 3.0, "more": inf}
+    own, old = (run_entry(studies[name], **more) for name, more in
+                (("anna", {"guess": "up to thrice", "guesses": offered}), ("cleo", {})))  # fmt: skip
+    del old["guesses"]  # as books of an earlier version have it
+    books = [written(tmp_path / "anna.jsonl", own), written(tmp_path / "old.jsonl", old)]
+    assert "You guessed: up to thrice; right." in " ".join(page.lines(LabBook(books[0])))
+    assert score(LabBook(books[0]).entries()) == Score(1, 1, 1)
+    (group,) = classbook.gather(books).groups
+    assert group.tally == (
+        "Guesses: less: 0, up to thrice: 1, more: 0, ≥ 5 % lower error: 0, about the same: 0, ≥ 5 % higher error: 1. "
+        "2 were right, by all seeds together."
+    )
+    odd = [{"guess": "best"}, {"guesses": {"a": 1}}, {"guesses": OWN | {"x" * 101: 1}}, {"guesses": None}]
+    for i, change in enumerate(odd):
+        found = classbook.gather([written(tmp_path / f"odd{i}.jsonl", own, own | {"experiment": "b"} | change)])
+        assert f"odd{i}.jsonl: 1 unusable run was left out (in line 2, " in " ".join(found.left_out)
+
+
+def test_what_was_changed_is_said_in_words():
+    entry = {"field": "carry", "baseline": "False", "variant": "True", "setting": "leaky 16"}
+    assert page.change(entry) == "carry: state reset → state kept on leaky 16"
+    assert page.change(entry | {"field": "clip_norm", "baseline": "None", "variant": "1.0"}) == (
+        "clip norm: no clipping → 1.0 on leaky 16"
+    )
 
 
 def made(experiment, guess="lower", won=True, tip="scaling", state="done", **more):

@@ -13,9 +13,9 @@ from rnntips.notebook.lessons import class_path, lessons, planned, symptoms
 
 ROOT = Path(__file__).parents[2]
 NAMES = (
-    "00_start_here 01_scaling 02_batch_size 03_learning_rate 04_momentum 05_shuffling 06_deep_recurrence "
-    "07_sliding_windows 08_truncated_bptt 09_gradient_clipping 10_initialization 11_activations 12_optimizers "
-    "13_output_and_loss 14_width 15_dropout 16_weight_decay 17_long_sequences 18_pretraining "
+    "00_start_here 00a_an_rnn_in_ten_minutes 01_scaling 02_batch_size 03_learning_rate 04_momentum 05_shuffling "
+    "06_deep_recurrence 07_sliding_windows 08_truncated_bptt 09_gradient_clipping 10_initialization 11_activations "
+    "12_optimizers 13_output_and_loss 14_width 15_dropout 16_weight_decay 17_long_sequences 18_pretraining "
     "19_parameter_averaging 20_your_own_series"
 ).split()
 READY = lessons()
@@ -45,7 +45,8 @@ def test_the_file_agrees_with_the_front_matter_of_the_notebook(lesson):
     front = book.metadata["rnntips"]
     assert (lesson.name, lesson.form, lesson.difficulty) == (front["lesson"], front["form"], front["difficulty"])
     assert (lesson.minutes, list(lesson.prerequisites)) == (front["minutes"], front["prerequisites"])
-    assert book.cells[0].source.startswith(f"# {lesson.title}\n")
+    title = next(cell for cell in book.cells if cell.cell_type == "markdown")
+    assert title.source.startswith(f"# {lesson.title}\n")
     if lesson.name in set(rt.tips):
         assert lesson.question == rt.tips[lesson.name].question
 
@@ -83,18 +84,32 @@ def test_the_page_for_teachers_keeps_to_the_path_and_its_minutes():
     assert questions == sorted(questions) and set(begins) <= set(questions) and max(questions) < ends[-1]
 
 
-def test_every_symptom_leads_to_a_lesson_and_every_lesson_names_known_ones():
-    assert list(symptoms()) == ["NaN", "flat", "overfits", "forgets", "slow", "noisy"]
-    named = {key for lesson in ALL for key in lesson.symptoms}
-    assert named == set(symptoms())
+def test_every_symptom_is_measured_answered_by_a_first_action_and_leads_to_a_lesson():
+    """In the words that people use; what makes a loss NaN is checked in an order."""
+    says = [each.says for each in symptoms()]
+    for words in ("NaN", "jumps", "always answers the same", "repeats the last value", "new data do not",
+                  "*Trying to backward through the graph a second time*", "Every epoch gets slower"):  # fmt: skip
+        assert any(words in each for each in says), words
+    for each in symptoms():
+        assert each.measure and each.first and any(lesson.ready for lesson in each.lessons), each.says
+        assert "|" not in each.says + each.measure + each.first
+    nan = next(each.first for each in symptoms() if each.name == "NaN")
+    places = [nan.index(word) for word in ("finite", "scaled", "learning rate", "Log the norm", "Clip")]
+    assert places == sorted(places)
     rows = by_symptom().splitlines()[2:]
-    assert [re.match(r"\| \*\*(\w+)\*\*", row)[1] for row in rows] == list(symptoms())
+    assert [re.match(r"\| \*\*(.+?)\*\* \|", row)[1] for row in rows] == says
 
 
 def test_only_lessons_that_are_there_are_links():
     links = set(re.findall(r"\]\(([^)]+)\)", by_symptom() + by_time([])))
     assert links == {f"{lesson.notebook}.ipynb" for lesson in READY}
-    assert all(lesson.title in by_time([]) for lesson in ALL)
+    assert all(lesson.title in by_time([]) for lesson in READY)
+
+
+def test_the_readme_leads_to_the_map_as_a_page():
+    assert "docs/symptoms.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "symptoms.md").read_text(encoding="utf-8")
+    assert by_symptom("../notebooks/") in page
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rnntips as rt
+from rnntips.notebook.lessons import Lesson
 from rnntips.notebook.tips import UNTUNED, Tip, stored_scores
 from rnntips.recipe import FIELDS
 
@@ -22,10 +23,12 @@ def test_the_registry_is_a_mapping_that_knows_its_names():
         rt.tips["scalling"]
 
 
-def test_every_word_the_record_may_say_has_its_sentence(tip):
-    for claim in tip.plans:
-        assert {"short", "SUPPORTED", "CONTRADICTED", "NO DIFFERENCE", "UNDECIDED"} <= set(tip.texts[claim])
-    assert str(tip.rule()).count("\n\n") == len(tip.plans) - 1 and "{" not in tip.rule()
+def test_the_record_in_sentences_has_a_paragraph_for_every_claim(tip):
+    """With its source, its word, and every setting; claims have short titles for figures."""
+    paragraphs = str(tip.rule()).split("\n\n")
+    for claim, stored, text in zip(tip.plans.values(), tip.record["claims"], paragraphs, strict=True):
+        assert text.startswith(f"{claim.says} ({claim.source}) **{stored['word'].capitalize()}.** ")
+        assert all(f"{setting}" in text for setting in claim.settings) and isinstance(tip.texts[claim.id], str)
 
 
 def test_the_table_has_every_claim_with_its_source_and_word(tip):
@@ -42,7 +45,27 @@ def test_a_changed_record_changes_the_sentences():
     before = str(tip.rule())
     tip.record["claims"][0]["word"] = "UNDECIDED"
     assert str(tip.rule()) != before and "undecided" in tip.rule()
-    assert "| typical change in error |" in tip.table() and "**undecided**" in tip.table()
+    assert "| baseline against variant |" in tip.table() and "**undecided**" in tip.table()
+
+
+def test_a_rule_has_its_numbers_from_the_record(monkeypatch):
+    tip = Tip("scaling")
+    demand = tip.record["claims"][0]["settings"]["demand"]
+    demand |= {"baseline": 0.25, "variant": 6.5, "typical": -0.4, "tuned": [[0.01, 0.02], [0.001]]}
+    rule = {"do": "Expect {C1[demand][typical]}.", "start": "{C1[demand][baseline lr]}", "not_when": "Never.",
+            "check": "{C1[demand][baseline]} or {C1[demand][variant]}"}  # fmt: skip
+    monkeypatch.setattr(Lesson, "toml", tip.lesson.toml | {"rule": rule})
+    assert tip.rule_box.splitlines()[2] == (
+        "| Expect −40 %. | 0.01 to 0.02 | Never. | 0.25 of naive or 6.5 times naive |")  # fmt: skip
+    demand |= {"typical": 2.2, "interval": [1.5, 3.0]}
+    counted = "error × 3.2 (2.5 to 4), errors above naive counted as naive"
+    assert "Expect × 3.2." in tip.rule_box and counted in tip.table(["C1"])
+
+
+def test_a_lesson_without_a_rule_says_so(monkeypatch):
+    monkeypatch.setattr(Lesson, "toml", {"plan": Tip("scaling").plan})
+    with pytest.raises(rt.errors.RnntipsError, match="The lesson scaling has no table of its rule"):
+        _ = Tip("scaling").rule_box
 
 
 def test_a_tip_without_a_record_says_how_to_make_one(monkeypatch):
@@ -67,7 +90,8 @@ def test_every_arm_of_a_record_is_a_recipe_with_its_tuned_field_at_the_default(t
         arms = tip.arms(setting)
         assert len({(arm.recipe, str(arm.entries[0]["tuned"]), arm.times) for arm in arms}) == len(arms)
         for arm in arms:
-            assert len(arm.scores) == len(tip.record["seeds"]) and len(arm.entries) == len(tip.record["parts"])
+            assert len(arm.scores) == sum(len(entry["test_score"]) for entry in arm.entries)
+            assert len(arm.scores) <= len(tip.record["seeds"]) and len(arm.entries) == len(tip.record["parts"])
             assert arm.tuned == UNTUNED or getattr(arm.recipe, arm.tuned) == FIELDS[arm.tuned]
     assert tip.arms("nowhere") == []
 

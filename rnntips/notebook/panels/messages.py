@@ -1,22 +1,24 @@
 """What a panel says: its question, how far it is, what happened, and the line of code that rebuilds it."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from rnntips import __version__
 from rnntips.errors import BadArgument, need_text, shown
-from rnntips.notebook.labbook import GUESSES, right
+from rnntips.notebook.labbook import GUESSES, Limits, right
 from rnntips.notebook.panels.picture import HEIGHT, WIDTHS
 from rnntips.recipe import Recipe, called
 from rnntips.runs import length_in_words
 from rnntips.study import Study
 from rnntips.templates import render
 
-__all__ = ["QUARTERS", "TUNED", "Asked", "plan", "progress", "question", "result", "words"]
+__all__ = ["QUARTERS", "TUNED", "Asked", "described", "plan", "progress", "question", "result", "static", "words"]
 
 QUARTERS = ("Training has begun.", "A quarter is done.", "Half is done.", "Three quarters are done.", "Done.")
 TUNED = "tuned"
@@ -89,32 +91,56 @@ def trained(recipe: Recipe) -> str:
 
 def question(why: str, field: str, sides: Sequence[Recipe], data: str, seeds: Sequence[int], gpu: bool) -> str:
     """The question that the guess buttons answer; `why` leads to it, and `data` is what the sides are trained on."""
-    name = f"{field.replace('_', ' ')} "
-    before, after = (called(field, getattr(side, field)).removeprefix(name) for side in sides)
-    values = {"field": field, "before": before, "after": after, "data": data, "trained": trained(sides[0])}
+    name = field.replace("_", " ")
+    before, after = (called(field, getattr(side, field)).removeprefix(f"{name} ") for side in sides)
+    values = {"field": name, "before": before, "after": after, "data": data, "trained": trained(sides[0])}
     return render("notebook/panels/question.html", why=why, seeds=seeds, gpu=gpu, **values)
 
 
-def plan(field: str, sides: Sequence[Recipe], again: bool, told: Sequence[str] = ()) -> str:
+Side = tuple[str, str, str]  # "baseline" or "variant", what it is called, how it is trained
+
+
+def described(field: str, sides: Sequence[Recipe]) -> list[Side]:
+    """Both sides in words. How many updates a budget is may be the answer, so its own words stand there."""
+    others = sides[0].diff(sides[1]).keys() - {"lr", "updates", "budget"}
+    named = [name for name in ("lr", *sorted(others)) if name != field]
+    rows = []
+    for kind, side in zip(("baseline", "variant"), sides, strict=True):
+        length = str(side.budget) if side.budget else f"{side.updates:,} updates"
+        what = ", ".join([length, *(called(name, getattr(side, name)) for name in named)])
+        rows.append((kind, called(field, getattr(side, field)), what))
+    return rows
+
+
+def plan(sides: Sequence[Side], again: bool = False, told: Sequence[str] = ()) -> str:
     """Both sides in words, in the place of the picture to come.
 
     Args:
         again: Whether the picture there is an earlier question's.
         told: What to know of the data before a guess.
     """
-    baseline, variant = sides
-    names = [called(field, getattr(side, field)) for side in sides]
-    changed = [called(name, theirs) for name, (_, theirs) in baseline.diff(variant).items() if name != field]
-    first = f"{trained(baseline)}, {called('lr', baseline.lr)}."
-    second = f"the same, but {' and '.join(changed)}." if changed else "all else the same."
-    rows = list(zip(("baseline", "variant"), names, (first, second), strict=True))
-    return render("notebook/panels/plan.html", sides=rows, again=again, told=told, widths=WIDTHS, height=HEIGHT)
+    return render("notebook/panels/plan.html", sides=sides, again=again, told=told, widths=WIDTHS, height=HEIGHT)
 
 
-def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool, not_kept: str) -> str:
+def static(question: str, sides: Sequence[Side], still: Path | None) -> str:
+    """The panel where there is no kernel: its question, and in a fold the stored picture, which gives the answer away.
+
+    Args:
+        question: As HTML.
+    """
+    held = b64encode(still.read_bytes()).decode() if still and still.is_file() else ""
+    address = f"../rnntips/lessons/{still.parent.name}/{still.name}" if still else ""  # from the notebooks' folder
+    asked = {"question": Markup(question), "sides": sides}
+    return render("notebook/panels/static.html", picture=held, address=address, **asked)
+
+
+def result(
+    study: Study, guess: str | None, own: Limits | None, chosen: str, added: bool, lost: bool, not_kept: str
+) -> str:
     """The sentence, the guess and whether it was right, and where the numbers come from.
 
     Args:
+        own: The lesson's own guesses, if it has any.
         chosen: How the learning rates were chosen, in words.
         added: Whether seeds were added after a look at the result.
         lost: Whether seeds that were to be added were stopped.
@@ -128,8 +154,9 @@ def result(study: Study, guess: str | None, chosen: str, added: bool, lost: bool
         rates=" and ".join(f"{side.recipes[0].lr:g}" for side in sides),
         length=length_in_words(*sides),
         versions={"rnntips": __version__, **sides[0].versions},
-        guess=GUESSES.get(guess),
-        right=right(guess, study),
+        guess=GUESSES.get(guess, guess),
+        right=right(guess, study, own),
+        between=own and study.verdict not in ("UNCLEAR", "NOT TRAINED"),
         chosen=chosen,
         added=added,
         lost=lost,

@@ -37,7 +37,7 @@ class File(NamedTuple):
 class Fit(NamedTuple):
     """What a press would train."""
 
-    sides: list[Recipe]
+    sides: list[Recipe]  # none, if no recipe can be what is asked
     task: Task | None = None
     told: Sequence[str] = ()  # what to know before the guess
     problem: str = ""  # why nothing can be trained; "" if it can

@@ -8,7 +8,6 @@ import secrets
 import sys
 import threading
 import traceback
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -18,10 +17,21 @@ from typing import Any
 from rnntips.doctor.look import READING
 from rnntips.engine.devices import resolve_device
 from rnntips.errors import BadArgument, BadData, Busy, RnntipsError, need_whole, unknown_name
-from rnntips.notebook.labbook import own_book, run_entry
+from rnntips.notebook.labbook import GUESSES, Limits, own_book, run_entry
 from rnntips.notebook.labbook.book import SEAT, SEATS
 from rnntips.notebook.panels.live import LOOK, Screen, after
-from rnntips.notebook.panels.messages import QUARTERS, TUNED, Asked, plan, question, result, words
+from rnntips.notebook.panels.messages import (
+    QUARTERS,
+    TUNED,
+    Asked,
+    Side,
+    described,
+    plan,
+    question,
+    result,
+    static,
+    words,
+)
 from rnntips.notebook.panels.own import File, Fit, Gaps, candidates, fit, keep, read, refusal
 from rnntips.notebook.panels.view import View, show
 from rnntips.notebook.tips import UNTUNED, Markdown, tips
@@ -81,8 +91,10 @@ class Panel(View):
         files = self._check(self._first, settings)
         self._changes.setdefault(self._first.value, {self.field: self._first.value})
         fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
-        self._says = fails.pop("says", "")
+        self._says, own = fails.pop("says", ""), fails.pop("guesses", None)
         self._failing = replace(self._usual, **fails)
+        panel = self.tip.lesson.toml.get("panel", {})
+        self._guesses = {_what(self._failing): own, _what(self._usual): panel.get("guesses")}
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
         self._ended.set()
         self._shown_to_reader = False
@@ -157,7 +169,7 @@ class Panel(View):
         return asked.code(self.tip.name, self.field, self._usual)
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
-        """The widget, and the stored run as a picture for where there is no kernel; on Colab, words and code."""
+        """The widget; where there is no kernel its question, and the stored run in a fold; on Colab words and code."""
         if "google.colab" in sys.modules:  # its widgets show what a thread did only when the next cell runs
             first = "Panels do not move on Colab. Guess first, then run this:"
             code = f"study = rt.panels.{self!r}.study()\nstudy"
@@ -165,9 +177,13 @@ class Panel(View):
             return {"text/plain": f"{first}\n{code}", "text/html": html}
         self._shown_to_reader = True
         shown = super()._repr_mimebundle_()
-        if self.still and self.still.is_file():
-            shown["image/png"] = b64encode(self.still.read_bytes()).decode()
+        shown["text/html"] = static(self.question.value, self._described(self._fitted), self.still)
         return shown
+
+    @property
+    def own_guesses(self) -> Limits | None:
+        """The guesses that the lesson names for what is asked; None: `labbook.GUESSES` are offered."""
+        return self._guesses.get(_what(self.asked))
 
     @property
     def still(self) -> Path | None:
@@ -177,18 +193,29 @@ class Panel(View):
 
     def _ask(self) -> None:
         asked, self._refused = self.asked, None
-        failing = (asked.setting, asked.value) == (self._failing.setting, self._failing.value)
-        why = self._why if failing and self._why else self.tip.question
+        why = self._why if _what(asked) == _what(self._failing) and self._why else self.tip.question
+        self.offer_guesses(self.own_guesses or GUESSES)
         fitted = self._fitted = self._fit(asked)
-        seeds, gpu = self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
-        self.question.value = question(why, self.field, fitted.sides, self._data(asked), seeds, gpu)
-        self.plan.value = plan(self.field, fitted.sides, bool(self.picture.value), fitted.told)
+        self.question.value, self.plan.value = self._asks(asked, fitted, why) if fitted.sides else (words(why), "")
         self.code.value = render("notebook/panels/code.html", line=f"rt.panels.{self._line(asked)}")
         if self._shown == (asked, self.baseline) and self._answer:
             self.status.value = self._answer
-        elif asked.own:
+        elif asked.own or fitted.problem:
             self.status.value = words(fitted.problem or f"{self._data(asked)} is chosen.", wrong=bool(fitted.problem))
+        elif self.status.value != self._answer:  # an older question's answer keeps its room, unseen
+            self.status.value = ""
         self._enable()
+
+    def _asks(self, asked: Asked, fitted: Fit, why: str) -> tuple[str, str]:
+        """The question, and what would be trained, as HTML."""
+        seeds, gpu = self._seeds(asked, 0), resolve_device(asked.device) == "cuda"
+        return (
+            question(why, self.field, fitted.sides, self._data(asked), seeds, gpu),
+            plan(self._described(fitted), bool(self.picture.value), fitted.told),
+        )
+
+    def _described(self, fitted: Fit) -> list[Side]:
+        return described(self.field, fitted.sides) if fitted.sides else []
 
     def _data(self, asked: Asked) -> str:
         """What is forecast, in words."""
@@ -198,7 +225,10 @@ class Panel(View):
 
     def _fit(self, asked: Asked) -> Fit:
         """What a press would train: on a file, recipes that it has room for."""
-        sides = self._sides(asked)
+        try:
+            sides = self._sides(asked)
+        except BadArgument as error:  # each choice is possible, and both together are not
+            return Fit([], problem=str(error))
         if not asked.own:
             return Fit(sides)
         if asked.column is None and len(self.files[asked.setting].columns) > 1:
@@ -338,10 +368,11 @@ class Panel(View):
                 study = replace(study, runs={name: after(earlier, pair) for name, pair in study.runs.items()})
             self._study = study
             screen.show(*study.runs.values(), study.sentence)
-            who = {"guess": self.guess, "seat": asked.seat, "experiment": self._experiment}
+            guesses = self._guesses.get(_what(asked))
+            who = {"guess": self.guess, "guesses": guesses, "seat": asked.seat, "experiment": self._experiment}
             not_kept = own_book().add("run", **run_entry(study, self.tip.name, asked.setting, **who))
             chosen = self._rates if asked.lr == TUNED else "chosen by hand"
-            self._answer = result(study, self.guess, chosen, study.n > SEEDS, lost, not_kept)
+            self._answer = result(study, self.guess, guesses, chosen, study.n > SEEDS, lost, not_kept)
             self.status.value = self._answer
         except Exception as error:  # a thread's exception would be seen by nobody
             failed, trace = (
@@ -398,3 +429,8 @@ class Panel(View):
             finally:
                 _training.release()
         return self._study
+
+
+def _what(asked: Asked) -> tuple[str, Any]:
+    """What a question is about, whoever asks it, at whichever learning rate."""
+    return asked.setting, asked.value

@@ -13,7 +13,7 @@ from rnntips.runs import Runs
 from rnntips.templates import render
 from rnntips.verdict import LEAST, NEAR, effects, interval, middle
 
-__all__ = ["HEIGHT", "WIDTHS", "draw"]
+__all__ = ["BOTTOM", "DIFFERENCES", "HEIGHT", "TOP", "WIDTHS", "Part", "curves", "draw", "line", "shape", "text"]
 
 HEIGHT, TOP, BOTTOM = 300, 18, 250  # of a drawing, and of its frame
 WIDTHS = {"curves": 540, "differences": 320}
@@ -31,7 +31,7 @@ def draw(baseline: Runs, variant: Runs, names: Sequence[str], smallest: float, w
         words: The picture's label, for those who cannot see it.
     """
     sides = (baseline, variant)
-    parts = (_curves(sides, names), _differences(sides, names, smallest))
+    parts = (curves(sides, names), _differences(sides, names, smallest))
     drawings = [(*kind, drawn) for kind, drawn in zip(WIDTHS.items(), parts, strict=True)]
     return render("notebook/panels/picture.html", words=words, height=HEIGHT, drawings=drawings)
 
@@ -39,23 +39,23 @@ def draw(baseline: Runs, variant: Runs, names: Sequence[str], smallest: float, w
 Part = tuple[str, dict[str, Any], str]  # of a drawing: tag, attributes, text
 
 
-def _text(x: float, y: float, words: str, anchor: str = "middle", **more: str) -> Part:
+def text(x: float, y: float, words: str, anchor: str = "middle", **more: str) -> Part:
     return "text", {"x": f"{x:.0f}", "y": f"{y:.0f}", "text-anchor": anchor, **more}, words
 
 
-def _shape(kind: str, d: str) -> Part:
+def shape(kind: str, d: str) -> Part:
     return "path", {"class": kind, "d": d}, ""
 
 
-def _line(kind: str, x0: float, y0: float, x1: float, y1: float) -> Part:
-    return _shape(kind, f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}")
+def line(kind: str, x0: float, y0: float, x1: float, y1: float) -> Part:
+    return shape(kind, f"M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}")
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:
     return "M" + "L".join(f"{a:.0f} {b:.0f}" for a, b in zip(x, y, strict=True))
 
 
-def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
+def curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
     """Validation error over updates: medians with the middle 80 %, every run faintly behind, both axes logarithmic."""
     left, right = CURVES
     center, naive, floor = (TOP + BOTTOM) / 2, float(sides[0].valid_naive.mean()), float(sides[0].floor.mean())
@@ -72,23 +72,23 @@ def _curves(sides: Sequence[Runs], names: Sequence[str]) -> list[Part]:
         share = np.log(np.clip(errors, lowest, highest) / lowest) / np.log(highest / lowest)
         return BOTTOM - (BOTTOM - TOP) * share
 
-    parts = [_line("axis", left, BOTTOM, right, BOTTOM), _line("axis", left, TOP, left, BOTTOM)]
-    parts += [_text(across(tick), BOTTOM + 18, f"{tick:,.5g}") for tick in log_ticks(1, longest)]
-    parts += [_text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(lowest, highest)]
-    bounds = {"naive = 100 %": naive}
+    parts = [line("axis", left, BOTTOM, right, BOTTOM), line("axis", left, TOP, left, BOTTOM)]
+    parts += [text(across(tick), BOTTOM + 18, f"{tick:,.5g}") for tick in log_ticks(1, longest)]
+    parts += [text(left - 6, down(tick) + 4, f"{tick:,.5g}", "end") for tick in log_ticks(lowest, highest)]
+    bounds = {"naive": naive}
     if floor < (1 - NEAR) * sides[0].naive.mean():  # else the two lines are one
-        bounds["floor = 0 %" if floor else "↓ floor = 0 %"] = floor or lowest
+        bounds["floor" if floor else "↓ floor: no error"] = floor or lowest
     for name, value in bounds.items():
-        parts += [_line("bound", left, down(value), right, down(value)), _text(right, down(value) - 4, name, "end")]
+        parts += [line("bound", left, down(value), right, down(value)), text(right, down(value) - 4, name, "end")]
     turned = {"class": "title", "transform": f"rotate(-90 14 {center:.0f})"}
-    parts.append(_text((left + right) / 2, BOTTOM + 38, "updates"))
+    parts.append(text((left + right) / 2, BOTTOM + 38, "updates"))
     unit = f" ({sides[0].unit})" if sides[0].unit else ""
-    parts.append(_text(14, center, f"validation error{unit}", **turned))
+    parts.append(text(14, center, f"validation error{unit}", **turned))
     legends = (left, left + LETTER * len(names[0]) + 50)
     for kind, side, name, legend in zip(("baseline", "variant"), sides, names, legends, strict=True):
         parts += _side(kind, side, across, down)
-        parts.append(_line(f"{kind} median", legend, TOP - 8, legend + 28, TOP - 8))
-        parts.append(_text(legend + 34, TOP - 4, name, "start", **{"class": "ink"}))
+        parts.append(line(f"{kind} median", legend, TOP - 8, legend + 28, TOP - 8))
+        parts.append(text(legend + 34, TOP - 4, name, "start", **{"class": "ink"}))
     return parts
 
 
@@ -104,7 +104,7 @@ def _side(kind: str, runs: Runs, across: Callable, down: Callable) -> list[Part]
     low, median, high = down(np.percentile(scores, [10, 50, 90], axis=0))
     band = _path(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])) + "Z"
     shapes = {"band": band, "run": "".join(_path(x, down(row)) for row in scores), "median": _path(x, median)}
-    return [_shape(f"{kind} {name}", shape) for name, shape in shapes.items()]
+    return [shape(f"{kind} {name}", drawn) for name, drawn in shapes.items()]
 
 
 def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -> list[Part]:
@@ -116,16 +116,16 @@ def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -
 
     low, high = across(1 / (1 + smallest) - 1), across(smallest)
     parts = [
-        _shape("same", f"M{low:.0f} {TOP}H{high:.0f}V{BOTTOM}H{low:.0f}Z"),
-        _line("axis", across(0), TOP, across(0), BOTTOM),
-        _line("axis", left, BOTTOM, right, BOTTOM),
-        _text(across(-1), BOTTOM + 18, "−100 %"),
-        _text(across(-0.5), BOTTOM + 18, "−50 %"),
-        _text(across(0), BOTTOM + 18, "0"),
-        _text(across(0.5), BOTTOM + 18, "+50 %"),
-        _text(across(0), BOTTOM + 38, f"error of “{names[1]}” against “{names[0]}”"),
-        _text(across(-0.5), TOP - 4, "← lower"),
-        _text(across(0.5), TOP - 4, "higher →"),
+        shape("same", f"M{low:.0f} {TOP}H{high:.0f}V{BOTTOM}H{low:.0f}Z"),
+        line("axis", across(0), TOP, across(0), BOTTOM),
+        line("axis", left, BOTTOM, right, BOTTOM),
+        text(across(-1), BOTTOM + 18, "−100 %"),
+        text(across(-0.5), BOTTOM + 18, "−50 %"),
+        text(across(0), BOTTOM + 18, "0"),
+        text(across(0.5), BOTTOM + 18, "+50 %"),
+        text(across(0), BOTTOM + 38, f"error of “{names[1]}” against “{names[0]}”"),
+        text(across(-0.5), TOP - 4, "← lower"),
+        text(across(0.5), TOP - 4, "higher →"),
     ]
     scores = [side.latest_score for side in sides]
     if not np.isfinite(scores).any():
@@ -134,9 +134,9 @@ def _differences(sides: Sequence[Runs], names: Sequence[str], smallest: float) -
     for i, change in enumerate(np.expm1(d)):
         x, y = across(change), TOP + 12 + (BOTTOM - TOP - 50) * (i + 0.5) / len(d)
         disc, triangle = f"M{x - 4:.0f} {y:.0f}a4 4 0 1 0 8 0a4 4 0 1 0-8 0", f"M{x - 5:.0f} {y + 4:.0f}h10l-5-9z"
-        parts.append(_shape("seed", triangle if change > 0 else disc))
+        parts.append(shape("seed", triangle if change > 0 else disc))
     if all(side.reached == side.updates for side in sides):
         low, high, median = across(np.expm1([*interval(d), middle(d)]))
-        parts.append(_line("interval", low, BOTTOM - 18, high, BOTTOM - 18))
-        parts.append(_shape("ink", f"M{median - 6:.0f} {BOTTOM - 18}l6-7 6 7-6 7z"))
+        parts.append(line("interval", low, BOTTOM - 18, high, BOTTOM - 18))
+        parts.append(shape("ink", f"M{median - 6:.0f} {BOTTOM - 18}l6-7 6 7-6 7z"))
     return parts

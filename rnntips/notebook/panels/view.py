@@ -1,6 +1,6 @@
 """A panel's widgets and their arrangement; what a press does is `Panel`'s."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import resources
 
@@ -15,7 +15,7 @@ from rnntips.notebook.panels.messages import Asked
 from rnntips.notebook.panels.own import File
 from rnntips.recipe import called
 
-__all__ = ["View", "show"]
+__all__ = ["READ_OUT", "View", "button", "named", "row", "show", "styled"]
 
 # A stylesheet is the one part of an HTML widget that runs something when it has arrived. Keys pressed inside a panel
 # then no longer insert, cut or move the notebook's cells (Ctrl-S still saves), announcements are read out, and the
@@ -49,45 +49,45 @@ class View(widgets.VBox):
         self, field: str, choices: Sequence, settings: Sequence[str], rates: Sequence[tuple], files: dict[str, File],
         asked: Asked,
     ):  # fmt: skip
+        self.offered = tuple(GUESSES)
         self.guess_buttons = {
-            name: _button(name, label, lambda name=name: self.press(name), "primary") for name, label in GUESSES.items()
+            name: button(name, label, lambda place=place: self.press(self.offered[place]), "primary")
+            for place, (name, label) in enumerate(GUESSES.items())
         }
-        self.just_run = _button("run", "just run", self.press)
-        self.stop_button = _button("stop", "Stop", self.stop)
-        self.again_button = _button("again", "10 more seeds", self.more_seeds)
-        self.fails_button = _button("fails", "Where it fails", self.where_it_fails)
-        self.reset_button = _button("reset", "Reset", self.reset)
+        self.just_run = button("run", "just run", self.press)
+        self.stop_button = button("stop", "Stop", self.stop)
+        self.again_button = button("again", "10 more seeds", self.more_seeds)
+        self.fails_button = button("fails", "Where it fails", self.where_it_fails)
+        self.reset_button = button("reset", "Reset", self.reset)
         self.more = _toggle("more", "More", "Own data, learning rate, seat, device, note, code")
         self.big = _toggle("big", "Big", "Readable from the back of a room")
+        values = [(called(field, value), value) for value in choices]
         controls = self.controls = {
             "setting": _dropdown("setting", "data", settings, settings[0]),
-            "value": _dropdown("variant", field, [(called(field, value), value) for value in choices], asked.value),
+            "value": _dropdown("variant", field.replace("_", " "), values, asked.value),
             "column": _dropdown("column", "column", [("choose", None)], None),
             "cell": _dropdown("cell", "cell", [("as in this lesson", None), *((cell, cell) for cell in CELLS)], None),
             "lr": _dropdown("lr", "learning rate", rates, asked.lr),
-            "seat": _named("seat", widgets.BoundedIntText(asked.seat, min=0, max=SEATS, description="seat")),
+            "seat": named("seat", widgets.BoundedIntText(asked.seat, min=0, max=SEATS, description="seat")),
             "device": _dropdown("device", "device", ["auto", *devices()], "auto"),
         }
         show(controls["device"], len(devices()) > 1)
         self.files = files
         self.upload = widgets.FileUpload(accept=".csv", description="Your CSV", layout=AUTO)
-        self.fill_button = _button("fill", "Fill with straight lines", self.fill)
+        self.fill_button = button("fill", "Fill with straight lines", self.fill)
         placeholder = "Enter keeps it in your lab book"
-        self.note = _named("note", widgets.Text(description="note", placeholder=placeholder, continuous_update=False))
+        self.note = named("note", widgets.Text(description="note", placeholder=placeholder, continuous_update=False))
         texts = ("question", "plan", "picture", "status", "line")
-        self.question, self.plan, self.picture, self.status, self.code = (_named(it, widgets.HTML()) for it in texts)
-        self.said = _named("said", widgets.HTML(READ_OUT))
-        sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-        style = Markup('<style onload="{}">{}</style>').format(SET_UP, Markup(sheet))
-        style = widgets.HTML(style, layout={"display": "block", "height": "0"})
-        data = _row(self.upload, self.fill_button, controls["column"], controls["cell"], controls["seat"])
-        training = _row(controls["lr"], controls["device"], self.note)
-        extras = _named("extras", widgets.VBox([data, training, self.code], layout={"display": "none"}))
-        asks = _row(controls["value"], controls["setting"])
-        guesses = _row(*self.guess_buttons.values(), self.just_run)
-        stage = _named("stage", widgets.Box([self.plan, self.picture]))
-        buttons = _row(self.stop_button, self.again_button, self.fails_button, self.reset_button, self.more, self.big)
-        super().__init__([style, self.question, asks, guesses, stage, self.status, buttons, extras, self.said])
+        self.question, self.plan, self.picture, self.status, self.code = (named(it, widgets.HTML()) for it in texts)
+        self.said = named("said", widgets.HTML(READ_OUT))
+        data = row(self.upload, self.fill_button, controls["column"], controls["cell"], controls["seat"])
+        training = row(controls["lr"], controls["device"], self.note)
+        extras = named("extras", widgets.VBox([data, training, self.code], layout={"display": "none"}))
+        asks = row(controls["value"], controls["setting"])
+        guesses = row(*self.guess_buttons.values(), self.just_run)
+        stage = named("stage", widgets.Box([self.plan, self.picture]))
+        buttons = row(self.stop_button, self.again_button, self.fails_button, self.reset_button, self.more, self.big)
+        super().__init__([styled(), self.question, asks, guesses, stage, self.status, buttons, extras, self.said])
         self.add_class("rnntips-panel")
         controls["setting"].observe(lambda _: self._offer(), "value")
         self.ask(asked)
@@ -113,10 +113,17 @@ class View(widgets.VBox):
         settings.value = asked.setting
         self._offer()
         for name, control in self.controls.items():
-            if (value := getattr(asked, name)) is None:
-                control.index = 0  # by its value it would be shown as an empty line
+            if (value := getattr(asked, name)) is None:  # by its value it would be shown as an empty line
+                values = [option[-1] for option in control.options if isinstance(option, tuple)]
+                control.index = values.index(None) if None in values else 0
             else:
                 control.value = value
+
+    def offer_guesses(self, guesses: Iterable[str]) -> None:
+        """Let the three buttons stand for these guesses."""
+        self.offered = tuple(guesses)
+        for button, name in zip(self.guess_buttons.values(), self.offered, strict=True):
+            button.description = GUESSES.get(name, name)
 
     def _offer(self) -> None:
         """The columns of the file that is chosen; none of several is taken before the reader takes one."""
@@ -143,28 +150,35 @@ class View(widgets.VBox):
         self.again_button.disabled = running or not can_add
 
 
-def _named(name: str, widget: widgets.DOMWidget) -> widgets.DOMWidget:
+def styled() -> widgets.HTML:
+    """What gives colours, and keys of their own, to the box of class `rnntips-panel` that holds it."""
+    sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    style = Markup('<style onload="{}">{}</style>').format(SET_UP, Markup(sheet))
+    return widgets.HTML(style, layout={"display": "block", "height": "0"})
+
+
+def named(name: str, widget: widgets.DOMWidget) -> widgets.DOMWidget:
     """The widget, with a class by which the stylesheet and tests in a browser find it."""
     widget.add_class(f"rnntips-{name}")
     return widget
 
 
-def _button(name: str, label: str, action: Callable[[], None], style: str = "") -> widgets.Button:
-    made = _named(name, widgets.Button(description=label, button_style=style, layout=AUTO))
+def button(name: str, label: str, action: Callable[[], None], style: str = "") -> widgets.Button:
+    made = named(name, widgets.Button(description=label, button_style=style, layout=AUTO))
     made.on_click(lambda _: action())
     return made
 
 
 def _toggle(name: str, label: str, tooltip: str) -> widgets.ToggleButton:
-    return _named(name, widgets.ToggleButton(description=label, tooltip=tooltip, layout=AUTO))
+    return named(name, widgets.ToggleButton(description=label, tooltip=tooltip, layout=AUTO))
 
 
 def _dropdown(name: str, label: str, options: Sequence, value) -> widgets.Dropdown:
     style = {"description_width": "initial"}
-    return _named(name, widgets.Dropdown(options=options, value=value, description=label, style=style))
+    return named(name, widgets.Dropdown(options=options, value=value, description=label, style=style))
 
 
-def _row(*children: widgets.DOMWidget) -> widgets.HBox:
+def row(*children: widgets.DOMWidget) -> widgets.HBox:
     return widgets.HBox(children, layout={"flex_flow": "row wrap"})
 
 
