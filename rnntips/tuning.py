@@ -18,10 +18,13 @@ __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "several", "train_arms", "tun
 
 LR_GRID = {"adam": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0)}  # powers of ten, from and to
 TUNING_SEEDS = range(10_000, 10_010)
+STEEP = 1.1  # times the error at the best learning rate: where both neighbours err so much, the search goes on
+WIDER = 4  # half-decades that a search goes beyond its first learning rates, on either side
 
 
 def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> dict[str, list]:
-    """Field → values to try. `"lr"` means learning rates in half-decades over the optimizer's usual range."""
+    """Field → values to try. `"lr"` means learning rates in half-decades over the optimizer's usual range, where a
+    search begins (`tune_arms`)."""
     if tune is None:
         return {}
     if isinstance(tune, Mapping) and len(tune) == 1:
@@ -59,43 +62,98 @@ class Pick:
 
     values: dict[str, Any]
     score: float
+    tried: tuple = ()  # learning rates that were tried, the lowest first; () for other fields
+
+    @property
+    def at_an_end(self) -> bool:
+        """Whether the best learning rate may lie beyond those that were tried."""
+        return bool(self.tried) and not self.tried[0] < self.values["lr"] < self.tried[-1]
 
 
 def tune_arms(
     arms: Sequence[Recipe], task: Task, grids: Mapping[str, list], how: Resources | None = None,
-    seeds: Sequence[int] = TUNING_SEEDS, train: Callable[..., list[Runs]] | None = None, widen: bool = True,
+    seeds: Sequence[int] = TUNING_SEEDS, train: Callable[..., list[Runs]] | None = None,
+    search: bool = False, shift: float = 0.0,
 ) -> list[Pick]:  # fmt: skip
-    """For every arm the values with the lowest validation score, geometric mean over tuning seeds.
+    """For every arm the value with the lowest validation score, geometric mean over tuning seeds.
 
-    With `widen`, a grid of half-decades gets two more learning rates at an edge that was picked, twice at most.
+    With `search` the values are learning rates in half-decades, where a search begins: half-decades more until no pick
+    lies at an end, quarter-decades around the pick, eighths where both neighbours err a tenth more, and of the parabola
+    through the pick and its two neighbours (log error over log rate) the lowest point. Where a task is steep, coarser
+    grids find differences between sides that are none (`evidence.simulation`).
 
     Args:
         train: A function to call in place of `train_arms`.
+        shift: Decades by which the first learning rates are moved, so that two searches try different ones.
     """
     if len(grids) != 1:
         raise BadArgument(f"tune= takes one field, and {len(grids)} came ({', '.join(grids)}).")
     ((name, values),) = grids.items()
     scores: list[dict[Any, tuple[float, float]]] = [{} for _ in arms]
-    for _ in range(3):
-        wanted = [(i, v) for i in range(len(arms)) for v in values if v not in scores[i]]
-        asked = [arms[i].but(**{name: v}) for i, v in wanted]
-        found = (train or train_arms)(asked, task, list(seeds), how or Resources())
-        for (i, v), runs in zip(wanted, found, strict=True):
-            errors = runs.tuning_score
-            capped = float(np.exp(np.log(cap(errors, runs.valid_naive)).mean()))
-            scores[i][v] = (
-                capped,
-                float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean()),
-            )  # among equals the uncapped mean decides
-        picks = [min(tried, key=tried.get) for tried in scores]
-        if not widen or name != "lr":  # values of other fields may be names, None or 0
+
+    def try_out(wanted: Sequence[Sequence]) -> None:
+        asked = [(i, v) for i, some in enumerate(wanted) for v in some if v not in scores[i]]
+        recipes = [arms[i].but(**{name: v}) for i, v in asked]
+        for (i, v), runs in zip(
+            asked, (train or train_arms)(recipes, task, list(seeds), how or Resources()), strict=True
+        ):
+            scores[i][v] = _tuning_score(runs)
+
+    try_out([[_rate(np.log10(v) + shift) for v in values] if shift else values] * len(arms))
+    if not search:
+        return [Pick({name: pick}, tried[pick][0]) for tried in scores for pick in [_best(tried)]]
+    for _ in range(WIDER):
+        beyond = [[_rate(np.log10(end) + step) for end, step in ((min(tried), -0.5), (max(tried), 0.5))
+                   if end == _best(tried)] for tried in scores]  # fmt: skip
+        if not any(beyond):
             break
-        edges = {edge for edge in (min(values), max(values)) if edge in picks}
-        low, high = (round(2 * np.log10(edge)) / 2 for edge in (min(values), max(values)))
-        if not edges or values != half_decades(low, high):  # a grid given by the caller is not widened
-            break
-        values = half_decades(low - (min(values) in edges), high + (max(values) in edges))
-    return [Pick({name: pick}, tried[pick][0]) for pick, tried in zip(picks, scores, strict=True)]
+        try_out(beyond)
+    try_out([_beside(tried, 0.25) for tried in scores])
+    try_out([_beside(tried, 0.125) if _is_steep(tried) else [] for tried in scores])
+    return [Pick({name: _lowest(tried)}, tried[_best(tried)][0], tuple(sorted(tried))) for tried in scores]
+
+
+def _tuning_score(runs: Runs) -> tuple[float, float]:
+    """Of one arm; among equals the mean that is not capped decides."""
+    errors = runs.tuning_score
+    capped = float(np.exp(np.log(cap(errors, runs.valid_naive)).mean()))
+    return capped, float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).mean())
+
+
+def _best(tried: Mapping[Any, tuple[float, float]]) -> Any:
+    return min(tried, key=tried.get)
+
+
+def _beside(tried: Mapping[float, Any], step: float) -> list[float]:
+    """The learning rates so many decades below and above the best."""
+    return [_rate(np.log10(_best(tried)) + side) for side in (-step, step)]
+
+
+def _near(tried: Mapping[float, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Log rates and log errors of the best learning rate and its neighbours, (3,) each; (2,) where it is at an end."""
+    rates = sorted(tried)
+    at = rates.index(_best(tried))
+    near = rates[max(at - 1, 0) : at + 2]
+    return np.log10(near), np.log([tried[rate][0] for rate in near])
+
+
+def _is_steep(tried: Mapping[float, tuple[float, float]]) -> bool:
+    """Whether both neighbours of the best learning rate err a tenth more."""
+    return np.sort(_near(tried)[1])[1] - np.min(_near(tried)[1]) > np.log(STEEP)
+
+
+def _lowest(tried: Mapping[float, tuple[float, float]]) -> float:
+    """The vertex of the parabola through the best learning rate and its neighbours; itself if it lies at an end."""
+    (x, y), best = _near(tried), _best(tried)
+    if len(x) < 3:
+        return best
+    curve, slope, _ = np.polyfit(x - x[1], y, 2)
+    return _rate(x[1] - slope / (2 * curve)) if curve > 1e-9 else best
+
+
+def _rate(exponent: float) -> float:
+    """Ten to this power, with three significant digits."""
+    return float(f"{10**exponent:.3g}")
 
 
 def train_arms(

@@ -23,6 +23,7 @@ from rnntips.tasks.memory import (
     recall,
     recall_stream,
 )
+from rnntips.tasks.own_loop import batches, naive
 from rnntips.tasks.stretches import need_spread
 from rnntips.tasks.task import SequenceTask, Task, stream
 from rnntips.tasks.text import Characters, characters
@@ -41,10 +42,12 @@ __all__ = [
     "Task",
     "adding",
     "as_settings",
+    "batches",
     "characters",
     "digits",
     "forecast",
     "leaky",
+    "naive",
     "need_spread",
     "one_task",
     "opposing",
@@ -76,7 +79,7 @@ def one_task(on, looks: str, advice: str = "") -> Task:
     """The single task in `on`.
 
     Args:
-        looks: How the error message begins: "sharpness looks at".
+        looks: How the error message begins: "gradient_noise looks at".
         advice: How it ends: what to call for several settings.
 
     Raises:

@@ -9,6 +9,7 @@ import numpy as np
 from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
+from rnntips.tasks import own_loop
 from rnntips.tasks.task import need_fit, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
@@ -33,6 +34,7 @@ class Forecast:
     history: int | None = None
     version = 2  # raised by hand when the meaning of the task changes; 2: fewer windows are scored
     ignores = frozenset()
+    batches, naive = own_loop.batches, own_loop.naive
 
     @property
     def name(self) -> str:

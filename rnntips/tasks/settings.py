@@ -1,6 +1,7 @@
 """The settings of the plans: name → a function that makes the task with the sizes that all plans use."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rnntips import series
 from rnntips.tasks import Task, adding, characters, digits, forecast, leaky, opposing, recall, recall_stream
@@ -14,7 +15,10 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "CO2, spiked": lambda: forecast(series.co2(), spikes=True),
     "weather": lambda: forecast(series.weather()),
     "sines": lambda: forecast(series.sines()),
+    "sines at 100": lambda: forecast(replace(series.sines(offset=100.0), name="sines at 100")),
     "sines as printed": lambda: forecast(series.sines_as_printed()),
+    "wave, steady": lambda: forecast(replace(series.wave(), name="wave, steady")),
+    "wave, drifting": lambda: forecast(replace(series.wave(drift=1.0), name="wave, drifting")),
     "digits": digits,
     "digits by rows": lambda: digits(rows=True),
     "characters": characters,
@@ -22,9 +26,11 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
     "recall 8": lambda: recall(8),
+    "recall 200": lambda: recall(200),
     "leaky 1": lambda: leaky(1),
     "leaky 16": lambda: leaky(16),
     "opposing 16": lambda: opposing(16),
+    "recall stream 4": lambda: recall_stream(4),
     "recall stream 8": lambda: recall_stream(8),
 }
 # Task's name → its version, where it alone changed and not its kind. 3: a linear forecast is hardly better than naive

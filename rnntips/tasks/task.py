@@ -11,6 +11,7 @@ from rnntips.engine.losses import HEADS, heads_for
 from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument
 from rnntips.recipe import FIELDS
+from rnntips.tasks import own_loop
 from rnntips.windows import Examples
 
 __all__ = ["SequenceTask", "Task", "nats", "need_fit", "rmse", "separate", "stream"]
@@ -20,7 +21,11 @@ OWN_LENGTH = OF_FORECASTS | {"past"}
 
 
 class Task(Protocol):
-    """What a network is trained and judged on, drawn anew for every seed."""
+    """What a network is trained and judged on, drawn anew for every seed.
+
+    The tasks of `rnntips.tasks` also have the methods `batches` and `naive`, for loops of one's own. A task that has
+    not is the first argument of `rt.tasks.batches` and `rt.tasks.naive`.
+    """
 
     name: str
     unit: str  # of its scores
@@ -92,6 +97,7 @@ class SequenceTask:
     version = 1  # raised by hand when the meaning of the task changes
     unit = "nats"
     ignores = OWN_LENGTH
+    batches, naive = own_loop.batches, own_loop.naive
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
         """One seed's windows; they have `past` steps, unless the task has a length of its own."""
