@@ -36,10 +36,10 @@ DASHES = {"baseline": "-", "variant": (0, (5, 2))}
 GREY = "#797979"  # of all text as well
 DPI = 90
 PALETTE = 256  # colours of a stored figure: its file is a third as large, and looks the same
-FAR = 5.0  # above a change of 500 % the axis becomes logarithmic
-PERCENT = (-90, -50, 0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600)  # its ticks
+FAR = 2.0  # beyond this factor, up or down, an axis of changes is one of factors, and logarithmic
 ROOM = 1.15  # factor by which that axis extends beyond the data
-WIDE = 74  # characters that fit under a plot
+PAGE = 7.6  # inches that a figure is wide: 684 pixels
+WIDE = 60  # characters that fit under its plot
 
 
 class Still(Figure):
@@ -103,24 +103,28 @@ def plain(axis) -> None:
 def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten between two positive numbers; fewer over many decades, more within one."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    factors = [1, 1.5, 2, 3, 4, 5, 7] if high / low < 8 else [1, 2, 5] if high / low < 3000 else [1]
+    factors = [1, 2, 5] if high / low < 3000 else [1]
+    if high / low < 8:
+        factors = [1, 1.5, 2, 3, 4, 5, 7]
+    if high / low < 2:
+        factors = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9]
     return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
 
 
 def curves(sides: Mapping[str, Runs], ax: Axes | None = None) -> Axes:
-    """Validation error over updates, in per cent of each run's own naive error; a band where an arm has several runs.
+    """Validation error over updates, as a share of each run's own naive error; a band where an arm has several runs.
 
     Args:
         sides: One or two arms by name, with their runs.
     """
-    ax = ax or axes(1, 8.6, 3.1)[0]
+    ax = ax or axes(1, PAGE, 3.1)[0]
     for side, (name, runs) in zip(COLORS, sides.items(), strict=False):
-        share = 100 * runs.valid_score[:, 1:] / runs.valid_naive[:, None]
+        share = runs.valid_score[:, 1:] / runs.valid_naive[:, None]
         band(ax, side, runs.evaluations[1:], share, name)
-    ax.axhline(100, color=GREY, linewidth=0.8, linestyle=":")
+    ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
-    ax.annotate("naive", (0.99, 100), color=GREY, size=8, **place)
-    ax.set(xscale="log", xlabel="updates", ylabel="validation error\n(% of the naive one)")
+    ax.annotate("naive", (0.99, 1), color=GREY, size=8, **place)
+    ax.set(xscale="log", xlabel="updates", ylabel="validation error\n(share of naive)")
     plain(ax.xaxis)
     ax.legend(frameon=False)
     return ax
@@ -141,7 +145,7 @@ def show(study: Study) -> None:
 
 def both(study: Study, setting: str | None = None, title: str = "") -> Figure:
     """The loss bands (left) and paired differences (right) of one setting."""
-    left, right = axes(2, 8.6, 3.5 if title else 3.1, width_ratios=[3, 2])
+    left, right = axes(2, PAGE, 3.5 if title else 3.1, width_ratios=[3, 2])
     loss_bands(study, setting, left)
     paired(study, setting, right)
     left.figure.suptitle(fill(title, 100), size=10)
@@ -155,7 +159,7 @@ def _span(seeds: np.ndarray) -> str:
 
 def series(task: Forecast, steps: int = 336, seed: int = 0, ax: Axes | None = None) -> Axes:
     """The last steps of the training part of the series that one seed gets."""
-    ax = ax or axes(1, 8.6, 2.2)[0]
+    ax = ax or axes(1, PAGE, 2.2)[0]
     values = task.values(seed)[:, 0]
     values = values[: int(TRAIN * len(values))][-steps:]
     ax.plot(np.arange(len(values)), values, color=COLORS["baseline"])
@@ -177,7 +181,7 @@ def loss_bands(study: Study, setting: str | None = None, ax: Axes | None = None)
     ax.set(xscale="log", yscale="log", xlabel="updates", ylabel=f"validation error ({runs.unit})")
     plain(ax.xaxis), plain(ax.yaxis)
     ax.set_yticks(log_ticks(*ax.get_ylim()))
-    ax.legend(frameon=False, title=study.field)
+    ax.legend(frameon=False, title=study.field.replace("_", " "))
     return ax
 
 
@@ -189,7 +193,7 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
         on: The Task or Series it was run on.
         steps: How many targets to show.
     """
-    ax = ax or axes(1, 8.6, 2.4)[0]
+    ax = ax or axes(1, PAGE, 2.4)[0]
     for side, name, runs in zip(COLORS, study.names, next(iter(study.runs.values())), strict=True):
         predicted, truth = predict(runs.only([0]), on, steps)
         if side == "baseline":
@@ -202,16 +206,16 @@ def forecasts(study: Study, on, steps: int = 96, ax: Axes | None = None) -> Axes
 
 
 def _bounds(ax: Axes, runs: Runs) -> None:
-    bounds = {"naive = 100 %": runs.valid_naive.mean()}
+    bounds = {"naive": runs.valid_naive.mean()}
     if runs.floor.mean() < (1 - NEAR) * runs.naive.mean():  # else the two lines are one
-        bounds["floor = 0 %"] = runs.floor.mean()
+        bounds["floor"] = runs.floor.mean()
     for name, value in bounds.items():
         place = {"color": GREY, "size": 8, "ha": "right"}
         if value > 0:
             ax.axhline(value, color=GREY, linewidth=0.8, linestyle=":")
             ax.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), va="bottom", **place)
         else:  # a log axis has no 0
-            ax.annotate("↓ floor = 0 %: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
+            ax.annotate("↓ floor: no error", (0.99, 0.02), xycoords="axes fraction", va="bottom", **place)
 
 
 def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> Axes:
@@ -229,14 +233,14 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     ax.plot(100 * np.expm1(middle(d)), 0, "D", color=GREY)
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
     ax.set(xlim=(-reach, reach), yticks=[])
-    ax.set_xlabel("error of “{1}” against “{0}” (%)".format(*study.names), size=9)
+    ax.set_xlabel(fill("error of “{1}” against “{0}” (%)".format(*study.names), 40), size=9)
     ax.set_title("← lower    higher →", size=9, color=GREY)
     ax.spines["left"].set_visible(False)
     return ax
 
 
 def forest(tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """A tip's record: every claim pooled (diamonds) and setting by setting (dots), with 95 % intervals.
+    """A tip's record: every claim with its word, and the typical change in each of its settings, with 95 % intervals.
 
     Claims that measure different things have axes of their own, one under the other; `ax.figure` holds them all.
 
@@ -246,14 +250,17 @@ def forest(tip, claims: Sequence[str] | None = None, ax: Axes | None = None) -> 
     """
     alike: dict[tuple, list[tuple]] = {}
     for claim in (claim for claim in tip.record["claims"] if claims is None or claim["id"] in claims):
-        rows = alike.setdefault(tuple(claim[name] for name in ("smallest", "unit", "what")), [])
-        rows.append((tip.texts[claim["id"]]["short"], claim["typical"], claim["interval"], True))
-        rows += [(name, found["typical"], found["interval"], False) for name, found in claim["settings"].items()]
+        rows = alike.setdefault((claim["unit"], claim["what"]), [])
+        rows.append((tip.texts[claim["id"]], claim["word"].lower(), None, None))
+        for name, found in claim["settings"].items():
+            if found["tested"]:
+                label = name + ", working size" * (found["size"] == "working" and "working size" not in name)
+                rows.append((label, found["typical"], found["interval"], found["smallest"]))
     if ax is not None and len(alike) > 1:
         measured = ", ".join(what for *_, what in alike)
         raise BadArgument(f"One plot cannot hold {measured}. Name claims that measure the same, or leave out ax=.")
     heights = [_height(rows) for rows in alike.values()]
-    places = [ax] if ax or len(alike) == 1 else axes(1, 8.6, sum(heights), len(alike), height_ratios=heights)
+    places = [ax] if ax or len(alike) == 1 else axes(1, PAGE, sum(heights), len(alike), height_ratios=heights)
     return [findings(rows, *of, one) for one, (of, rows) in zip(places, alike.items(), strict=True)][-1]
 
 
@@ -263,51 +270,45 @@ def _height(rows: Sequence[tuple]) -> float:
 
 def findings(
     rows: Sequence[tuple],
-    smallest: float,
     unit: str = "%",
     what: str = "error",
     ax: Axes | None = None,
 ) -> Axes:
-    """Findings under each other, the first on top: dots, and grey diamonds for pooled ones, with 95 % intervals.
+    """Findings under each other, the first on top: dots with 95 % intervals.
 
     Args:
-        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and whether it is a pooled one.
-        smallest: Change that matters, for the grey band.
+        rows: Label, typical change, its interval (relative: −0.4 is 40 % less), and the smallest change that matters
+            there, for the grey band. For a heading: label, a word, None, None.
         unit, what: As in `rnntips.verdict.Finding`.
     """
-    ax, rows = ax or axes(1, 8.6, _height(rows))[0], rows[::-1]
+    ax, rows = ax or axes(1, PAGE, _height(rows))[0], rows[::-1]
+    reach = [1 + end for _, _, ends, _ in rows if ends for end in ends]
+    if unit == "%" and (max(reach, default=1) > FAR or min(reach, default=1) < 1 / FAR):
+        unit = "times"  # as sentences have them
 
     def drawn(change: float) -> float:
         return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
 
-    least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
-    ax.axvspan(drawn(least), drawn(smallest), color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(drawn(0), color=GREY, linewidth=0.8)
-    for row, (_, typical, ends, whole) in enumerate(rows):
-        color = GREY if whole else COLORS["variant"]
-        ax.plot([drawn(value) for value in ends], [row, row], color=color, linewidth=2 if whole else 1.2)
-        ax.plot(drawn(typical), row, "D" if whole else "o", color=color, markersize=6 if whole else 5)
+    for row, (_, typical, ends, smallest) in enumerate(rows):
+        if ends is None:
+            ax.annotate(
+                legible(typical), (0.01, row), xycoords=("axes fraction", "data"), va="center", size=8, color=GREY
+            )
+        else:
+            least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
+            band = [drawn(least), drawn(smallest)]
+            ax.fill_between(band, row - 0.5, row + 0.5, color=GREY, alpha=0.15, linewidth=0)
+            ax.plot([drawn(value) for value in ends], [row, row], color=COLORS["variant"], linewidth=1.2)
+            ax.plot(drawn(typical), row, "o", color=COLORS["variant"], markersize=5)
     ax.set(yticks=range(len(rows)), yticklabels=[legible(row[0]) for row in rows], ylim=(-0.7, len(rows) - 0.3))
-    for label, (*_, whole) in zip(ax.get_yticklabels(), rows, strict=True):
-        label.set(fontweight="bold" if whole else "normal", size=9 if whole else 8)
+    for label, (_, _, ends, _) in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set(fontweight="bold" if ends is None else "normal", size=9 if ends is None else 8)
     if unit == "times":
-        ax.set_xscale("log"), plain(ax.xaxis)
-        ax.set_xticks(log_ticks(*ax.get_xlim()))
-    if unit == "%" and max(row[2][1] for row in rows) > FAR:
-        # logarithmic, since one very large change would squeeze all others into one point
-        ax.set_xscale("function", functions=(lambda x: np.log(np.maximum(100 + x, 1)), lambda y: np.exp(y) - 100))
-        low, high = (min(-15, (100 + ax.dataLim.x0) / ROOM - 100), max(20, (100 + ax.dataLim.x1) * ROOM - 100))
-        ax.set(xlim=(low, high), xticks=_apart(low, high))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        low, high = max(LEAST, min([0.8, *reach])) / ROOM, max([1.25, *reach]) * ROOM
+        ax.set(xscale="log", xlim=(low, high)), plain(ax.xaxis)
+        ax.set_xticks(log_ticks(low, high))
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
-    ax.set(xlabel=fill(f"{what} of the variant against the baseline ({shown}), median and 95 % interval", WIDE))
+    compared = f"{what} of the variant against the baseline ({shown}), median and 95\u00a0% interval"
+    ax.set(xlabel=fill(f"{compared}; grey: too small to matter", WIDE))
     return ax
-
-
-def _apart(low: float, high: float) -> list[float]:
-    """Ticks of `PERCENT` between two changes, chosen from 0 outwards so that their labels do not touch."""
-    chosen: list[float] = []
-    for tick in sorted((tick for tick in PERCENT if low <= tick <= high), key=abs):
-        if all(abs(np.log((100 + tick) / (100 + other))) > np.log((100 + high) / (100 + low)) / 16 for other in chosen):
-            chosen.append(tick)
-    return sorted(chosen)

@@ -27,13 +27,18 @@ def examples_of(recipe: Recipe, task, seed: int) -> Examples:
     """The windows that a task gives to one seed; `train_size` leaves some out, after all were cut and scaled.
 
     Raises:
-        BadArgument: `grow` is set and the task's windows cannot be cut shorter, or `train_size` is too large.
+        BadArgument: `grow` does not fit the task's windows, or `train_size` is too large.
     """
     examples = task.examples(recipe, seed)
-    if recipe.grow and ("past" in task.ignores or examples.loss_at == "every"):
+    if recipe.grow and examples.loss_at == "every":
         raise BadArgument(
-            f"grow={recipe.grow!r} needs windows of any length with one answer at their end. {task.name} has windows "
-            "of a fixed length, or answers at every step. Leave grow out."
+            f"grow={recipe.grow!r} needs one answer at the end of a window, and {task.name} has answers at every step. "
+            "Leave grow out."
+        )
+    if recipe.grow and recipe.steps != examples.steps:
+        raise BadArgument(
+            f"grow={recipe.grow!r}: {task.name} has windows of {examples.steps} steps, and past={recipe.past} would "
+            f"count others. Set past={examples.steps}."
         )
     if recipe.train_size is None:
         return examples

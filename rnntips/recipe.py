@@ -31,6 +31,7 @@ DEFAULT_UPDATES = 300
 NEEDED = (  # a field, another one without which it has no meaning, and an example of that
     ("clip", "clip_norm", "clip_norm=1"), ("decay_on", "weight_decay", "weight_decay=0.01"),
     ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
+    ("reset", "carry", "carry=True"),
     *((name, "workers", "workers=4") for name in ("average_every", "average_moments", "shards")),
 )  # fmt: skip
 APART = (  # two fields that cannot be combined, with the values that are meant (none: all but the default), and why
@@ -38,6 +39,7 @@ APART = (  # two fields that cannot be combined, with the values that are meant 
     (("forget_bias", ()), ("cell", ("tanh", "relu", "sigmoid")), 'only "lstm" and "gru" have such a gate'),
     (("frozen", ()), ("clip", ("weights",)), "clipping would change what is frozen"),
     (("dropout_test", ("on",)), ("test_past", ()), "dropout is left on for whole windows alone"),
+    (("reset", ()), ("order", ("scrambled",)), "where chunks are mixed, no chunk is the first of a sequence"),
     *((("workers", ()), (name, ()), f"workers are trained without {name}")
       for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
 )  # fmt: skip
@@ -207,7 +209,7 @@ def _choice(
         doc: What it means.
         per_run: Whether runs that are trained together may differ in it.
         costs: Whether the time of an update depends on it.
-        called: What a side of a comparison is called that has None or False, and one that has another value.
+        called: What a side of a comparison is called that has None, False, 0 or "none", and one that has another value.
         allowed: Which values: `names`, one of these; `whole`, whole numbers from the first to the second; `number`, the
             limits of `need_number`; `kind`, a type; `several`, whole numbers: what they are, an example, the
             largest; `text`, one such as this, which is read elsewhere. None is allowed where it is the default.
@@ -225,7 +227,8 @@ class Recipe:
     """
 
     cell: str = _choice("gru", '`"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.', costs=True, names=CELLS)
-    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, whole=(1, LONG))
+    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, called=("none", "{} layers"),
+        whole=(1, LONG))  # fmt: skip
     width: int | Parameters = _choice(24, "Units of each layer (H). `rt.parameters(2000)`: as many as give the whole "
         "network about so many weights; training finds them, once for each task, since they depend on its channels and "
         "outputs.", costs=True, whole=(1, 10_000))  # fmt: skip
@@ -234,7 +237,7 @@ class Recipe:
     dense_after: tuple[int, ...] = _choice((), "Units of dense ReLU layers between the recurrent ones and the readout.",
         costs=True, several=WIDTHS)  # fmt: skip
     past: int = _choice(32, "Steps a window looks back (T). Tasks with a length of their own (digits, adding, recall) "
-        "ignore it.", whole=(1, MOST))  # fmt: skip
+        "ignore it.", called=("none", "{} steps"), whole=(1, MOST))  # fmt: skip
     patch: int = _choice(1, "Values of each column that a step reads, side by side, in forecasts: a window of `past` "
         "values then has past / patch steps.", whole=(1, MOST))  # fmt: skip
     lags: tuple[int, ...] = _choice((), "Steps before every step, at which the target is read once more, as further "
@@ -249,7 +252,8 @@ class Recipe:
         'step; further columns of a series are read as levels beside them, see `rnntips.windows.cut`. None: '
         '`"differences:1"` if the series is trending, else `"levels"`.',
         text='"differences:24"')  # fmt: skip
-    input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True, names=SCALINGS)
+    input_scaling: str = _choice("standard", "See `rnntips.windows.fit_scaler`.", per_run=True,
+        called=("no scaling", "{}"), names=SCALINGS)  # fmt: skip
     target_scaling: str = _choice("standard", "The same for the target.", per_run=True, names=SCALINGS)
     target: str | None = _choice(None, '`"level"` forecasts the value, `"change"` the change since the window\'s last '
         'value. None: `"change"` if the series is trending, else `"level"`.', per_run=True, names=TARGETS)  # fmt: skip
@@ -264,17 +268,21 @@ class Recipe:
     train_size: int | None = _choice(None, "Number of training windows, drawn for every seed; a smaller choice is "
         "part of a larger one. Scaling, naive error and floor are still computed from all windows. None: all.",
         whole=(1, MOST))  # fmt: skip
-    batch_size: int = _choice(16, "Windows per update (B).", whole=(1, MOST))
+    batch_size: int = _choice(16, "Windows per update (B).", called=("none", "batches of {}"), whole=(1, MOST))
     order: str = _choice("shuffled", '`"shuffled"` in every epoch, shuffled `"once"`, by `"time"`, or by `"class"`: '
         'class after class, shuffled within each. `"scrambled"`: sequences are shuffled, and so are the chunks of '
         "each, even with `carry`.", per_run=True, names=ORDERS)  # fmt: skip
     chunk: int | None = _choice(None, "Steps that the gradient goes back (k2), for tasks with an answer at every step: "
         "an update then reads one chunk of each window, which is a sequence. None: whole windows. See "
-        "`rnntips.engine.tbptt`.", costs=True, whole=(1, MOST))  # fmt: skip
+        "`rnntips.engine.tbptt`.", costs=True, called=("gradient over all steps", "gradient over {} steps"),
+        whole=(1, MOST))  # fmt: skip
     stride: int | None = _choice(None, "New steps of a chunk: only these count (k1). None: as many as `chunk`.",
         costs=True, whole=(1, MOST))  # fmt: skip
     carry: bool = _choice(False, "Whether a chunk begins with the state that the chunk before it left, instead of "
         "zeros.", costs=True, called=("state reset", "state kept"), kind=bool)  # fmt: skip
+    reset: bool = _choice(True, "With `carry`, whether a sequence begins with zeros. False: with the state at the end "
+        "of the sequence that was read before it, a mistake.",
+        called=("state never reset", "state reset at a sequence's end"), kind=bool)  # fmt: skip
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
@@ -283,16 +291,19 @@ class Recipe:
     lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),
         number={"above": 0, "below": LARGE})  # fmt: skip
     schedule: str | None = _choice(None, "The learning rate over the updates, as a factor of `lr`: "
-        '`"warmup:30"`, `"cosine"` or `"drop:0.1:0.5"`, or several joined by `+`; see `rnntips.schedule.planned`. '
-        "None: always 1.", per_run=True, text='"warmup:30", "cosine" or "drop:0.1:0.5"')  # fmt: skip
+        '`"warmup:30"`, `"cosine"`, `"drop:0.1:0.5"` or `"dip:150"`, or several joined by `+`; see '
+        "`rnntips.schedule.planned`. None: always 1.", per_run=True, called=("constant rate", "{}"),
+        text='"warmup:30", "cosine" or "drop:0.1:0.5"')  # fmt: skip
     rescue: str | None = _choice(None, "What is done at the first spike of the training loss (after update 20, above "
         'twice the median of the 50 before): `"lower"`: lr / 10 from then on; `"lower, then raise"`: lr / 100, which '
-        'rises to lr / 10 over 100 updates; `"restore"`: weights and optimizer averages of the last evaluation before, '
-        "and lr / 2 from then on.", per_run=True, names=RESCUES)  # fmt: skip
+        'rises to lr / 10 over 100 updates; `"lower, then full"`: the same, up to lr; `"restore"`: weights and '
+        "optimizer averages of the last evaluation before, and lr / 2 from then on.",
+        per_run=True, names=RESCUES)  # fmt: skip
     early_stopping: int | None = _choice(None, "A run's result is that of its best evaluation on the validation part, "
         "until so many evaluations in a row were no better (patience); see `Runs.evaluations`. None: that of the last.",
         per_run=True, called=("no early stopping", "patience {}"), whole=(1, MOST))  # fmt: skip
-    momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True, number={"low": 0, "below": 1})
+    momentum: float = _choice(0.0, 'Momentum of `"sgd"` and `"rmsprop"`.', per_run=True,
+        called=("no momentum", "momentum {}"), number={"low": 0, "below": 1})  # fmt: skip
     beta1: float | None = _choice(None, "Share of the old running mean that Adam and AdamW keep. None: PyTorch's "
         "default, here and in the next two.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     beta2: float | None = _choice(None, "The same of the running mean square: Adam's and AdamW's β₂, RMSprop's α, "
@@ -410,6 +421,11 @@ class Recipe:
                 'order="scrambled" mixes the chunks of a sequence, each of which is read once: set chunk, for example '
                 "chunk=16, and leave stride out."
             )
+        if not self.reset and self.stride not in (None, self.chunk):
+            raise BadArgument(
+                f"reset=False needs chunks that are read once, and stride={self.stride} reads steps of "
+                f"chunk={self.chunk} again. Leave one of the two out."
+            )
         if self.stride is not None and self.stride > self.chunk:
             raise BadArgument(
                 f"stride={self.stride} is more than chunk={self.chunk}: the gradient would miss steps that count. "
@@ -515,12 +531,15 @@ CALLED = {one.name: one.metadata["called"] for one in fields(Recipe)}
 
 
 def called(name: str, value: Any) -> str:
-    """What a side of a comparison is called, by its value of a field: "standard", "momentum 0.9", "state kept"."""
+    """What a side of a comparison is called, by its value of a field: "standard", "batches of 1,000", "state kept"."""
+    absent, present = CALLED[name] or ("none", f"{name.replace('_', ' ')} {{}}")
+    if value is None or (CALLED[name] and value in (0, "none")):  # False is 0 as well
+        return absent
     if isinstance(value, str):
         return value
-    absent, present = CALLED[name] or ("none", f"{name.replace('_', ' ')} {{}}")
-    number = f"{value:g}" if isinstance(value, float) else value
-    return absent if value is None or value is False else present.format(number)
+    one = value == 1 and value is not True
+    number = f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+    return (present.removesuffix("s") if one else present).format(number)
 
 
 def _checked(

@@ -1,7 +1,7 @@
 """What changes during training: the learning rate, as planned and after a spike of the loss, and the windows' length.
 
-Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; for `"lower, then raise"` "Some Advice on Training RNN's"
-(S0 in the lessons), which gives no numbers: the factors of a hundredth and a tenth are ours.
+Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; for rescues that raise the learning rate again "Some
+Advice on Training RNN's" (S0 in the lessons), which gives no numbers: the factors and the 100 updates are ours.
 """
 
 import math
@@ -16,12 +16,13 @@ from rnntips.errors import BadArgument, spelled
 __all__ = ["RESCUES", "Rescue", "mean_length", "planned", "spikes", "window_lengths"]
 
 Course = Callable[[int, int], float]  # (updates done before, updates in all) → factor of the learning rate
-WAYS = '"warmup:30", "cosine" or "drop:0.1:0.5", or some of them joined by "+"'
-RAISED = 100  # updates over which "lower, then raise" raises the learning rate
+WAYS = '"warmup:30", "cosine", "drop:0.1:0.5" or "dip:150", or some of them joined by "+"'
+RAISED = 100  # updates over which a lowered learning rate is raised
 # Name of a rescue → a function (updates since the spike) → factor of the learning rate.
 RESCUES: dict[str, Callable[[int], float]] = {
     "lower": lambda since: 0.1,
     "lower, then raise": lambda since: 0.01 + (0.1 - 0.01) * min(since / RAISED, 1),
+    "lower, then full": lambda since: 0.01 + (1 - 0.01) * min(since / RAISED, 1),
     "restore": lambda since: 0.5,
 }
 WATCHED_AFTER = 20  # updates without a check, since the loss falls too steeply there
@@ -33,7 +34,8 @@ def planned(schedule: str | None) -> Course:
     """A function (updates done before this one, updates of the whole budget) → factor of the learning rate.
 
     `"warmup:30"` rises in equal steps from 1/30 at the first update to 1 at the 30th; `"cosine"` falls from 1 along
-    half a wave, to reach 0 where the budget ends; `"drop:0.1:0.5"` multiplies by 0.1 from half of the budget on.
+    half a wave, to reach 0 where the budget ends; `"drop:0.1:0.5"` multiplies by 0.1 from half of the budget on;
+    `"dip:150"` does after 150 updates what the rescue `"lower, then full"` does after a spike.
     Schedules joined by `+` are multiplied: `"warmup:30+cosine"`.
 
     Raises:
@@ -51,9 +53,11 @@ def _course(kind: str, numbers: list[float], schedule: object) -> Course:
     if kind == "drop" and len(numbers) == 2 and all(0 < number < 1 for number in numbers):
         factor, share = numbers
         return lambda done, updates: factor if done / updates >= share else 1
+    if kind == "dip" and len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
+        return lambda done, updates: RESCUES["lower, then full"](done - numbers[0]) if done >= numbers[0] else 1
     raise BadArgument(
-        f"schedule={schedule!r} is not {WAYS}: a warm-up of a whole number of updates, or a drop by a factor at a share"
-        " of the budget, both above 0 and below 1."
+        f"schedule={schedule!r} is not {WAYS}: a warm-up of a whole number of updates, a dip after so many, or a"
+        " drop by a factor at a share of the budget, both above 0 and below 1."
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnntips.tables import Table
 
 __all__ = ["Series", "co2", "demand", "drifts", "from_array", "from_csv", "from_frame", "sines",
-           "sines_as_printed"]  # fmt: skip
+           "sines_as_printed", "wave"]  # fmt: skip
 
 MAX_CSV_BYTES = 100_000_000
 LARGEST = 1e100  # and smallest difference, its inverse: squares must be numbers
@@ -291,6 +291,22 @@ def _sines(steps: int, offset: float, noise: float, rng: np.random.Generator) ->
 
 def _same(noise: float, horizon: int) -> float:
     return noise
+
+
+def wave(steps: int = 2_000, drift: float = 0.0, noise: float = 0.1) -> Series:
+    """A sine wave in noise whose period grows from 10 steps to 10 · 2**drift at the end: a relation that drifts.
+
+    With drift 0 what the first windows teach holds for the last; the larger it is, the sooner it is out of date.
+    """
+    steps = need_whole("steps", steps, SHORTEST, LONGEST)
+    drift, noise = need_number("drift", drift, -2, 4), need_number("noise", noise, low=0, below=1e30)
+    return _simulated("wave", "units", partial(_wave, steps, drift, noise), floor=partial(_same, noise))
+
+
+def _wave(steps: int, drift: float, noise: float, rng: np.random.Generator) -> np.ndarray:
+    periods = 10 * 2 ** (drift * np.arange(steps) / (steps - 1))
+    phase = rng.uniform(0, 2 * np.pi) + np.cumsum(2 * np.pi / periods)
+    return (np.sin(phase) + rng.normal(0, noise, steps))[:, None]
 
 
 def sines_as_printed(steps: int = 4_000) -> Series:

@@ -19,7 +19,7 @@ from rnntips.runs import Runs, check_seeds
 from rnntips.tasks import as_settings
 from rnntips.training import prepare
 from rnntips.tuning import TUNING_SEEDS, several, train_arms, tune_arms, tuning_grids
-from rnntips.verdict import SMALLEST, Comparison, Finding, Verdict, sentence
+from rnntips.verdict import SMALLEST, Comparison, Finding, Verdict, against, medians, sentence
 
 __all__ = ["Study", "Sweep", "compare", "sweep"]
 
@@ -95,7 +95,14 @@ class Study:
         if self.stopped:
             reached, updates = next((s.reached, s.updates) for sides in self.runs.values() for s in sides if s.stopped)
             return f"Stopped at update {reached} of {updates}: nothing is decided."
-        return sentence(self.finding) + self._went_wrong() + self._left_out()
+        return sentence(self.finding) + self._errors() + self._went_wrong() + self._left_out()
+
+    def _errors(self) -> str:
+        """A sentence with both sides' median errors, which are not capped at naive; of one setting."""
+        if len(self.runs) > 1 or self.verdict == "NOT TRAINED":
+            return ""
+        (sides,) = self.comparison.pairs.values()
+        return f" Medians: {against(*medians(*sides))}."
 
     def _left_out(self) -> str:
         """A sentence that names the settings that were not pooled, if some were."""
@@ -125,13 +132,12 @@ class Study:
                 told.append(str(one))
         if idle:
             told += [one.do for one in self.diagnosis.findings if one.do][:1]
-        for name, side in zip(self.names, zip(*self.runs.values(), strict=True), strict=True):
+        for side in zip(*self.runs.values(), strict=True):
             failed = sum(int(np.sum(~(runs.latest_score < runs.naive))) for runs in side)
             lost = sum(int(np.sum(runs.diverged_at > 0)) for runs in side)
             total = sum(len(runs) for runs in side)
             if self.verdict in ("BETTER", "WORSE") and failed > total / 2:
-                who = "They" if lost == failed else f"With “{name}”, {failed} of {total} did no better than naive; they"
-                told.append(f"{who} count as naive.")
+                told.append("They count as naive." if lost == failed else "Errors above naive count as naive.")
         return "".join(f" {one}" for one in told)
 
     @property
@@ -187,8 +193,8 @@ def compare(
         baseline, variant: Two recipes that differ in one field.
         on: A Task, a Series, or a dict of named ones.
         seeds: One run per arm each; at least ten for a verdict.
-        tune: A field to tune: `"lr"` (half-decades) or `{field: values}`. Its value is chosen for each arm and setting
-            on separate tuning seeds, so it may differ between the arms.
+        tune: A field to tune: `"lr"` (see `tune_arms`) or `{field: values}`. Its value is chosen for each arm and
+            setting on separate tuning seeds, so it may differ between the arms.
         allow: Further fields that may differ.
         executor: Any of `concurrent.futures`, or a Dask cluster's `client.get_executor()`. Its workers train groups
             of 10 runs, each group in one thread unless RNNTIPS_THREADS says otherwise; None: this process.
@@ -205,10 +211,10 @@ def compare(
     for name, side in (("baseline", baseline), ("variant", variant)):
         need(name, side, Recipe, "a Recipe, made with rt.Recipe(...),")
     need("record", record, Runs | Sequence | None, "an empty rt.Runs(), or one for each shape,")
-    grids, allow = tuning_grids(tune, baseline, variant), _allowed(allow)
-    _one_change(baseline, variant, grids, allow)
+    allow = _allowed(allow)
+    _one_change(baseline, variant, tuning_grids(tune, baseline), allow)
     how = Resources.of(device, executor, store, stop)
-    [(runs, tuned)] = _experiment([baseline, variant], as_settings(on), check_seeds(seeds), grids, how, record)
+    [(runs, tuned)] = _experiment([baseline, variant], as_settings(on), check_seeds(seeds), tune, how, record)
     return Study(baseline, variant, runs, tuned, allow)
 
 
@@ -248,9 +254,8 @@ def sweep(
         _one_change(baseline, variant, tuning_grids(tune, baseline), allow)
     if not variants:
         raise BadArgument(f"{under_test[0]} has no other value than the baseline's. Name at least one.")
-    grids = tuning_grids(tune, baseline, *variants.values())
     how = Resources.of(device, executor, store, stop)
-    found = _experiment([baseline, *variants.values()], as_settings(on), check_seeds(seeds), grids, how)
+    found = _experiment([baseline, *variants.values()], as_settings(on), check_seeds(seeds), tune, how)
     studies = zip(variants.items(), found, strict=True)
     return Sweep({value: Study(baseline, variant, *of, allow) for (value, variant), of in studies})
 
@@ -285,10 +290,11 @@ def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequen
 
 
 def _experiment(
-    arms: Sequence[Recipe], settings: Mapping[str, Any], seeds: list[int], grids: Mapping, how: Resources,
+    arms: Sequence[Recipe], settings: Mapping[str, Any], seeds: list[int], tune: Any, how: Resources,
     record: Runs | Sequence[Runs] | None = None,
 ) -> list[tuple[dict, dict]]:  # fmt: skip
     """Tune and train every arm on every setting. For each variant: setting → both arms' runs, setting → their picks."""
+    grids = tuning_grids(tune, *arms)
     if grids and set(seeds) & set(TUNING_SEEDS):
         raise BadArgument(f"Seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]} are for tuning; choose others.")
     tuning = TUNING_SEEDS if grids else ()
@@ -297,7 +303,7 @@ def _experiment(
     for name, task in settings.items():
         chosen = prepared[name]
         if grids:
-            tuned[name] = [pick.values for pick in tune_arms(chosen, task, grids, how)]
+            tuned[name] = [pick.values for pick in tune_arms(chosen, task, grids, how, search=tune == "lr")]
             chosen = [arm.but(**pick) for arm, pick in zip(chosen, tuned[name], strict=True)]
         runs[name] = train_arms(chosen, task, seeds, how, record)
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:  # shapes are for readers and type checkers
 
     PerRun = Float[np.ndarray, " n"] | Int[np.ndarray, " n"]  # one number for each of n runs
 
-__all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "cap", "change",
-           "decide", "effects", "failures", "find", "interval", "middle", "progress", "sentence", "size", "tail",
-           "trained", "way"]  # fmt: skip
+__all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "against", "cap",
+           "change", "decide", "effects", "failures", "find", "interval", "medians", "middle", "of_naive",
+           "progress", "sentence", "size", "tail", "trained", "way"]  # fmt: skip
 
 LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
@@ -64,6 +64,19 @@ class Scores:
         """The scores of some of the runs."""
         readings = {name: values[rows] for name, values in self.readings.items()}
         return Scores(self.score[rows], self.naive[rows], self.floor[rows], readings)
+
+    @staticmethod
+    def joined(several: Sequence[Scores]) -> Scores:
+        """The scores of several sets of runs, one after the other, with the readings that all have."""
+        names = set.intersection(*(set(one.readings) for one in several))
+        readings = {name: np.concatenate([one.readings[name] for one in several]) for name in sorted(names)}
+        joined = (np.concatenate([getattr(one, name) for one in several]) for name in ("score", "naive", "floor"))
+        return Scores(*joined, readings)
+
+    @property
+    def shares(self) -> PerRun:
+        """Errors as shares of naive, uncapped; a run that diverged errs infinitely."""
+        return np.where(np.isfinite(self.score), self.score, np.inf) / self.naive
 
     @property
     def trained(self) -> bool:
@@ -119,6 +132,11 @@ class Finding:
     def _multiples(self, change: float) -> float:
         effect = float(np.log1p(change)) if self.unit in RATIOS else change
         return (-effect if self.better == "higher" else effect) / self.matters
+
+
+def medians(baseline: Scores, variant: Scores) -> tuple[float, float]:
+    """Both sides' medians of `Scores.shares`."""
+    return float(np.median(baseline.shares)), float(np.median(variant.shares))
 
 
 def cap(scores: PerRun, naive: PerRun) -> PerRun:
@@ -334,17 +352,33 @@ def percent(value: float, unit: str = "%") -> str:
 def change(value: float, unit: str = "%", bare: bool = False) -> str:
     """A change in any unit as people write it: −41 %, × 3.2, +1.5 per 1,000 updates; bare: without its unit."""
     if unit == "times":
-        return f"{'' if bare else '× '}{1 + value:.2g}"
+        return f"{'' if bare else '× '}{_two_digits(1 + value)}"
     if unit in ("%", "points"):
         return percent(value, "" if bare else unit).strip()
     number = f"{round(value, 1) + 0.0:+.1f}".removesuffix(".0").replace("-", "−")
     return number if bare else f"{number} {unit}"
 
 
+def against(mine: float | None, theirs: float | None) -> str:
+    """Two errors, as shares of naive, as people write them: "0.60 of naive against 6.5 times naive"."""
+    return f"{of_naive(mine)} against {of_naive(theirs)}"
+
+
+def of_naive(share: float | None) -> str:
+    """An error, as a share of naive. What is infinite, or None as records keep that, is of runs that diverged."""
+    if share is None or not np.isfinite(share):
+        return "divergence"
+    return f"{_two_digits(share)} times naive" if share >= 2 else f"{share:{'.2f' if share >= 0.1 else '.2g'}} of naive"
+
+
+def _two_digits(number: float) -> str:
+    return f"{float(f'{number:.2g}'):,g}"
+
+
 def size(value: float, unit: str = "%") -> str:
     """How large a change is, without its direction: 5 %, a factor of 2, 1 per 1,000 updates."""
     if unit == "times":
-        return f"a factor of {1 + value:.2g}"
+        return f"a factor of {_two_digits(1 + value)}"
     return f"{100 * value:.0f} {unit}" if unit in ("%", "points") else f"{value:.2g} {unit}"
 
 

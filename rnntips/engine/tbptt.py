@@ -60,8 +60,8 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
     """Raise unless the recipe's `chunk`, `test_past` and `order` fit the task's windows.
 
     Raises:
-        BadArgument: The task has one answer per window, its windows are shorter, there is noise between layers, or
-            chunks are to be scrambled and are not all equally long.
+        BadArgument: The task has one answer per window, its windows are shorter, there is noise between layers, chunks
+            are to be scrambled and are not all equally long, or the state is never reset and first steps do not count.
     """
     for name in ("chunk", "test_past"):
         if (steps := getattr(recipe, name)) is None:
@@ -79,6 +79,12 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
             )
     if recipe.chunk is not None and recipe.noise_between:
         raise BadArgument("noise_between works on whole windows, not on chunks. Leave one of the two out.")
+    if not recipe.reset and (first := chunks(recipe, example.steps, example.skip)[0].start):
+        raise BadArgument(
+            f"reset=False needs sequences that are read from their beginning, and those of {task.name} are read from "
+            f"step {first} on, since earlier answers do not count. Leave reset out, or use a task such as "
+            "rt.tasks.leaky(20)."
+        )
     if recipe.order == "scrambled" and (example.steps % recipe.chunk or example.skip % recipe.chunk):
         counts = f", of which the first {example.skip} do not count" if example.skip else ""
         raise BadArgument(
@@ -99,6 +105,9 @@ class TBPTTLoader(Loader):
     weights. Where no state was kept (a sequence's first chunk, or the chunk at which training continues from a record),
     the steps before the chunk are read without a gradient. Without `carry` a chunk begins with zeros.
 
+    With `reset=False` only the first sequences begin with zeros: each of the next B begins with the state at the end
+    of the one that was read in its place.
+
     With `order="scrambled"` the chunks of B sequences are read in a random order, drawn anew for every B sequences and
     the same for all of them. The carried state is then that of the chunk read before. The first chunk read, and the one
     at which training continues from a record, begin with zeros. Steps that do not count are not read.
@@ -109,7 +118,8 @@ class TBPTTLoader(Loader):
 
     def __init__(self, record: Runs, examples: list[Examples]):
         recipe, first = record.recipes[0], examples[0]
-        self.carry, self.chunks = recipe.carry, chunks(recipe, first.steps, first.skip)
+        self.carry, self.reset = recipe.carry, recipe.reset
+        self.chunks = chunks(recipe, first.steps, first.skip)
         self.turn = record.updates_before % len(self.chunks)  # index of the first update's chunk in its sequence
         self.moved = self._scrambled(record) if recipe.order == "scrambled" else None
         super().__init__(record, examples)
@@ -138,9 +148,11 @@ class TBPTTLoader(Loader):
         place = (self.turn + update) % len(self.chunks)
         now, later = self.chunks[place], self.chunks[place + 1 :]
         begun = self.carry and now.start > 0  # the chunk begins with the state of earlier steps
-        carried = begun and update > 0 and place > 0
+        carried = update > 0 and ((begun and place > 0) or (not self.reset and place == 0))
         burn_in = now.start if begun and not carried and self.moved is None else 0
         keep_after = later[0].start - now.start if later and self.carry else 0
+        if not (later or self.reset):
+            keep_after = now.end - now.start
         return BatchSpec(burn_in + now.end - now.start, burn_in + now.counts - now.start, burn_in, keep_after, carried)
 
     def _begins(self, update: int | Tensor, spec: BatchSpec) -> tuple[Tensor, Tensor]:

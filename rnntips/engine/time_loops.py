@@ -195,7 +195,8 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
     Args:
         turned: As `pack` makes it.
         dstates: (T, H, B), of size 0 if only the last state has a gradient.
-        dx, dgiven, dmask: (T, C or more, B), (T, M, B), (T, H, B); those of size 0 are not computed.
+        dx, dgiven, dmask: (T, C or more, B), (T, M, B), (T, H, B); those of size 0 are not computed. Rows of `dx` from
+            C on get 0.
         dweight: Gradient of the matrix, (K, M), flat; zero before.
         scratch: Scratch memory, see `room`.
     """
@@ -235,6 +236,7 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
         if len(dx):
             product(turned, M, 0, M, d_now, B, back, H, K)
             copy(dx, t * dx.shape[1] * B, B, back, n + B, C, B)
+            dx[t, C:] = 0  # padding: a run that diverged may have left NaN there, and 0 × NaN is NaN
         if len(dgiven):
             copy(dgiven, t * M * B, B, d_now, 0, M, B)
         _forget(dh, reset, t, H, B)
