@@ -45,9 +45,7 @@ RECORDS ?= records-$(DEVICE)
 TIP ?= all
 evidence: env
 ifeq ($(DEVICE),cpu)
-	.venv/bin/python -m evidence run $(TIP) --retune --device cpu --write
-	$(if $(filter all,$(TIP)),.venv/bin/python -m evidence simulate --write)
-	.venv/bin/python -m evidence findings --write
+	.venv/bin/python -m evidence make $(TIP)
 else
 	.venv/bin/python -m evidence run $(TIP) --retune --device $(DEVICE) --store $(RECORDS)/runs --records $(RECORDS)
 	.venv/bin/python -m evidence agree $(RECORDS)

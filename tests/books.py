@@ -20,12 +20,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
 CELL_TIMEOUT = 120
 IMPORT = "import rnntips as rt"
+SETTINGS = str(ROOT / "tests" / "nbval.ini")
 VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 os.environ["RNNTIPS_LABBOOK"] = ""  # whoever executes the lessons to store or check them is not their reader
 DEVICE = "cpu"  # whose numbers are stored
 # Live numbers differ between machines; their constant text/plain is compared instead.
 NOT_COMPARED = ("text/html",)
+KEPT = ("jupyter", "tags", "jp-MarkdownHeadingCollapsed")  # of a cell's metadata
 # JupyterLab shows a folded output's first line that is not empty. This one hides the answer.
 COVER = nbformat.v4.new_output("stream", name="stdout", text=" \n")
 
@@ -71,7 +73,7 @@ def normal(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     book.nbformat, book.nbformat_minor = 4, 5
     count = 0
     for cell in book.cells:
-        cell.metadata = {key: cell.metadata[key] for key in ("jupyter", "tags") if key in cell.metadata}
+        cell.metadata = {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
         if cell.cell_type != "code":
             continue
         count += 1
@@ -119,7 +121,7 @@ def check(paths: list[Path], *options: str, device: str = DEVICE) -> subprocess.
     reference = platform.system() == "Linux" and sys.version_info[:2] == (3, 11) and device == DEVICE
     command = [sys.executable, "-m", "pytest", "-p", "books", "--nbval" if reference else "--nbval-lax",
                "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider",
-               "-c", str(ROOT / "tests" / "nbval.ini"), "-q", *options, *map(str, paths)]  # fmt: skip
+               "-c", SETTINGS, "--nbval-sanitize-with", SETTINGS, "-q", *options, *map(str, paths)]  # fmt: skip
     search = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(search), "RNNTIPS_DEVICE": device}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

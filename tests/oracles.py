@@ -152,7 +152,7 @@ def answered(twin, recipe, task, seed, example, lengths) -> Iterator[tuple[Tenso
     """Outputs and targets (n, K) of update after update, each computed with the weights of its time."""
     train, size, done = example.of(0), recipe.batch_size, 0
     order = batches(recipe.order, len(train), recipe.updates * size, rt.tasks.stream("order", task.name, seed))
-    mixing = rt.tasks.stream("chunks", task.name, seed)
+    mixing, ends = rt.tasks.stream("chunks", task.name, seed), [None]
     for chosen in train[order].reshape(-1, size):
         inputs = torch.tensor(example.inputs(chosen)).double()
         if example.loss_at == "last":
@@ -161,7 +161,7 @@ def answered(twin, recipe, task, seed, example, lengths) -> Iterator[tuple[Tenso
             done += 1
             continue
         truth = torch.tensor(example.answers(chosen)).double().unflatten(0, (size, -1))
-        for outputs, first in chunked(twin, recipe, inputs, example.skip, mixing):
+        for outputs, first in chunked(twin, recipe, inputs, example.skip, mixing, ends):
             if done == recipe.updates:
                 return
             first -= example.skip
@@ -169,14 +169,18 @@ def answered(twin, recipe, task, seed, example, lengths) -> Iterator[tuple[Tenso
             done += 1
 
 
-def chunked(twin, recipe, inputs: Tensor, skip: int, mixing) -> Iterator[tuple[Tensor, int]]:
-    """Answers to the new steps (B, t, K) of chunk after chunk, and the step they begin at: with `detach`, by hand."""
+def chunked(twin, recipe, inputs: Tensor, skip: int, mixing, before: list) -> Iterator[tuple[Tensor, int]]:
+    """Answers to the new steps (B, t, K) of chunk after chunk, and the step they begin at: with `detach`, by hand.
+
+    Args:
+        before: The state at the end of the sequences read before, which is replaced by that of these, see `reset`.
+    """
     steps = inputs.shape[1]
     back = recipe.chunk or steps
     ends = [(begin, min(begin + (recipe.stride or back), steps)) for begin in range(0, steps, recipe.stride or back)]
     spans = [(max(0, end - back), max(begin, skip), end) for begin, end in ends if end > skip]
     mixed = recipe.order == "scrambled"
-    states, last = {0: None}, None  # step → the state before it, as last computed
+    states, last = {0: None if recipe.reset else before[0]}, None  # step → the state before it, as last computed
     for begin, first, end in [spans[i] for i in mixing.permutation(len(spans))] if mixed else spans:
         if recipe.carry and not mixed and begin not in states:
             with torch.no_grad():
@@ -186,4 +190,5 @@ def chunked(twin, recipe, inputs: Tensor, skip: int, mixing) -> Iterator[tuple[T
             output, state = twin(inputs[:, step : step + 1], state)
             states[step + 1] = last = value_of(state)
             outputs.append(output)
+        before[0] = last
         yield torch.cat(outputs, 1)[:, first - begin :], first

@@ -22,7 +22,7 @@ MAY_KNOW = {  # room → rooms above the top level that it may know
 OUTSIDE = {  # what may be imported beside the standard library
     "top": {"jaxtyping", "numpy", "torch", "matplotlib", "PIL", "IPython", "jinja2"},
     "tables": {"numpy", "pandas"},
-    "tasks": {"numpy"},
+    "tasks": {"numpy", "torch"},
     "engine": {"jaxtyping", "numpy", "psutil", "torch", "numba", "llvmlite", "triton"},
     "jobs": {"numpy", "torch", "distributed"},
     "doctor": {"numpy", "torch", "matplotlib", "IPython"},
@@ -30,7 +30,7 @@ OUTSIDE = {  # what may be imported beside the standard library
     "lessons": {"numpy", "torch", "matplotlib"},
     "cli": {"click", "jupyterlab", "traitlets"},
 }
-LONG_LINES = 4_667  # of the whole top level, which is to be read in one evening
+LONG_LINES = 4_810  # of the whole top level, which is to be read in one evening
 
 
 def modules(folder=PACKAGE):
@@ -79,9 +79,10 @@ def test_a_room_knows_only_rooms_that_it_may(path):
 
 @pytest.mark.parametrize("path", modules(PACKAGE / "lessons"), ids=name)
 def test_a_lesson_knows_no_other(path):
+    """What several of them need lies beside them, in one file."""
     own = path.relative_to(PACKAGE / "lessons").parts[0]
     known = [what.split(".")[2] for what in imported(path) if what.startswith("rnntips.lessons.")]
-    assert set(known) <= {own}
+    assert set(known) <= {own, "forecaster"}
 
 
 def test_everything_in_the_house_has_a_room():

@@ -87,6 +87,7 @@ PUBLIC = {  # a call that works → the arguments that are replaced, some at a t
     "demand": (rt.series.demand, {}, ["weeks"]),
     "sines": (rt.series.sines, {}, ["steps", "offset", "noise"]),
     "sines_as_printed": (rt.series.sines_as_printed, {}, ["steps"]),
+    "wave": (rt.series.wave, {}, ["steps", "drift", "noise"]),
     "forecast": (rt.tasks.forecast, {"series": SERIES}, ["series", "spikes", "history"]),
     "adding": (rt.tasks.adding, {"T": 4}, ["T"]),
     "recall": (rt.tasks.recall, {"L": 4}, ["L", "symbols"]),

@@ -54,7 +54,7 @@ def test_a_floor_of_0_and_runs_without_error_fit_on_the_axis():
         runs.valid_score[:, -2:] = runs.test_scores[:] = 0
         runs.valid_score[0, 5] = np.inf
     ax = figures.loss_bands(study)
-    assert ["naive = 100 %", "↓ floor = 0 %: no error"] == [text.get_text() for text in ax.texts]
+    assert ["naive", "↓ floor: no error"] == [text.get_text() for text in ax.texts]
     low, high = ax.get_ylim()
     least = 1e-3 * study.runs["adding 3"][0].valid_naive.mean()
     assert 0 < low < least < high < 10
@@ -69,7 +69,7 @@ def test_a_floor_that_is_naives_own_is_no_second_line():
     baseline = rt.Recipe(updates=30, width=6, past=6, batch_size=8, target="change")
     study = rt.compare(baseline, baseline.but(lr=0.001), on=walk, seeds=range(10))
     assert study.verdict == "NOT TRAINED" and "a linear one does not either" in study.sentence
-    assert [text.get_text() for text in figures.loss_bands(study).texts] == ["naive = 100 %"]
+    assert [text.get_text() for text in figures.loss_bands(study).texts] == ["naive"]
     sides = study.runs["walk"]
     assert (to_target(sides[0]) < 0).all()
     assert "floor" not in draw(*sides, study.names, study.smallest, "")
@@ -89,13 +89,16 @@ def test_paired_marks_are_the_effects_and_point_by_direction(study):
 
 
 def test_forest_has_a_row_for_every_claim_and_setting():
+    """A claim's title with its word stands above its settings, each with a dot."""
     tip = rt.tips["scaling"]
     ax = figures.forest(tip)
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert len(labels) == sum(1 + len(claim["settings"]) for claim in tip.record["claims"])
-    assert labels[-1] == tip.texts["C1"]["short"]
-    diamonds = [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "D"]
-    np.testing.assert_allclose(diamonds[::-1], [100 * claim["typical"] for claim in tip.record["claims"]])
+    found = [one for claim in tip.record["claims"] for one in claim["settings"].values()]
+    assert len(labels) == len(tip.record["claims"]) + len(found)
+    assert labels[-1] == tip.texts["C1"]
+    assert [text.get_text() for text in ax.texts][::-1] == [claim["word"].lower() for claim in tip.record["claims"]]
+    dots = [line.get_xdata()[0] for line in ax.get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots[::-1], [100 * one["typical"] for one in found])
     png(ax)
 
 
@@ -178,26 +181,39 @@ def test_curves_are_shares_of_each_run_s_own_naive_error(ten):
     ax = figures.curves({"A": runs, "B": runs.only([3])})
     lines = ax.get_lines()
     assert len(lines) == 10 + 1 + 1 + 1  # ten faint runs and their median, a single run, the naive line
-    share = 100 * runs.valid_score[:, 1:] / runs.valid_naive[:, None]
+    share = runs.valid_score[:, 1:] / runs.valid_naive[:, None]
     np.testing.assert_allclose(lines[10].get_ydata(), np.median(share, 0))
     np.testing.assert_allclose(lines[11].get_ydata(), share[3])
     assert lines[10].get_linestyle() != lines[11].get_linestyle()
-    assert set(lines[12].get_ydata()) == {100}
+    assert set(lines[12].get_ydata()) == {1}
     png(ax)
 
 
-def test_equal_factors_take_equal_room_where_findings_are_far_apart():
-    """From half to one, from one to two and from two to four; the band of what matters can be seen."""
-    rows = [("big", 8.0, (7.0, 9.0), True), ("small", -0.06, (-0.08, -0.04), False)]
-    ax = figures.findings(rows, 0.05)
-    places = ax.transData.transform([(change, 0) for change in (-50, 0, 100, 300)])[:, 0]
-    np.testing.assert_allclose(np.diff(places), np.diff(places)[0])
+def test_findings_far_apart_are_drawn_as_factors_on_a_regular_logarithmic_axis():
+    """Beyond a factor of two, as sentences say them; the band of what matters can be seen."""
+    rows = [("a claim", "its word", None, None), ("big", 8.0, (7.0, 9.0), 0.05),
+            ("small", -0.06, (-0.08, -0.04), 0.1)]  # fmt: skip
+    ax = figures.findings(rows)
     low, high = ax.get_xlim()
-    assert low < -8 and high > 900 and set(ax.get_xticks()) == {0, 25, 50, 100, 200, 400, 800}
-    assert [line.get_xdata()[0] for line in ax.get_lines()[2::2]] == [-6, 800]
+    assert ax.get_xscale() == "log" and 0.5 < low < 0.8 and 10 < high < 12
+    assert [tick for tick in ax.get_xticks() if low < tick < high] == [1, 2, 5, 10]
+    assert [line.get_xdata()[0] for line in ax.get_lines()[2::2]] == pytest.approx([0.94, 9])
+    assert "(times the baseline's)" in " ".join(ax.get_xlabel().split())
+    bands = [np.ptp(np.log(band.get_paths()[0].vertices[:, 0])) for band in ax.collections]
+    np.testing.assert_allclose(bands, 2 * np.log([1.1, 1.05]))  # the rows are drawn from below
     png(ax)
-    wide = figures.findings([*rows, ("less", -0.97, (-0.98, -0.9), False), ("more", 50.0, (40.0, 60.0), False)], 0.05)
+    wide = figures.findings([*rows, ("less", -0.97, (-0.98, -0.9), 0.05), ("more", 50.0, (40.0, 60.0), 0.05)])
     wide.figure.canvas.draw()
-    boxes = [label.get_window_extent() for label in wide.get_xticklabels()]
-    assert len(boxes) > 5 and all(one.x1 < other.x0 for one, other in pairwise(boxes))
-    assert 0 in wide.get_xticks() and -100 < wide.get_xlim()[0] < -98
+    boxes = [label.get_window_extent() for label in wide.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 3 and all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    near = figures.findings([("near", 0.4, (0.2, 0.6), 0.05)])
+    assert near.get_xscale() == "linear" and near.get_lines()[2].get_xdata()[0] == 40
+
+
+@pytest.mark.parametrize("name", [name for name in rt.tips if rt.tips[name].has_record])
+def test_a_lesson_s_list_of_findings_is_at_most_700_pixels_wide(name):
+    tip = rt.tips[name]
+    figure = figures.forest(tip, tip.headlines).figure
+    assert figure.get_size_inches()[0] * figures.DPI <= 700
+    figure.canvas.draw()
+    assert all(ax.get_window_extent().width > 250 for ax in figure.axes), "labels leave too little room"

@@ -1,6 +1,7 @@
 """What an update reads: windows that grow, against a loop in plain torch; fewer of them; dropout's masks; noise."""
 
 import re
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def test_growth_that_hardly_ends_is_training_on_short_windows(sines):
     grown = rt.train(SHORT.but(past=3, grow="2:0.99"), sines, [4])
     np.testing.assert_array_equal(short.train_loss, grown.train_loss)
     np.testing.assert_array_equal(short.weights, grown.weights)
+
+
+def test_windows_of_a_memory_task_grow_to_their_own_length():
+    """Read by hand: the last 3 of 6 steps, then all; the mini-batches are those without growth."""
+    task, recipe = rt.tasks.recall(4), SHORT.but(past=6, updates=4)
+    grown, whole = (
+        [inputs for inputs, _ in islice(task.batches(recipe.but(grow=how), 1), 4)] for how in ("3:0.5", None)
+    )
+    assert [inputs.shape[1] for inputs in grown] == [3, 3, 6, 6]
+    for short, inputs in zip(grown, whole, strict=True):
+        assert torch.equal(short, inputs[:, -short.shape[1] :])
+    runs = rt.train(recipe.but(grow="3:0.5"), task, [1])
+    assert abs(tokens_to(runs, reach=0.999)) == 5 * (3 + 3 + 6 + 6)
 
 
 def test_evaluations_read_the_whole_window(sines):
@@ -113,8 +127,8 @@ def test_impossible_combinations_are_refused(sines):
         SHORT.but(grow="10:0.5")
     with pytest.raises(BadArgument, match="drop grow or chunk"):
         SHORT.but(grow="2:0.5", chunk=4)
-    for task in (rt.tasks.digits(), rt.tasks.adding(10), rt.tasks.leaky(5)):
-        with pytest.raises(BadArgument, match=f"(?s)windows.*{re.escape(task.name)}"):
+    for task, words in ((rt.tasks.digits(), "windows of 64 steps.*Set past=64"), (rt.tasks.leaky(5), "every step")):
+        with pytest.raises(BadArgument, match=f"(?s){re.escape(task.name)}.*{words}"):
             rt.train(GROWN, task, [0])
 
 

@@ -21,7 +21,7 @@ from rnntips.jobs.execute import Resources
 from rnntips.jobs.store import Store, key
 from rnntips.loader import sized
 from rnntips.models import initial_weights
-from rnntips.recipe import FIELDS, _choice, count, typed, worded
+from rnntips.recipe import CALLED, FIELDS, _choice, called, count, typed, worded
 from rnntips.tuning import train_arms
 
 RECIPE = rt.Recipe()
@@ -31,7 +31,7 @@ EXAMPLES = {
     "past": 8, "patch": 4, "lags": (3, 5), "grow": "8:0.5", "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
     "batch_size": 5,
-    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "test_past": 5,
+    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "reset": False, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
@@ -43,7 +43,8 @@ EXAMPLES = {
 }  # fmt: skip
 NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
-    "stride": {"chunk": 8}, "carry": {"chunk": 8}, "decay_on": {"weight_decay": 0.2},
+    "stride": {"chunk": 8}, "carry": {"chunk": 8}, "reset": {"chunk": 8, "carry": True},
+    "decay_on": {"weight_decay": 0.2},
     **{name: {"workers": 2} for name in ("average_every", "average_moments", "shards")},
     "dropout_at": {"dropout": 0.5}, "dropout_test": {"dropout": 0.5},
 }  # fmt: skip
@@ -55,6 +56,7 @@ APART = (
     "average_every",
     "average_moments",
     "shards",
+    "reset",
     "updates",
     "grow",
     "beta1",
@@ -150,7 +152,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
              "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "workers", "average_every", "average_moments", "shards",
-             "updates", "chunk", "stride", "carry", "test_past"}  # fmt: skip
+             "updates", "chunk", "stride", "carry", "reset", "test_past"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -512,3 +514,20 @@ def test_a_change_is_checked_like_a_new_recipe_and_a_bad_one_can_be_caught_as_a_
     with pytest.raises(ValueError, match="momentum") as refused:
         rt.Recipe(optimizer="sgd", momentum=0.9).but(optimizer="adam")
     assert isinstance(refused.value, RnntipsError)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("batch_size", 1000, "batches of 1,000"), ("batch_size", 1, "batches of 1"), ("layers", 1, "1 layer"),
+     ("layers", 3, "3 layers"), ("past", 52, "52 steps"), ("momentum", 0.0, "no momentum"),
+     ("momentum", 0.9, "momentum 0.9"), ("input_scaling", "none", "no scaling"), ("input_scaling", "minmax", "minmax"),
+     ("carry", False, "state reset"), ("average_moments", True, "averaged moments"), ("clip_norm", None, "no clipping"),
+     ("clip_norm", 1.0, "clip at 1"), ("schedule", None, "constant rate"), ("weight_decay", 0.0, "weight decay 0"),
+     ("width", rt.parameters(2000), "width 2000 parameters")],
+)  # fmt: skip
+def test_a_side_of_a_comparison_is_called_in_words(field, value, words):
+    assert called(field, value) == words
+
+
+def test_every_switch_says_what_it_is_called_on_and_off():
+    assert all(CALLED[name] for name, default in FIELDS.items() if isinstance(default, bool))

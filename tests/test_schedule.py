@@ -25,7 +25,7 @@ UPDATES = 40
 SHORT = rt.Recipe(updates=12, past=9, width=6, batch_size=5)
 JUMPY = rt.Recipe(cell="tanh", updates=150, past=9, width=6, batch_size=3, optimizer="sgd", lr=0.05, momentum=0.5)
 SEEDS = range(4)
-RESCUES = ["lower", "lower, then raise", "restore"]
+RESCUES = ["lower", "lower, then raise", "lower, then full", "restore"]
 ORACLES = {
     "warmup:7": lambda sgd: lr_scheduler.LinearLR(sgd, 1 / 7, total_iters=6),
     "warmup:1": lambda sgd: lr_scheduler.LambdaLR(sgd, lambda done: 1.0),
@@ -41,6 +41,11 @@ ORACLES = {
 @pytest.fixture(scope="module")
 def sines():
     return rt.series.sines(steps=600)
+
+
+def test_a_dip_falls_to_a_hundredth_and_climbs_back_to_the_full_rate():
+    found = [planned("dip:150")(done, 300) for done in (0, 149, 150, 200, 250, 299)]
+    np.testing.assert_allclose(found, [1, 1, 0.01, 0.505, 1, 1])
 
 
 @pytest.mark.parametrize("schedule", ORACLES)
@@ -69,10 +74,11 @@ def test_a_drop_comes_where_its_share_ends_whatever_rounding_does(updates, share
                                                         ("rescue", RESCUES, JUMPY)])  # fmt: skip
 def test_runs_with_and_without_one_stand_in_one_stack(sines, field, values, plain, dense):
     recipes = [plain.but(dense=dense, **{field: value}) for value in (None, *values)]
-    [stack] = train_jobs([Job(recipes, [2] * 4, rt.tasks.forecast(sines))], [rt.Runs()])
+    [stack] = train_jobs([Job(recipes, [2] * len(recipes), rt.tasks.forecast(sines))], [rt.Runs()])
     for row, recipe in enumerate(recipes):
         assert_same(rt.train(recipe, sines, [2]), stack.only([row]))
-    assert 4 == len(np.unique(stack.weights, axis=0)) and stack.rescued_at.astype(bool).sum() == 3 * (field == "rescue")
+    assert len(np.unique(stack.weights, axis=0)) == len(recipes)
+    assert stack.rescued_at.astype(bool).sum() == len(values) * (field == "rescue")
 
 
 @pytest.mark.parametrize("schedule", ["warmup:8", "warmup:3"])
@@ -94,7 +100,7 @@ def test_the_budget_of_a_run_that_goes_on_is_all_its_updates(sines):
 @pytest.mark.parametrize(
     "schedule",
     ["cosinus", "", "warmup", "warmup:0", "warmup:-3", "warmup:2.5", "drop:0.1", "drop:2:0.5", "drop:0:0.5", "drop:x:1",
-     "drop:0.1:1", "drop:nan:0.5", "warmup:3+", "cosine:3", 5, True, ("cosine",)],
+     "drop:0.1:1", "drop:nan:0.5", "dip", "dip:0", "dip:2.5", "warmup:3+", "cosine:3", 5, True, ("cosine",)],
     ids=repr,
 )  # fmt: skip
 def test_a_schedule_that_cannot_be_read_is_refused_with_all_that_can(schedule):
@@ -142,7 +148,8 @@ def test_it_comes_at_the_first_spike_and_changes_nothing_before(sines, plain, re
 
 
 FACTORS = {"lower": lambda since: 0.1, "restore": lambda since: 0.5,
-           "lower, then raise": lambda since: 0.01 + 0.09 * since / 100 if since < 100 else 0.1}  # fmt: skip
+           "lower, then raise": lambda since: 0.01 + 0.09 * since / 100 if since < 100 else 0.1,
+           "lower, then full": lambda since: 0.01 + 0.99 * since / 100 if since < 100 else 1}  # fmt: skip
 
 
 @pytest.mark.parametrize("rescue", RESCUES)
@@ -224,5 +231,5 @@ def test_a_record_keeps_when_it_came(sines, tmp_path):
 
 @pytest.mark.parametrize("rescue", ["lover", "lower then raise", 3, "", ["lower"]], ids=repr)
 def test_an_unknown_rescue_is_refused_with_the_known_ones(rescue):
-    with pytest.raises(BadArgument, match=r"rescue .*lower, lower, then raise, restore"):
+    with pytest.raises(BadArgument, match=r"rescue .*lower, lower, then full, lower, then raise, restore"):
         rt.Recipe(rescue=rescue)

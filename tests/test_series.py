@@ -19,6 +19,7 @@ SIMULATORS = {
     "demand": rt.series.demand(weeks=2),
     "sines": rt.series.sines(steps=300),
     "sines as printed": rt.series.sines_as_printed(steps=300),
+    "wave": rt.series.wave(steps=300, drift=1.0),
 }
 
 
@@ -295,6 +296,17 @@ def test_sines_have_periods_50_and_17():
     power = np.abs(np.fft.rfft(rt.series.sines(steps, noise=0.0).draw(np.random.default_rng(0))[:, 0])) ** 2
     shares = [power[steps // period - 8 : steps // period + 9].sum() / power.sum() for period in (50, 17)]
     assert min(shares) > 0.01 and sum(shares) > 0.95
+
+
+@pytest.mark.parametrize("drift", [0, 1, -1])
+def test_a_wave_s_period_grows_by_a_factor_of_two_to_the_power_of_its_drift(drift):
+    """Steps between upward crossings, first and last; the geometric mean in the middle. The floor is the noise."""
+    clean, noisy = (rt.series.wave(4000, drift, noise).draw(np.random.default_rng(4))[:, 0] for noise in (0, 0.2))
+    rises = np.flatnonzero((clean[:-1] < 0) & (clean[1:] >= 0))
+    rises = rises - clean[rises] / (clean[rises + 1] - clean[rises])
+    periods, middles = np.diff(rises), (rises[1:] + rises[:-1]) / 2
+    np.testing.assert_allclose(periods, 10 * 2 ** (drift * middles / 3999), rtol=0.02)
+    assert rt.series.wave(noise=0.2).floor(3) == pytest.approx(np.std(noisy - clean), rel=0.05)
 
 
 def test_an_offset_shifts_the_draw_and_nothing_else():

@@ -107,7 +107,9 @@ def test_settings_in_which_neither_side_trained_are_left_out_and_named():
     alone = Study(BASE, BASE.but(lr=1), {"a": (lively, worse)})
     both = Study(BASE, BASE.but(lr=1), {"a": (lively, worse), "b, c": (dead, dead)})
     assert both.finding == alone.finding and both.comparison.untrained == ["b, c"]
-    assert both.sentence == alone.sentence + " Left out, since neither side learned there: b, c."
+    assert alone.sentence.endswith(" Medians: 0.40 of naive against 0.50 of naive.")
+    whole = alone.sentence.partition(" Medians")[0]  # which are one setting's
+    assert both.sentence == whole + " Left out, since neither side learned there: b, c."
     assert both.finding_in("b, c").verdict == "NOT TRAINED"
     assert both.comparison.finding_of(["a", "b, c"]).verdict == "NOT TRAINED"
     nowhere = Study(BASE, BASE.but(lr=1), {"a": (dead, dead), "b": (dead, dead)})
@@ -139,8 +141,38 @@ def test_tuning_picks_the_rate_with_the_lowest_validation_error_on_seeds_of_its_
 
 
 def test_a_rate_picked_at_the_edge_widens_its_grid(sines):
-    (pick,) = tune_arms([BASE], rt.tasks.forecast(sines), {"lr": half_decades(-4, -3)})
-    assert pick.values["lr"] > 1e-3
+    (pick,) = tune_arms([BASE], rt.tasks.forecast(sines), {"lr": half_decades(-4, -3)}, search=True)
+    assert pick.values["lr"] > 1e-3 and not pick.at_an_end
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+@pytest.mark.parametrize("best", [0.0123, 0.5, 3e-5])
+def test_a_search_finds_the_lowest_point_of_a_parabola_wherever_it_lies(best, shift):
+    """Errors fall and rise with the squared log of the rate, as near a minimum all smooth curves do."""
+
+    def train(sides, task, seeds, *_):
+        found = [kept([1.0] * len(seeds)) for _ in sides]
+        for side, runs in zip(sides, found, strict=True):
+            error = 0.1 * np.exp(3 * np.log10(side.lr / best) ** 2)
+            runs.valid_score, runs.valid_naive = np.full((len(seeds), 3), error), np.ones(len(seeds))
+        return found
+
+    (pick,) = tune_arms([BASE], None, {"lr": half_decades(-4, -1)}, train=train, search=True, shift=shift)
+    assert pick.values["lr"] == pytest.approx(best, rel=0.01) and not pick.at_an_end
+    steps = np.diff(np.log10(pick.tried))
+    assert 0.11 < steps.min() < 0.26 and len(pick.tried) >= 9 + (best != 0.0123)
+    assert (np.log10(pick.tried[0]) - shift + 0.25) % 0.5 == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_pick_at_an_end_that_no_search_leaves_is_known():
+    def train(sides, task, seeds, *_):
+        found = [kept([1.0] * len(seeds)) for _ in sides]
+        for side, runs in zip(sides, found, strict=True):
+            runs.valid_score, runs.valid_naive = np.full((len(seeds), 3), side.lr**-0.01), np.full(len(seeds), 9.0)
+        return found
+
+    (pick,) = tune_arms([BASE], None, {"lr": half_decades(-4, -1)}, train=train, search=True)
+    assert pick.at_an_end and pick.values["lr"] == pick.tried[-1] > 1
 
 
 def test_tuned_fields_may_differ_and_are_kept(sines):

@@ -19,7 +19,7 @@ import rnntips as rt
 from rnntips import figures
 from rnntips.errors import RnntipsError
 from rnntips.notebook.labbook import LabBook, classbook, page, run_entry
-from rnntips.notebook.panels.messages import Asked, plan, question, result
+from rnntips.notebook.panels.messages import Asked, described, plan, question, result, static
 from rnntips.notebook.panels.picture import draw
 from rnntips.templates import render
 
@@ -96,9 +96,10 @@ def of_panel_parts(study, name, tmp_path, monkeypatch):
             Asked(name, 0.03)
         asked = Asked(BENIGN, 0.03)
     recipes = [side.recipes[0] for side in sides]
-    told = result(named(study, name), "lower", name, True, True, name)
-    return [question(name, "lr", recipes, asked.setting, range(10), False), plan("lr", recipes, True, [name]), told,
-            draw(*sides, [name, name], 0.05, name)]  # fmt: skip
+    told = result(named(study, name), name, {name: 1, BENIGN: None}, name, True, True, name)
+    return [question(name, "lr", recipes, asked.setting, range(10), False), told,
+            plan(described("lr", recipes), True, [name]), draw(*sides, [name, name], 0.05, name),
+            static("<b>?</b>", [("baseline", name, name)], None)]  # fmt: skip
 
 
 def storable(name):
@@ -209,7 +210,7 @@ def test_a_figure_draws_a_name_as_it_is(name, study):
     name_or = name if storable(name) else BENIGN  # a series refuses what no file can hold
     series = rt.tasks.forecast(rt.series.from_array(np.sin(np.arange(300.0)), name=name_or, unit=name_or))
     drawn = [figures.both(of, title=name).axes[0], figures.curves({name: sides[0], name + " ": sides[1]}),
-             figures.series(series), figures.findings([(name, 0.1, (0.0, 0.2), True)], 0.05, what=name)]  # fmt: skip
+             figures.series(series), figures.findings([(name, 0.1, (0.0, 0.2), 0.05)], what=name)]  # fmt: skip
     (ax,) = figures.axes(1, 9, 6)
     ax.plot([1, 2], label=name)
     ax.set(title=name, xlabel=name, ylabel=name)

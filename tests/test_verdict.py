@@ -245,3 +245,16 @@ def test_a_comparison_counts_lone_failures_and_knows_the_smallest_that_matters()
     assert (found.verdict, found.failed, found.failing) == ("UNCLEAR", 2, pytest.approx(0.1))
     slightly = {"a": (calm, Scores(1.04 * calm.score, calm.naive, calm.floor))}
     assert [Comparison(slightly, smallest=least).finding.verdict for least in (0.05, 0.02)] == ["SAME", "WORSE"]
+
+
+def test_errors_beyond_twice_naive_are_worded_as_factors():
+    for pair, said in [((0.6, 6.5), "0.60 of naive against 6.5 times naive"),
+                       ((1.996, 12345.0), "2.00 of naive against 12,000 times naive"),
+                       ((np.inf, 1.0), "divergence against 1.00 of naive"),
+                       ((np.nan, None), "divergence against divergence")]:  # fmt: skip
+        assert verdict.against(*pair) == said
+
+
+def test_factors_have_two_digits_however_large():
+    assert [verdict.change(value, "times") for value in (0.78, 119.0, 1499.0)] == ["× 1.8", "× 120", "× 1,500"]
+    assert verdict.size(119.0, "times") == "a factor of 120"

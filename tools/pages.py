@@ -1,4 +1,7 @@
-"""Generated parts of pages, each between two comments: `python -m tools.pages` writes those of the README."""
+"""Generated pages and parts of pages: `python -m tools.pages` writes the README's tables, the cheat sheet and the map.
+
+A part of a page stands between two comments.
+"""
 
 import re
 import tomllib
@@ -6,12 +9,17 @@ from pathlib import Path
 
 from rnntips.cli.lab import START
 from rnntips.errors import BadData
-from rnntips.notebook.lessons import lessons
+from rnntips.notebook.labbook.lesson_map import by_symptom
+from rnntips.notebook.lessons import Lesson, lessons
+from rnntips.notebook.tips import RULE, tips
 
-__all__ = ["README", "lessons_table", "repository", "write_between", "write_readme"]
+__all__ = ["README", "SHEET", "SYMPTOMS", "cheatsheet", "lessons_table", "repository", "symptoms_page",
+           "write_between", "write_readme"]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+README, SHEET, SYMPTOMS = ROOT / "README.md", ROOT / "docs" / "cheatsheet.md", ROOT / "docs" / "symptoms.md"
+NOTEBOOKS = "../notebooks/"  # from docs/
+GENERATED = "`make docs` writes this page. Do not edit it."
 
 
 def lessons_table() -> str:
@@ -19,6 +27,58 @@ def lessons_table() -> str:
     rows = [f"| [`{each.notebook}`](notebooks/{each.notebook}.ipynb) | {each.question} | {each.minutes} |"
             for each in lessons()]  # fmt: skip
     return "\n".join(["| notebook | question | minutes |", "| --- | --- | --- |", *rows])
+
+
+def symptoms_page() -> str:
+    """What goes wrong, with measures, first actions and lessons: docs/symptoms.md."""
+    return f"""# My network does not train
+Find what you see. Measure before you change anything, and change one thing at a time. What to do first is common
+practice; the lessons put it to the test.
+
+{by_symptom(NOTEBOOKS)}
+
+*Naive* is the error of the obvious answer: the last value of a series, or the most frequent class. Errors are shares
+of it: at 1.0 a network has learned nothing that is of use.
+
+For a table of your own, `rt.look("file.csv", target="column")` measures naive, a linear forecast, and what is doubtful
+in the data. All rules on one page: [the cheat sheet](cheatsheet.md).
+
+{GENERATED}
+"""
+
+
+def cheatsheet() -> str:
+    """All tables of rules on one page: docs/cheatsheet.md."""
+    ruled = [each for each in lessons() if "rule" in each.toml and tips[each.name].has_record]
+    others = [each for each in lessons() if each not in ruled and each.form != "own"]
+    rules = {each: _rule(each) for each in ruled}
+    start = [f"| {_link(each)} | {rules[each]['start']} | {rules[each]['do']} |" for each in ruled]
+    change = [f"| {_link(each)} | {rules[each]['not_when']} | {rules[each]['check']} |" for each in ruled]
+    rest = [f"- {_link(each)}: {each.question}" for each in others]
+    return "\n".join([
+        "# Cheat sheet",
+        "Every number comes from the record of its lesson, or is called common practice. Errors are shares of *naive*,",
+        "the error of the obvious answer. The networks of the records have up to 128 units, and train for up to some",
+        "thousands of updates.",
+        "", "## Start here",
+        "Change one thing at a time, and compare on several seeds.",
+        "", f"| | {RULE['start'].lower()} | {RULE['do'].lower()} |", "|---|---|---|", *start,
+        "", "## Then change this, if you see that",
+        "What you see may also stand on the page [My network does not train](symptoms.md).",
+        "", f"| | {RULE['not_when'].lower()} | {RULE['check'].lower()} |", "|---|---|---|", *change,
+        *(["", "## Lessons without a rule yet", *rest] if rest else []),
+        "", GENERATED, "",
+    ])  # fmt: skip
+
+
+def _link(lesson: Lesson) -> str:
+    return f"[{lesson.title}]({NOTEBOOKS}{lesson.notebook}.ipynb)"
+
+
+def _rule(lesson: Lesson) -> dict[str, str]:
+    """The parts of a lesson's rule, their numbers filled in, and their links leading from docs/ to the notebooks."""
+    rule, numbers = lesson.toml["rule"], tips[lesson.name].numbers()
+    return {name: re.sub(r"\]\((?=\w+\.ipynb)", f"]({NOTEBOOKS}", rule[name].format_map(numbers)) for name in RULE}
 
 
 def repository() -> str:
@@ -73,3 +133,5 @@ def write_readme(page: Path, address: str) -> None:
 
 if __name__ == "__main__":
     write_readme(README, repository())
+    SYMPTOMS.write_text(symptoms_page(), encoding="utf-8")
+    SHEET.write_text(cheatsheet(), encoding="utf-8")

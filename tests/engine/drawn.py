@@ -135,6 +135,8 @@ def sequences(draw):
     if how == "chunks":
         chunk = draw(st.integers(1, 12))
         fields |= {"chunk": chunk, "stride": draw(st.integers(1, chunk)), "carry": draw(st.booleans())}
+        if name == "leaky 5" and fields["carry"] and chunk == fields["stride"]:
+            fields["reset"] = draw(st.booleans())
     if how == "scrambled":
         fields |= {"chunk": draw(st.sampled_from([2, 4])), "order": how, "carry": draw(st.booleans())}
     example = SEQUENCES[name].examples(rt.Recipe(past=12), 0)

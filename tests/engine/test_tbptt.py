@@ -6,6 +6,7 @@ import torch
 from oracles import Twin, assert_same, begun, trained
 
 import rnntips as rt
+from rnntips.engine.layout import CompiledUpdate
 from rnntips.engine.tbptt import Chunk, TBPTTLoader, chunks
 from rnntips.errors import BadArgument
 from rnntips.loader import Loader, Masks
@@ -46,6 +47,33 @@ def test_updates_equal_a_loop_of_torch_that_detaches(name, change, carry, cell):
     others += [recipe.but(order="shuffled")] if recipe.order == "scrambled" else []
     for other in others:
         assert not np.allclose(rt.train(other, TASKS[name], [3]).train_loss[0], losses, rtol=5e-5)
+
+
+@pytest.mark.parametrize("change", [{"chunk": 4}, {"chunk": 13}, {"chunk": 5, "layers": 2}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_that_is_never_reset_goes_on_into_the_next_sequence(cell, change):
+    recipe = SHORT.but(cell=cell, carry=True, reset=False, **change)
+    losses, _, weights = trained(recipe, TASKS["leaky 5"], 3)
+    runs = rt.train(recipe, TASKS["leaky 5"], [3])
+    np.testing.assert_allclose(runs.train_loss[0], losses, rtol=2e-5)
+    np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, atol=2e-5)
+    first = -(-13 // recipe.chunk)  # updates of the first sequences
+    reset = rt.train(recipe.but(reset=True), TASKS["leaky 5"], [3]).train_loss[0]
+    assert np.array_equal(reset[:first], runs.train_loss[0, :first])
+    assert not np.allclose(reset[first:], losses[first:], rtol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "words"),
+    [({}, rt.tasks.recall_stream(4), "recall stream 4 are read from step 4 on.*Leave reset out"),
+     ({"carry": False}, rt.tasks.leaky(5), "reset=False needs carry"),
+     ({"order": "scrambled"}, rt.tasks.leaky(5), "no chunk is the first of a sequence"),
+     ({"stride": 2}, rt.tasks.leaky(5), "stride=2 reads steps of chunk=4 again")],
+    ids=["skipped", "no carry", "scrambled", "read again"],
+)  # fmt: skip
+def test_a_state_cannot_go_on_where_sequences_are_not_read_step_by_step(change, task, words):
+    with pytest.raises(BadArgument, match=words):
+        rt.train(SHORT.but(**{"chunk": 4, "carry": True, "reset": False} | change), task, [0])
 
 
 @every_task
@@ -291,6 +319,23 @@ def test_a_run_alone_equals_the_same_run_in_company_bit_for_bit(name, change):
     sides = [recipe.but(lr=1e18)] * 2 + [recipe] * 2  # what diverges beside a run hands nothing on to it
     [stack] = train_jobs([Job(sides, [0, 1, 0, 1], TASKS[name])], [rt.Runs()])
     assert_same(stack.only([2, 3]), company.only([0, 1]))
+
+
+@every_task
+@pytest.mark.parametrize("change", [{}, {"chunk": 4, "carry": True, "cell": "lstm", "layers": 2}], ids=str)
+def test_what_a_threads_memory_held_before_changes_nothing(name, change, monkeypatch):
+    """A run that diverged leaves NaN there for the next one, and 0 × NaN is NaN: padding too must be written."""
+    recipe = SHORT.but(**change)
+    clean = rt.train(recipe, TASKS[name], [0])
+    update = CompiledUpdate.__call__
+
+    def after_nan(self, spec, *rest):
+        self.layout(spec.steps, spec.burn_in)
+        self.memory[:] = np.nan
+        return update(self, spec, *rest)
+
+    monkeypatch.setattr(CompiledUpdate, "__call__", after_nan)
+    assert_same(rt.train(recipe, TASKS[name], [0]), clean)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,11 @@ def test_a_stub_fails_and_the_printed_solution_passes(name, capsys):
     for _ in range(TRIES):
         assert said(capsys, exercise.check, stub).startswith("Not yet: ")
     namespace = {}
-    exec(said(capsys, exercise.solution), {"np": np, "math": math, "ceil": math.ceil}, namespace)
+    exec(
+        said(capsys, exercise.solution),
+        {"np": np, "math": math, "ceil": math.ceil, "torch": torch, "nn": torch.nn},
+        namespace,
+    )
     (solution,) = namespace.values()
     assert said(capsys, exercise.check, solution) == "Right."
 
@@ -121,34 +125,47 @@ def plain_scaling(train, test):
     return [[(x - mean) / deviation for x in part] for part in (train, test)]
 
 
-def unfolded(values, past, horizon, first):
-    begin = first - horizon - past + 1
-    return torch.tensor(values).unfold(0, past, 1)[begin : begin + len(values) - first], values[first:]
-
-
-def where_it_exceeds(gradients, limit):
-    norm = np.linalg.norm(np.concatenate([part.ravel() for part in gradients]))
-    return [part * limit / (norm + 1e-6) for part in gradients] if norm > limit else tuple(gradients)
+def one_by_one(values, past, horizon):
+    values = values.float().tolist()
+    pairs = [(values[t - horizon - past + 1 : t - horizon + 1], values[t])
+             for t in range(past + horizon - 1, len(values))]  # fmt: skip
+    return [[np.array(part) for part in zip(*some, strict=True)] for some in (pairs[:3000], pairs[3000:])]
 
 
 OTHERS = [
     ("scaling.no_peeking", plain_scaling, "Right."),
     ("shuffling.lanes", lambda *given: iter(SOLUTION["shuffling.lanes"](*given)), "Right."),
-    ("sliding_windows.cut", unfolded, "Right."),
+    ("sliding_windows.cut", one_by_one, "Right."),
     ("truncated_bptt.updates", lambda *given: np.array(SOLUTION["truncated_bptt.updates"](*given)), "Right."),
     ("batch_size.how_many", lambda n, b, e: torch.tensor(e * -(-n // b)), "Right."),
-    ("batch_size.noise_of", lambda g, b: np.sqrt(np.trace(np.cov(g.T)) / b) / np.linalg.norm(g.mean(0)), "Right."),
-    ("gradient_clipping.by_norm", where_it_exceeds, "Right."),
     ("gradient_clipping.from_the_log", lambda x: np.nanquantile(np.where(np.isinf(x), np.nan, x), 0.9), "Right."),
-    ("scaling.in_its_unit", lambda p, *_: p, "return one number, the error of all forecasts together, not ndarray."),
-    ("sliding_windows.choose", lambda errors: 0, "return one of the lengths, 24, 48, 96; yours is 0."),
+    ("scaling.in_use", lambda *_: [0.0], "return a forecast for each of the 100 windows; yours are 1."),
+    ("scaling.in_use", lambda *given: np.array(SOLUTION["scaling.in_use"](*given)), "Right."),
     ("truncated_bptt.updates", lambda steps, *_: [(0, steps)],
      "steps=12, k1=4, k2=4: the updates are [(0, 4), (4, 8), (8, 12)], and yours are [(0, 12)]."),
-    ("learning_rate.highest", lambda *_: 0.4, "times(vector) was never asked. It is all you can know of the bowl."),
-    ("learning_rate.highest", lambda times, v: 0.1 + 0 * times(v)[0], "the highest rate is 0.4, and yours is 0.1."),
-    ("learning_rate.course", lambda done, *given: (done < 99) * SOLUTION["learning_rate.course"](done, *given),
-     "after 99 of 100 updates, lr 0.03, warm-up 10: 7.402e-06; yours is 0."),
 ]  # fmt: skip
+
+
+def through_the_graph(**more):
+    """The loop over chunks that hands on the history of its state; `more`: arguments of backward."""
+
+    def train(model, inputs, targets):
+        optimizer, state, losses = torch.optim.Adam(model.parameters(), lr=0.01), None, []
+        for x, y in zip(inputs.split(4, 1), targets.split(4, 1), strict=True):
+            answers, state = model(x, state)
+            loss = torch.nn.functional.mse_loss(answers, y)
+            optimizer.zero_grad(), loss.backward(**more), optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    return train
+
+
+def test_errors_of_pytorch_are_explained(capsys):
+    loops = through_the_graph(), through_the_graph(retain_graph=True)
+    twice, kept = (check(capsys, "truncated_bptt.train", loop) for loop in loops)
+    assert "Trying to backward through the graph a second time" in twice and twice.endswith("and what must end?")
+    assert "modified by an inplace operation" in kept and kept.endswith("End the history instead.")
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), OTHERS, ids=[f"{name}: {words}" for name, _, words in OTHERS])

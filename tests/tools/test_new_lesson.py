@@ -5,8 +5,10 @@ import tomllib
 
 import nbformat
 import pytest
+from test_second_edition import SECTIONS, sections
 
 from rnntips.notebook import lessons
+from rnntips.notebook.tips import RULE
 from rnntips.recipe import Recipe, typed
 from tools.new_lesson import make
 
@@ -25,9 +27,10 @@ def test_a_lesson_that_is_started_has_what_a_lesson_needs(lesson, monkeypatch, t
     names["passes"].check(names["_solution"])
     assert names["passes"].passed and names["passes"].name == f"{lesson.name}.passes"
     code = [cell for cell in book.cells if cell.cell_type == "code"]
-    assert f'Panel("{lesson.name}")' in code[0].source and f"about {lesson.minutes} minutes" in book.cells[0].source
-    panel, study, check = code[:3]
+    assert f'Panel("{lesson.name}")' in code[1].source and f"about {lesson.minutes} minutes" in book.cells[0].source
+    panel, study, _, check = code[1:5]
     assert panel.source.startswith("import rnntips as rt\n") and study.source.startswith("# Press your guess")
-    assert check.metadata["jupyter"] == {"outputs_hidden": True, "source_hidden": True} and "print(" not in check.source
+    assert check.metadata["jupyter"] == {"source_hidden": True} and check.metadata["tags"] == ["check"]
+    assert [title for title in sections(book) if title] == list(SECTIONS) and set(told["rule"]) == set(RULE)
     assert not re.search(r"\{\w+\}", "".join(cell.source for cell in book.cells))
     assert sum("exercise" in cell.metadata.get("tags", []) for cell in code) == 1

@@ -17,6 +17,25 @@ def test_the_readme_is_what_make_docs_writes(tmp_path):
     assert page.read_text(encoding="utf-8") == pages.README.read_text(encoding="utf-8")
 
 
+def test_the_cheat_sheet_and_the_map_are_what_make_docs_writes():
+    assert pages.SHEET.read_text(encoding="utf-8") == pages.cheatsheet()
+    assert pages.SYMPTOMS.read_text(encoding="utf-8") == pages.symptoms_page()
+
+
+@pytest.mark.parametrize("page", [pages.SHEET, pages.SYMPTOMS], ids=lambda page: page.stem)
+def test_every_link_of_a_generated_page_leads_to_a_file(page):
+    for link in re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).is_file(), link
+
+
+def test_the_cheat_sheet_has_every_rule_with_its_numbers():
+    sheet = pages.cheatsheet()
+    for each in pages.lessons():
+        assert each.form == "own" or f"[{each.title}](../notebooks/{each.notebook}.ipynb)" in sheet
+    assert "{" not in sheet and " of naive" in sheet
+    assert "| 32 windows, with Adam" in sheet
+
+
 def test_another_owner_stands_in_every_address(tmp_path):
     """Binder, Colab and pip are sent to that owner's repository, the first two to the page that the workbook opens."""
     page = Path(shutil.copy(pages.README, tmp_path))
