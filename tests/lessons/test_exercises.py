@@ -134,7 +134,6 @@ def one_by_one(values, past, horizon):
 
 OTHERS = [
     ("scaling.no_peeking", plain_scaling, "Right."),
-    ("shuffling.lanes", lambda *given: iter(SOLUTION["shuffling.lanes"](*given)), "Right."),
     ("sliding_windows.cut", one_by_one, "Right."),
     ("truncated_bptt.updates", lambda *given: np.array(SOLUTION["truncated_bptt.updates"](*given)), "Right."),
     ("batch_size.how_many", lambda n, b, e: torch.tensor(e * -(-n // b)), "Right."),

@@ -18,7 +18,7 @@ from rnntips.lessons.learning_rate.figure import after_a_jump, failed_shares, of
 from rnntips.lessons.momentum.figure import in_a_valley, rates
 from rnntips.lessons.scaling.figure import errors as errors_of_scalers
 from rnntips.lessons.scaling.figure import fed, fed_cell, of_scalers
-from rnntips.lessons.shuffling.figure import orders
+from rnntips.lessons.shuffling.figure import orders, splits
 from rnntips.lessons.sliding_windows import figure as windows
 from rnntips.lessons.start_here.figure import pipeline
 from rnntips.lessons.truncated_bptt.figure import chunks, followed, reach, sequence
@@ -115,24 +115,37 @@ def test_no_text_of_the_pipeline_is_cut_off_or_in_the_way_of_another(ten):
 
 
 def test_the_order_of_reading_is_drawn_from_the_losses_as_recorded():
-    """Losses that repeat every ten updates, and chunks whose losses are known."""
+    """The last two epochs of losses that repeat every ten updates, and chunks whose losses are known."""
     epoch, rng = 10, np.random.default_rng(0)
     teeth, noise = np.tile(np.arange(10.0), 5), rng.random((4, 50))
     runs = {name: rt.train(rt.Recipe(updates=50, width=2, past=4), rt.tasks.leaky(2), range(4)) for name in "ab"}
     runs["a"].train_loss[:], runs["b"].train_loss[:] = noise, teeth + 3
     chunked = rt.train(rt.Recipe(updates=30, width=2, past=6, chunk=2), rt.tasks.leaky(2), range(3))
     chunked.train_loss[:] = np.tile([1.0, 2.0, 4.0], 10) + (np.arange(30) < 20) * 100  # the first two thirds
-    ax = orders(runs, {"in order": chunked}, epoch)
-    left, middle, right = ax.figure.axes
-    np.testing.assert_allclose(left.get_lines()[-1].get_ydata(), 3 + np.arange(10))
-    np.testing.assert_allclose(left.get_lines()[-1].get_xdata(), np.arange(41, 51) / 10)
-    lags = middle.get_lines()[-2]
-    assert lags.get_ydata()[9] == pytest.approx(1) and lags.get_xdata()[9] == 1
-    assert abs(middle.get_lines()[4].get_ydata()[9]) < 0.6 < 0.9 < lags.get_ydata()[9]
-    np.testing.assert_allclose(right.get_lines()[0].get_ydata(), [1, 2, 4])
-    np.testing.assert_array_equal(right.get_lines()[0].get_xdata(), [1, 2, 3])
-    assert left.get_lines()[4].get_linestyle() != left.get_lines()[-1].get_linestyle()
-    png(ax)
+    left, right = orders(runs, {"in order": chunked}, epoch).figure.axes
+    medians = {line.get_label(): line for line in (*left.get_lines(), *right.get_lines())}
+    np.testing.assert_allclose(medians["b"].get_ydata(), 3 + np.tile(np.arange(10), 2))
+    np.testing.assert_allclose(medians["b"].get_xdata(), np.arange(31, 51) / 10)
+    np.testing.assert_allclose(medians["in order"].get_ydata(), [1, 2, 4])
+    np.testing.assert_array_equal(medians["in order"].get_xdata(), [1, 2, 3])
+    assert medians["a"].get_linestyle() != medians["b"].get_linestyle()
+    png(right)
+
+
+def test_splits_show_which_targets_are_in_which_part_and_every_test_error():
+    task, late = rt.tasks.forecast(rt.series.co2()), rt.Recipe(past=8, width=2, updates=3)
+    sides = {name: rt.train(late.but(split=name), task, range(3)) for name in ("shuffled", "time")}
+    shuffled, in_time, right = splits(sides, task).figure.axes
+    for ax in (shuffled, in_time):
+        drawn = [line.get_xdata() for line in ax.get_lines()]
+        assert sorted(np.concatenate(drawn)) == [*task.examples(late, 0).times]
+        for line in ax.get_lines():
+            np.testing.assert_array_equal(line.get_ydata(), task.values(0)[line.get_xdata(), 0])
+        training, _, test = drawn
+        assert (training.max() < test.min()) == (ax is in_time)
+    for line, runs in zip(right.get_lines(), sides.values(), strict=False):
+        np.testing.assert_allclose(line.get_xdata(), runs.test_score / runs.naive)
+    png(right)
 
 
 def test_the_reach_of_a_window_is_its_gradient_against_the_newest_values():

@@ -341,7 +341,7 @@ def test_choices_that_cannot_be_combined_are_named_and_no_guess_is_taken():
     panel = rt.panels.Panel("shuffling")
     panel.controls["value"].value = "scrambled"
     assert "mixes the chunks" in panel.status.value and panel.just_run.disabled and panel.plan.value == ""
-    panel.controls["setting"].value = "sum, state handed on"
+    panel.controls["setting"].value = "sum, state kept"
     assert not panel.just_run.disabled and panel.plan.value and "mixes" not in panel.status.value
 
 
