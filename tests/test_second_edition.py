@@ -42,7 +42,7 @@ AT_EVERY_STEP = """
 targets = (inputs + inputs.roll(1, 1)).mean(2, keepdim=True)
 """  # for a loop that reads `targets.shape[2]`
 FALLS = """
-last = float(loss.detach())
+last = float(torch.as_tensor(loss).detach())
 before = float(targets.square().mean())
 assert last < before / 2, (last, before)
 """

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from rnntips import series, tasks
+from rnntips.lessons.forecaster import errors
 from rnntips.notebook.exercise import Exercise
 from rnntips.recipe import Recipe
 
@@ -75,9 +76,8 @@ def _wrong(losses, model, inputs, targets):
         torch.manual_seed(0)
         before, after = (torch.cat([w.flatten() for w in net.cell.all_weights[1]]) for net in (Net(), model))
         moved = float((after - before).norm() / before.norm())
-        error = float((model(inputs) - targets).square().mean().sqrt())
         mixed = float((model.readout(model.cell(inputs)[1].mean(0)) - targets).square().mean().sqrt())
-    naive = float((inputs[:, -1] - targets).square().mean().sqrt())
+    error, naive = errors(model, inputs, targets)
     if moved >= MOVED and error <= ENOUGH * naive:
         return None
     why = NOT_READ if moved < MOVED else MIXED if mixed < error else MORE

@@ -1,5 +1,6 @@
 """Exercises of the scaling lesson: forecast with the scaler of the training part, and scale without looking ahead."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import nn
 
 from rnntips import series
 from rnntips.engine.settings import own_settings
+from rnntips.lessons.forecaster import Forecaster
 from rnntips.notebook.exercise import Exercise
 
 __all__ = ["in_use", "no_peeking"]
@@ -59,40 +61,30 @@ PAST, WINDOWS = 24, 100
 TRAIN = 2000  # values of the series that the network learns from
 
 
-class Forecaster(nn.Module):
-    """A GRU; a scaled window (T,) → the scaled forecast of the next value."""
-
-    def __init__(self, width: int = 24):
-        super().__init__()
-        self.cell, self.readout = nn.GRU(1, width, batch_first=True), nn.Linear(width, 1)
-
-    def states(self, windows: torch.Tensor) -> torch.Tensor:
-        """(B, T) → forecasts (B,)."""
-        return self.readout(self.cell(windows[:, :, None])[0][:, -1])[:, 0]
-
-    def forward(self, window: np.ndarray) -> float:
-        with torch.no_grad():
-            return self.states(torch.as_tensor(np.array(window), dtype=torch.float32)[None]).item()
-
-
 @cache
 @own_settings()
-def _trained() -> tuple[Forecaster, np.ndarray, np.ndarray, np.ndarray]:
-    """A network, what it learned from, later windows (N, T), and what followed them, all in megawatts."""
+def _trained() -> tuple[Callable[[np.ndarray], float], np.ndarray, np.ndarray, np.ndarray]:
+    """A network, from a scaled window (T,) to the next value; what it learned from, later windows (N, T) and what
+    followed them, all in megawatts."""
     values = series.demand().values[:, 0]
     rows = np.lib.stride_tricks.sliding_window_view(values, PAST + 1)
     learned, later = rows[: TRAIN - PAST], rows[TRAIN :: (len(rows) - TRAIN) // WINDOWS][:WINDOWS]
     scaled = (torch.tensor(learned, dtype=torch.float32) - values[:TRAIN].mean()) / values[:TRAIN].std()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, choose = Forecaster(), torch.Generator().manual_seed(0)
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        network, choose = Forecaster(), torch.Generator().manual_seed(0)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         for _ in range(200):
             batch = scaled[torch.randint(len(scaled), (32,), generator=choose)]
-            loss = nn.functional.mse_loss(model.states(batch[:, :-1]), batch[:, -1])
+            loss = nn.functional.mse_loss(network(batch[:, :-1, None])[:, 0], batch[:, -1])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+    def model(window: np.ndarray) -> float:
+        with torch.no_grad():
+            return network(torch.as_tensor(np.array(window), dtype=torch.float32)[None, :, None]).item()
+
     return model, values[:TRAIN], later[:, :-1].copy(), later[:, -1]
 
 
