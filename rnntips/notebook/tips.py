@@ -87,7 +87,9 @@ def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> s
         return f"{setting}: not tested ({found['why_not'].rstrip('.')})"
     words = _in_words(found, claim)
     unclear = found["verdict"] == "UNCLEAR"
-    verdict = f"undecided ({words['detectable']} could be seen)" if unclear else words["verdict"]
+    fine = found["detectable"] < found["smallest"]  # then the difference is about as large as the smallest that matters
+    why = f"{words['smallest']} would matter" if fine else f"{words['detectable']} could be seen"
+    verdict = f"undecided ({why})" if unclear else words["verdict"]
     size = ", working size" * ("working size" not in setting) + f", {found['n']} seeds"
     size = size if found["size"] == "working" else ""
     both, capped = "", ""
@@ -108,7 +110,7 @@ def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, s
         "baseline": of_naive(found["baseline"]), "variant": of_naive(found["variant"]),
         "sides": " and ".join(found["sides"]),
         "typical": change(found["typical"], unit), "interval": f"{low} to {high}",
-        "detectable": size(found["detectable"], claim["unit"]),
+        "detectable": size(found["detectable"], claim["unit"]), "smallest": size(found["smallest"], claim["unit"]),
         **{f"{side} lr": _range(some) for side, some in zip(("baseline", "variant"), found["tuned"], strict=True)},
     }  # fmt: skip
 

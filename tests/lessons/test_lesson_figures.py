@@ -115,20 +115,23 @@ def test_no_text_of_the_pipeline_is_cut_off_or_in_the_way_of_another(ten):
 
 
 def test_the_order_of_reading_is_drawn_from_the_losses_as_recorded():
-    """The last two epochs of losses that repeat every ten updates, and chunks whose losses are known."""
-    epoch, rng = 10, np.random.default_rng(0)
-    teeth, noise = np.tile(np.arange(10.0), 5), rng.random((4, 50))
-    runs = {name: rt.train(rt.Recipe(updates=50, width=2, past=4), rt.tasks.leaky(2), range(4)) for name in "ab"}
-    runs["a"].train_loss[:], runs["b"].train_loss[:] = noise, teeth + 3
+    """The last two epochs of the first networks, where classes begin, and chunks whose losses are known."""
+    digits, recipe = rt.tasks.digits(rows=True), rt.Recipe(width=2, batch_size=14, budget=rt.epochs(3))
+    runs = {name: rt.train(recipe.but(order=name), digits, range(2)) for name in ("shuffled", "class")}
     chunked = rt.train(rt.Recipe(updates=30, width=2, past=6, chunk=2), rt.tasks.leaky(2), range(3))
     chunked.train_loss[:] = np.tile([1.0, 2.0, 4.0], 10) + (np.arange(30) < 20) * 100  # the first two thirds
-    left, right = orders(runs, {"in order": chunked}, epoch).figure.axes
-    medians = {line.get_label(): line for line in (*left.get_lines(), *right.get_lines())}
-    np.testing.assert_allclose(medians["b"].get_ydata(), 3 + np.tile(np.arange(10), 2))
-    np.testing.assert_allclose(medians["b"].get_xdata(), np.arange(31, 51) / 10)
-    np.testing.assert_allclose(medians["in order"].get_ydata(), [1, 2, 4])
-    np.testing.assert_array_equal(medians["in order"].get_xdata(), [1, 2, 3])
-    assert medians["a"].get_linestyle() != medians["b"].get_linestyle()
+    left, right = orders(runs, digits, {"in order": chunked}).figure.axes
+    drawn = {line.get_label(): line for line in (*left.get_lines(), *right.get_lines())}
+    for name, some in runs.items():
+        np.testing.assert_allclose(drawn[name].get_ydata(), some.train_loss[0, -154:])
+        np.testing.assert_allclose(drawn[name].get_xdata(), (np.arange(77, 231) + 0.5) / 77)
+    example = digits.examples(recipe, 0)
+    read = np.sort(example.labels(example.of(0)))  # sorted, as the second side reads them in each epoch
+    begins = sorted(line.get_xdata()[0] for line in left.get_lines() if len({*line.get_xdata()}) == 1)
+    np.testing.assert_allclose(begins[10:], 2 + np.searchsorted(read, range(10)) / len(read))
+    np.testing.assert_allclose(drawn["in order"].get_ydata(), [1, 2, 4])
+    np.testing.assert_array_equal(drawn["in order"].get_xdata(), [1, 2, 3])
+    assert drawn["shuffled"].get_linestyle() != drawn["class"].get_linestyle()
     png(right)
 
 

@@ -12,41 +12,51 @@ from rnntips.tasks import Task
 __all__ = ["by_chunk", "orders", "splits"]
 
 SHOWN = 2  # epochs of losses that are drawn
+BELOW = -0.15  # nats: where the digits stand
 LAST = 1 / 3  # of the sequences: what the loss of their chunks is the mean of
 STYLES = [("baseline", COLORS["baseline"], DASHES["baseline"]), ("variant", COLORS["variant"], DASHES["variant"]),
           ("third", GREY, ":")]  # fmt: skip
 PARTS = {"training": COLORS["baseline"], "validation": GREY, "test": COLORS["variant"]}
 
 
-def orders(whole: Mapping[str, Runs], chunked: Mapping[str, Runs], epoch: int) -> Axes:
-    """The training loss of runs that read windows in two orders, and of runs that read sequences in chunks.
+def orders(whole: Mapping[str, Runs], task: Task, chunked: Mapping[str, Runs]) -> Axes:
+    """The training loss of networks that read images in two orders, and of runs that read sequences in chunks.
 
     Args:
-        whole: Two names with their runs.
+        whole: Two names with runs on `task`, the second sorted by class. The first network of each is drawn.
         chunked: Up to three names with runs that read sequences in equally long chunks.
-        epoch: Updates in which every window of `whole` is read once.
 
     Returns:
-        The second of two axes: left the last epochs, update by update; right the loss of a sequence's chunks in the
-        order of reading, median over runs of the mean over the last third.
+        The second of two axes: left the last epochs, update by update, and where the second side's classes begin; right
+        the loss of a sequence's chunks in the order of reading, median over runs of the mean over the last third.
     """
-    left, right = axes(2, PAGE, 3.1)
+    left, right = axes(2, PAGE, 3.1, width_ratios=[3, 2])
     for side, (name, runs) in zip(COLORS, whole.items(), strict=True):
-        shown = np.arange(runs.updates - SHOWN * epoch, runs.updates)
-        band(left, side, (shown + 1) / epoch, runs.train_loss[:, shown], name)
-    naive = runs.valid_naive.mean()
+        example, size = task.examples(runs.recipes[0], int(runs.seeds[0])), runs.recipes[0].batch_size
+        epoch = len(example.of(0)) / size
+        shown = np.arange(round(runs.updates - SHOWN * epoch), runs.updates)
+        band(left, side, (shown + 0.5) / epoch, runs.train_loss[:1, shown], name)
+    last, counts = runs.updates / epoch, np.bincount(example.labels(example.of(0)))
+    bounds = np.cumsum([0, *counts]) / counts.sum()
+    for start in last - 1 - np.arange(SHOWN):
+        for label, begin in enumerate(start + bounds[:-1]):
+            left.axvline(begin, color=GREY, linewidth=0.5, alpha=0.5)
+            left.annotate(f"{label}", (begin + 0.05, BELOW), color=GREY, size=7, ha="center", va="center")
+    naive = runs.valid_naive[0]
     left.axhline(naive, color=GREY, linewidth=0.8, linestyle=":")
     left.annotate("naive", (1.01, naive), xycoords=("axes fraction", "data"), color=GREY, size=8, va="center")
-    left.set(xlabel="epochs", ylabel=f"training loss ({runs.unit})", title="digits: the last two epochs")
+    left.set(xlabel="epochs; below the curves: digits of the sorted side", ylabel=f"training loss ({runs.unit})")
+    left.set(title="one network each: the last two epochs", xlim=(last - SHOWN, last))
     for (_, color, line), (name, runs) in zip(STYLES, chunked.items(), strict=False):
         loss = np.median(by_chunk(runs), axis=0)
         right.plot(1 + np.arange(len(loss)), loss, color=color, linestyle=line, linewidth=2, label=name)
-    right.set(xlabel="chunk of a sequence, as read", ylabel="training loss", title="fading sum")
-    for ax in (left, right):
+    right.set(xlabel="first, second, … chunk read", ylabel="training loss", title="fading sum, in chunks")
+    right.set_xticks(range(1, len(loss) + 1, 3))
+    for ax, low in ((left, 2 * BELOW), (right, 0)):
         ax.title.set_size(10)
         plain(ax.yaxis)
         ax.legend(frameon=False, fontsize=8, loc="upper left")
-        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
+        ax.set_ylim(low, 1.3 * ax.get_ylim()[1])
     return right
 
 
