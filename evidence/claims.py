@@ -1,13 +1,16 @@
 """Claims with their source, settings, sides, measure and condition, read from a file and checked.
 
 A value under test is a number or a name; or a table of fields that move together; or `{ one_of = [...] }`, values of
-which tuning chooses one, so that ways of choosing can be compared.
+which tuning chooses one, so that ways of choosing can be compared. A table may hold ranges, `lr = { between =
+[0.001, 1.0] }`: the search space of a side, of which a number of tries is trained.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from evidence.arms import Arm
 from evidence.checks import CHECKS
@@ -19,9 +22,11 @@ from rnntips.recipe import FIELDS, Recipe, typed, worded
 from rnntips.tuning import tuning_grids
 from rnntips.verdict import Scores
 
-__all__ = ["ONE_OF", "Claim", "Setting", "choices_of", "claims_of", "settings_of"]
+__all__ = ["BETWEEN", "ONE_OF", "Claim", "Setting", "choices_of", "claims_of", "settings_of", "tries"]
 
 ONE_OF = "one_of"
+BETWEEN = "between"
+COUNTED = ("momentum", "beta1", "beta2")  # fields of which 1 − value is spread evenly on a log scale, and not value
 SIZES = ("small", "working")
 
 
@@ -57,6 +62,7 @@ class Claim:
     choices: tuple = ()  # its values; (): the usual grid of the learning rate
     times: float = 1.0  # each side trains at so many times the rate that tuning chose for it
     rates: tuple = ()  # learning rates, where the measure looks at each; (): the usual grid
+    tries: int = 12  # of each side's search space, where the measure looks at those
     reach: float = 0.5  # share of the way from naive to the floor, where the measure asks for one
     modality: str = "typically"  # how strongly the source says it, a name in `evidence.claim_word.MODALITIES`
     named: str | None = None  # for "can": the setting that decides
@@ -91,7 +97,8 @@ class Claim:
         """The fields that a value stands for; a choice among several for none."""
         if _several(value):
             return {self.field: value[ONE_OF][0]} if len(value[ONE_OF]) == 1 else {}
-        return dict(value) if isinstance(value, Mapping) else {self.field: value}
+        table = value if isinstance(value, Mapping) else {self.field: value}
+        return {name: one for name, one in table.items() if not _between(one)}
 
     @property
     def sides(self) -> list[Recipe]:
@@ -117,6 +124,10 @@ class Claim:
         if self.measured.over == "both":
             rates = self.rates or tuning_grids("lr", *recipes)["lr"]
             return [{rate: Arm(recipe.but(lr=rate), UNTUNED) for rate in rates} for recipe in recipes]
+        if self.measured.over == "tries":
+            spaces = [tries(value, self.tries) for value in self.values]
+            return [{tuple(one.items()): Arm(recipe.but(**one), UNTUNED) for one in space}
+                    for recipe, space in zip(recipes, spaces, strict=True)]  # fmt: skip
         needed = []
         for recipe, value in zip(recipes, self.values, strict=True):
             if not _several(value):
@@ -187,7 +198,7 @@ def _claim(name: str, given: dict, base: Recipe, plan: Mapping, places: Mapping[
         raise unknown_name("measure", measure, MEASURES)
     usual = {"baseline": None, "variant": None, "among": (), "condition": None, "measure": measure}
     usual["smallest"] = plan["smallest"] if measure == plan.get("measure") else MEASURES[measure].smallest
-    usual["tuned"] = UNTUNED if MEASURES[measure].over == "both" else plan.get("tuned", "lr")
+    usual["tuned"] = UNTUNED if MEASURES[measure].over in ("both", "tries") else plan.get("tuned", "lr")
     given = usual | given | {"recipe": base.but(**typed(fixed)), "settings": tuple(given["settings"])}
     given["checks"] = tuple(given.get("checks", ()))
     for key in given.keys() - Claim.__dataclass_fields__.keys():
@@ -229,8 +240,18 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
         raise _wrong(claim, "times = ... multiplies the learning rate that tuning chooses, and here it chooses none")
     if claim.among and (claim.tuned == UNTUNED or claim.measured.over):
         raise _wrong(claim, "among = [...] lets tuning name the best and the worst, and here nothing is tuned")
-    if claim.measured.over == "both" and claim.tuned != UNTUNED:
-        raise _wrong(claim, f'{claim.measure} looks at every learning rate: leave tuned out, or write tuned = "none"')
+    if claim.measured.over in ("both", "tries") and claim.tuned != UNTUNED:
+        which = "learning rate" if claim.measured.over == "both" else "try"
+        raise _wrong(claim, f'{claim.measure} looks at every {which}: leave tuned out, or write tuned = "none"')
+    spaces = [isinstance(value, Mapping) and any(map(_between, value.values())) for value in claim.values]
+    if claim.measured.over == "tries" and not all(spaces):
+        raise _wrong(claim, f"{claim.measure} needs ranges on both sides, such as lr = {{ between = [0.001, 1.0] }}")
+    ends = [one[BETWEEN] for value in claim.values if isinstance(value, Mapping) for one in value.values()
+            if _between(one)]  # fmt: skip
+    if not all(len(some) == 2 and 0 <= some[0] < some[1] for some in ends):
+        raise _wrong(claim, "a range has two ends, the lower one first, such as lr = { between = [0.001, 1.0] }")
+    if claim.measured.over != "tries" and any(spaces):
+        raise _wrong(claim, f"its sides have ranges, and {claim.measure} takes one value: use best of 3 tries")
     several = [_several(value) for value in claim.values]
     if claim.measured.over == "baseline" and not several[0]:
         raise _wrong(claim, f"{claim.measure} needs baseline = {{ one_of = [...] }}, the values that might be best")
@@ -245,7 +266,8 @@ def _check_fields(claim: Claim, fixed: Mapping[str, Any], several: list[bool]) -
     for table in tables:
         if claim.field not in table or set(table) != set(tables[0]):
             raise _wrong(claim, f"every side needs a value of {claim.field}, and the same fields as the others")
-    under_test = {claim.field, *(name for table in tables for name in table)}
+    ranges = [name for value in claim.values if isinstance(value, Mapping) for name in value if _between(value[name])]
+    under_test = {claim.field, *ranges, *(name for table in tables for name in table)}
     if claim.tuned in under_test - ({claim.field} if all(several) else set()):
         raise _wrong(claim, f'{claim.tuned} is tuned, so it cannot be under test; write tuned = "none"')
     if claim.measured.over == "both" and "lr" in under_test:
@@ -265,6 +287,28 @@ def _check_fields(claim: Claim, fixed: Mapping[str, Any], several: list[bool]) -
 
 def _several(value: Any) -> bool:
     return isinstance(value, Mapping) and ONE_OF in value
+
+
+def _between(value: Any) -> bool:
+    return isinstance(value, Mapping) and BETWEEN in value
+
+
+def tries(value: Mapping[str, Any], count: int) -> list[dict[str, float]]:
+    """A search space's tries: each range is cut into `count` equal parts on a log scale, and the middle of each is
+    tried once; the first range's in order, the others' in a fixed random order.
+
+    Args:
+        value: The fields of a side, some of them ranges.
+    """
+    rng, found = np.random.default_rng(0), {}
+    for name, range_ in value.items():
+        if not _between(range_):
+            continue
+        parts = (np.arange(count) + 0.5) / count
+        low, high = (1 - end if name in COUNTED else end for end in range_[BETWEEN])
+        drawn = low * (high / low) ** (rng.permutation(parts) if found else parts)
+        found[name] = [float(f"{1 - one if name in COUNTED else one:.3g}") for one in drawn]
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
 
 def _wrong(claim: Claim, why: str) -> BadArgument:

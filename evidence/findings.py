@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence.claims import ONE_OF, Claim, Setting
+from evidence.claims import BETWEEN, ONE_OF, Claim, Setting, tries
 from evidence.ledger import versions
 from evidence.plans import Plan
 from evidence.records import live_shares
@@ -122,6 +122,11 @@ def _particulars(claim: Claim, base: Recipe) -> list[str]:
     if claim.measured.over == "both":
         rates = next(iter(claim.needs(claim.settings[0])))
         lines.append(f"every side at every learning rate of {', '.join(f'{rate:g}' for rate in rates)}")
+    elif claim.measured.over == "tries":
+        for value in claim.values:
+            ranges = [f"{name} {value[name][BETWEEN][0]:g} to {value[name][BETWEEN][1]:g}"
+                      for name in tries(value, claim.tries)[0]]  # fmt: skip
+            lines.append(f"{claim.tries} tries of {claim.shown(value)}, spread evenly over {', '.join(ranges)}")
     elif claim.measured.over == "picks":
         lines.append("each seed's validation error picks, and nothing else is tuned")
     elif several:

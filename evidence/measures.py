@@ -5,6 +5,7 @@ A plan names one of MEASURES, which say what a change of each is called, its uni
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -84,8 +85,10 @@ class Measure:
         kept: Whether a record must keep the readings, since they do not follow from its scores.
         timed: Whether it needs calibrated seconds.
         over: Which sides are needed at every learning rate or value that is tried: `"both"`; the `"baseline"`, of
-            which the one that proves best is compared; or `"picks"`, both sides among values of their own.
-        across: For `"both"`: one side at every rate → (n,), and 1 where the truth may lie beyond the rates tried, (n,).
+            which the one that proves best is compared; `"picks"`, both sides among values of their own; or `"tries"`,
+            both at every try of a search space of their own.
+        across: For `"both"` and `"tries"`: one side at every rate or try → (n,), and 1 where the truth may lie beyond
+            those, (n,).
         harmed: Whether failures can take its verdict back.
         axes: Names of the measures, it among them, that are read together; () for it alone.
     """
@@ -112,8 +115,8 @@ class Measure:
 
     @property
     def picks(self) -> bool:
-        """Whether it asks which rate each seed's validation error would choose."""
-        return self.name in ("best rate", "distant picks")
+        """Whether it asks which rate or try each seed's validation error would choose."""
+        return self.over == "tries" or self.name in ("best rate", "distant picks")
 
     @property
     def label(self) -> str:
@@ -226,6 +229,8 @@ COSTS = ("updates to target", "examples to target", "seconds to target")  # none
 _ALL = (
     Measure("score", "error", 0.05, readings.score, kept=False),
     Measure("regret", "error", 0.05, readings.score, kept=False, over="baseline"),
+    *(Measure(f"best of {count} {'try' if count == 1 else 'tries'}", "error", 0.05, over="tries",
+              across=partial(readings.best_of, count)) for count in (1, 3, 8)),
     Measure("training loss", "training loss", 0.05, readings.training_loss),
     Measure("failure share", "share of failed runs", MANY, readings.failed, unit="points", kept=False),
     Measure("solved share", "share of solved runs", MANY, readings.solved, unit="points", better="higher", aims=True,

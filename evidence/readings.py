@@ -5,6 +5,7 @@ which a record keeps; others are read from the runs themselves, and a record kee
 """
 
 from collections.abc import Mapping
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from rnntips.runs import Runs, to_target
 from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
 from rnntips.verdict import Scores, cap, progress
 
-__all__ = ["CALIBRATED", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from", "gradient_jumps",
-           "highest_usable", "score", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky", "training_loss",
-           "usable_range", "validation_error"]  # fmt: skip
+__all__ = ["CALIBRATED", "best_of", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from",
+           "gradient_jumps", "highest_usable", "score", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky",
+           "training_loss", "usable_range", "validation_error"]  # fmt: skip
 
 CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best of its side and seed
 EXPLODED = 10.0  # times the median of the gradients before
@@ -184,6 +185,32 @@ def best_rates(rates: Mapping[float, Scores]) -> tuple[np.ndarray, np.ndarray]:
 def far_from(best: np.ndarray, picks: np.ndarray) -> np.ndarray:
     """1 where a pick of `best_rates` is more than half a decade, a factor of about three, from the best, else 0."""
     return (np.abs(np.log10(picks / best)) > 0.51).astype(float)  # half-decades are written with two digits
+
+
+def best_of(count: int, tried: Mapping[Any, Scores]) -> tuple[np.ndarray, np.ndarray]:
+    """What so many tries lead to, (n,): the expected test error of the one with the lowest validation error among
+    `count` of those that were tried, all choices of so many alike; each seed by itself.
+
+    Also 1 where the best of all is the first or the last, since the truth may then lie beyond the search space, else 0.
+
+    Args:
+        tried: One side at every try, in the order of its learning rates.
+
+    Raises:
+        BadArgument: Fewer were tried.
+
+    Source: Dodge et al. (2019), "Show your work: improved reporting of experimental results", EMNLP.
+    """
+    if count > len(tried):
+        raise BadArgument(
+            f"The best of {count} tries needs as many, and there are {len(tried)}: add tries to the plan."
+        )
+    valid = np.nan_to_num([scores.readings["validation error"] for scores in tried.values()], nan=np.inf, posinf=np.inf)
+    order = np.argsort(valid, axis=0, kind="stable")
+    errors = np.take_along_axis(np.array([score(scores) for scores in tried.values()]), order, 0)
+    # the best of the choice is number i if the others come from those behind it
+    shares = [comb(len(tried) - 1 - i, count - 1) / comb(len(tried), count) for i in range(len(tried))]
+    return np.array(shares) @ errors, np.isin(order[0], (0, len(tried) - 1)).astype(float)
 
 
 def best_value(tried: Mapping[Any, Scores]) -> Any:

@@ -1,6 +1,7 @@
 """Measures: closed forms, laws, and coverage counted case by case."""
 
 from dataclasses import replace
+from itertools import combinations
 from math import comb
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from making import scores
 
 import rnntips as rt
+from evidence import readings
 from evidence.claim_word import setting_verdict
 from evidence.measures import MEASURES, find_share, settled
+from rnntips.errors import BadArgument
 from rnntips.runs import Runs
 from rnntips.verdict import Scores, find, medians, sentence
 
@@ -93,6 +96,8 @@ def sides_of(measure, unit=1.0):
 
     def tried(level):
         steps = zip((0.001, 0.01, 0.1), rng.permutation([0.0, 0.02, 0.1]), strict=True)
+        if measure.over == "tries":
+            steps = enumerate(0.02 * rng.random(9))
         return {rate: kept(measure, *rich(rng, level + step, unit)) for rate, step in steps}
 
     return measure.pair(
@@ -284,6 +289,28 @@ def test_regret_compares_with_the_value_that_proved_best():
     assert baseline is tried[0.01]
     assert judged("regret", baseline, variant).typical == pytest.approx(0.5)
     np.testing.assert_allclose(np.exp(measure.compare(*measure.pair(tried, tried[0.1]))), [2, 1] * 10)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_the_best_of_some_tries_is_the_mean_over_all_choices_of_so_many(count):
+    """Each seed by itself; ties go to the first, and a run that diverged is chosen last and errs like naive."""
+    rng = np.random.default_rng(count)
+    errors, valid = rng.random((5, 20)), rng.random((5, 20))
+    valid[1] = valid[3]
+    errors[2, :5] = valid[2, :5] = np.nan
+    tried = {(("lr", i),): scores(errors[i], validation_error=valid[i]) for i in range(5)}
+    expected = []
+    for seed in range(20):
+        known, capped = (
+            np.where(np.isnan(valid[:, seed]), np.inf, valid[:, seed]),
+            np.nan_to_num(errors[:, seed], nan=1),
+        )
+        expected.append(np.mean([capped[min(some, key=known.__getitem__)] for some in combinations(range(5), count)]))
+    found, ended = readings.best_of(count, tried)
+    np.testing.assert_allclose(found, expected)
+    np.testing.assert_array_equal(ended, np.isin(np.nan_to_num(valid, nan=9).argmin(0), (0, 4)))
+    with pytest.raises(BadArgument, match="best of 6 tries needs as many, and there are 5"):
+        readings.best_of(6, tried)
 
 
 def test_time_for_an_update_has_nothing_to_do_with_failures():

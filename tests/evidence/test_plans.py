@@ -17,7 +17,7 @@ from evidence import records
 from evidence.arms import Arm
 from evidence.checks import CHECKS
 from evidence.claim_word import MODALITIES
-from evidence.claims import claims_of
+from evidence.claims import claims_of, tries
 from evidence.findings import lines, page, plan_lines
 from evidence.measures import MEASURES
 from evidence.plans import Plan, work
@@ -40,6 +40,20 @@ def claims(**changes):
 
 
 # ── arms and settings ───────────────────────────────────────────────────────
+
+
+def test_the_tries_of_a_search_space_are_spread_evenly_on_a_log_scale(made):
+    """Each part of a range once; a part of one range meets any part of the other; 1 − momentum counts."""
+    some = tries({"optimizer": "sgd", "lr": {"between": [0.01, 1.0]}, "momentum": {"between": [0.0, 0.99]}}, 8)
+    rates, left = np.log10([[one["lr"], 1 - one["momentum"]] for one in some]).T
+    np.testing.assert_allclose(rates, -2 + 2 * (np.arange(8) + 0.5) / 8, atol=0.005)
+    np.testing.assert_allclose(sorted(left), -2 + 2 * (np.arange(8) + 0.5) / 8, atol=0.03)
+    assert abs(np.corrcoef(rates, left)[0, 1]) < 0.7 and some == tries({"lr": {"between": [0.01, 1.0]},
+        "momentum": {"between": [0.0, 0.99]}}, 8)  # fmt: skip
+    sides = made.claims["effort"].needs("sines")
+    assert [len(side) for side in sides] == [4, 4]
+    assert {arm.recipe.optimizer for arm in sides[1].values()} == {"adam"} and all(
+        dict(key)["lr"] == arm.recipe.lr for side in sides for key, arm in side.items())  # fmt: skip
 
 
 def test_fields_that_move_together_are_one_value_called_by_the_field_under_test(made):
@@ -134,6 +148,7 @@ def test_the_cost_follows_what_is_tuned(made):
     assert runs("momentum") == 2 * (20 + 2 * 3 * 3)
     assert runs("coarse") == 20 + 2 * 4 * 3 + 20 + 2 * 3 * 3
     assert runs("regret") == 4 * 20 + 20 + 2 * 3 * 3
+    assert runs("effort") == 2 * 4 * 20  # four tries of each side
     assert runs("deep") == 2 * 2 * 3 * 20  # two settings, two sides, three rates
     assert runs("beyond", "solved") == runs("solved") + 2 * 20  # tuned once for both
     assert runs("rate", "regret") == runs("rate") + runs("regret") - 2 * 20  # 0.01 and 0.001 untuned are in both
@@ -197,6 +212,11 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"measure": "best rate", "tuned": None}, "LOWER or HIGHER"),
         ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
         ({"measure": "best rate", "tuned": "lr", "claimed": "LOWER"}, "leave tuned out"),
+        ({"measure": "best of 3 tries", "tuned": None}, "needs ranges on both sides"),
+        ({"measure": "best of 3 tries", "tuned": "lr"}, "looks at every try"),
+        ({"baseline": {"lr": 0.1, "width": {"between": [1, 2]}}}, "use best of 3 tries"),
+        ({"field": "width", "baseline": {"width": 3, "lr": {"between": [0.1]}}, "measure": "best of 3 tries",
+          "variant": {"width": 4, "lr": {"between": [0.1, 1]}}, "tuned": None}, "a range has two ends"),
         ({"measure": "regret"}, "needs baseline = { one_of"), ({"variant": 0.01}, "its sides are equal"),
         ({"baseline": {"lr": 0.1, "width": 4}}, "the same fields as the others"),
         ({"among": [0.1, 0.01]}, "here nothing is tuned"), ({"times": 2}, "here it chooses none"),
@@ -297,7 +317,7 @@ def test_a_record_keeps_the_readings_that_its_claims_rest_on_and_no_others(made)
     kept = Counter(name for entry in record["parts"][0]["settings"]["sines"] for name in entry.get("readings", {}))
     axes = {f"{axis} to target ({way} % of the way)": 2 for way in (20, 30)
             for axis in ("updates", "examples", "seconds", "share of the budget")}  # fmt: skip
-    assert kept == axes | {"spikes": 4, "training loss": 2, "seconds per update": 4, "validation error": 4}
+    assert kept == axes | {"spikes": 4, "training loss": 2, "seconds per update": 4, "validation error": 4 + 8}
     tanh = record["parts"][0]["settings"]["sines, tanh"]
     best_rate = [entry for entry in tanh if entry["width"] in (5, 8)]
     assert best_rate and all((("readings" in entry) == (entry in best_rate)) for entry in tanh)
