@@ -244,8 +244,8 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
         which = "learning rate" if claim.measured.over == "both" else "try"
         raise _wrong(claim, f'{claim.measure} looks at every {which}: leave tuned out, or write tuned = "none"')
     spaces = [isinstance(value, Mapping) and any(map(_between, value.values())) for value in claim.values]
-    if claim.measured.over == "tries" and not all(spaces):
-        raise _wrong(claim, f"{claim.measure} needs ranges on both sides, such as lr = {{ between = [0.001, 1.0] }}")
+    if claim.measured.over == "tries" and not any(spaces):
+        raise _wrong(claim, f"{claim.measure} needs a side with ranges, such as lr = {{ between = [0.001, 1.0] }}")
     ends = [one[BETWEEN] for value in claim.values if isinstance(value, Mapping) for one in value.values()
             if _between(one)]  # fmt: skip
     if not all(len(some) == 2 and 0 <= some[0] < some[1] for some in ends):
@@ -298,7 +298,7 @@ def tries(value: Mapping[str, Any], count: int) -> list[dict[str, float]]:
     tried once; the first range's in order, the others' in a fixed random order.
 
     Args:
-        value: The fields of a side, some of them ranges.
+        value: The fields of a side, some of them ranges; without one there is a single try, of nothing.
     """
     rng, found = np.random.default_rng(0), {}
     for name, range_ in value.items():
@@ -308,7 +308,7 @@ def tries(value: Mapping[str, Any], count: int) -> list[dict[str, float]]:
         low, high = (1 - end if name in COUNTED else end for end in range_[BETWEEN])
         drawn = low * (high / low) ** (rng.permutation(parts) if found else parts)
         found[name] = [float(f"{1 - one if name in COUNTED else one:.3g}") for one in drawn]
-    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)] or [{}]
 
 
 def _wrong(claim: Claim, why: str) -> BadArgument:

@@ -124,9 +124,10 @@ def _particulars(claim: Claim, base: Recipe) -> list[str]:
         lines.append(f"every side at every learning rate of {', '.join(f'{rate:g}' for rate in rates)}")
     elif claim.measured.over == "tries":
         for value in claim.values:
-            ranges = [f"{name} {value[name][BETWEEN][0]:g} to {value[name][BETWEEN][1]:g}"
-                      for name in tries(value, claim.tries)[0]]  # fmt: skip
-            lines.append(f"{claim.tries} tries of {claim.shown(value)}, spread evenly over {', '.join(ranges)}")
+            space = tries(value, claim.tries)
+            ranges = [f"{name} {value[name][BETWEEN][0]:g} to {value[name][BETWEEN][1]:g}" for name in space[0]]
+            spread = f"{len(space)} tries spread evenly over {', '.join(ranges)}" if ranges else "as it is"
+            lines.append(f"{claim.shown(value)}: {spread}")
     elif claim.measured.over == "picks":
         lines.append("each seed's validation error picks, and nothing else is tuned")
     elif several:

@@ -194,13 +194,14 @@ def best_of(count: int, tried: Mapping[Any, Scores]) -> tuple[np.ndarray, np.nda
     Also 1 where the best of all is the first or the last, since the truth may then lie beyond the search space, else 0.
 
     Args:
-        tried: One side at every try, in the order of its learning rates.
+        tried: One side at every try, in the order of its learning rates; of one that has no search space the only one.
 
     Raises:
         BadArgument: Fewer were tried.
 
     Source: Dodge et al. (2019), "Show your work: improved reporting of experimental results", EMNLP.
     """
+    count = 1 if len(tried) == 1 else count
     if count > len(tried):
         raise BadArgument(
             f"The best of {count} tries needs as many, and there are {len(tried)}: add tries to the plan."

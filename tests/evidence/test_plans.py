@@ -212,7 +212,7 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"measure": "best rate", "tuned": None}, "LOWER or HIGHER"),
         ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
         ({"measure": "best rate", "tuned": "lr", "claimed": "LOWER"}, "leave tuned out"),
-        ({"measure": "best of 3 tries", "tuned": None}, "needs ranges on both sides"),
+        ({"measure": "best of 3 tries", "tuned": None}, "needs a side with ranges"),
         ({"measure": "best of 3 tries", "tuned": "lr"}, "looks at every try"),
         ({"baseline": {"lr": 0.1, "width": {"between": [1, 2]}}}, "use best of 3 tries"),
         ({"field": "width", "baseline": {"width": 3, "lr": {"between": [0.1]}}, "measure": "best of 3 tries",
