@@ -89,8 +89,10 @@ class Claim:
 
     def shown(self, value: Any) -> Any:
         """What a side with this value is called."""
-        if not self.changes(value):
+        if _several(value) and len(value[ONE_OF]) > 1:
             return f"one of {', '.join(map(str, value[ONE_OF]))}"
+        if isinstance(value, Mapping) and _between(value.get(self.field)):
+            return "{:g} to {:g}".format(*value[self.field][BETWEEN])
         return worded(self.changes(value)[self.field])
 
     def changes(self, value: Any) -> dict[str, Any]:
@@ -262,12 +264,12 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
 
 def _check_fields(claim: Claim, fixed: Mapping[str, Any], several: list[bool]) -> None:
     """That no field is given twice, and that the sides differ in the field under test."""
-    tables = [claim.changes(value) for value, one_of in zip(claim.values, several, strict=True) if not one_of]
+    tables = [dict(value) if isinstance(value, Mapping) else {claim.field: value}
+              for value, one_of in zip(claim.values, several, strict=True) if not one_of]  # fmt: skip
     for table in tables:
         if claim.field not in table or set(table) != set(tables[0]):
             raise _wrong(claim, f"every side needs a value of {claim.field}, and the same fields as the others")
-    ranges = [name for value in claim.values if isinstance(value, Mapping) for name in value if _between(value[name])]
-    under_test = {claim.field, *ranges, *(name for table in tables for name in table)}
+    under_test = {claim.field, *(name for table in tables for name in table)}
     if claim.tuned in under_test - ({claim.field} if all(several) else set()):
         raise _wrong(claim, f'{claim.tuned} is tuned, so it cannot be under test; write tuned = "none"')
     if claim.measured.over == "both" and "lr" in under_test:

@@ -26,6 +26,7 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "adding 10": lambda: adding(10),
     "leaky 20": lambda: leaky(20),
     "recall 8": lambda: recall(8),
+    "recall 20": lambda: recall(20),
     "recall 200": lambda: recall(200),
     "leaky 1": lambda: leaky(1),
     "leaky 16": lambda: leaky(16),

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import functools
 import json
 import math
 import re
@@ -112,8 +113,13 @@ RESULTS = [None, "3", b"", [], (), {}, object(), Hostile(), np.nan, -np.inf, 1j,
 
 @pytest.mark.parametrize("name", FOUND)
 def test_nothing_that_an_answer_returns_stops_the_judge(name, capsys):
+    exercise = copy.copy(FOUND[name])
+    first = next(iter(exercise.cases() if callable(exercise.cases) else exercise.cases))
+    right = exercise._solution(*copy.deepcopy(first))  # once, since some of them train a network
+    exercise._solution = functools.wraps(exercise._solution)(lambda *_: right)
     for result in RESULTS:
-        assert check(capsys, name, lambda *_, result=result: result).startswith("Not yet: ")
+        answer = said(capsys, copy.copy(exercise).check, lambda *_, result=result: result)
+        assert answer.startswith("Not yet: ")
 
 
 # --- other right answers, and wrong ones that are no known mistake

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from oracles import Twin
 
 import rnntips as rt
 from evidence import readings
@@ -16,12 +17,14 @@ from rnntips.lessons.deep_recurrence.figure import LETTERS, before_and_early, ne
 from rnntips.lessons.gradient_clipping.figure import answers, gradients, of_thresholds, thresholds
 from rnntips.lessons.learning_rate.figure import after_a_jump, failed_shares, of_rates, steps_in_a_bowl, u_curves
 from rnntips.lessons.momentum.figure import in_a_valley, rates
+from rnntips.lessons.optimizers import figure as optimizers
 from rnntips.lessons.scaling.figure import errors as errors_of_scalers
 from rnntips.lessons.scaling.figure import fed, fed_cell, of_scalers
 from rnntips.lessons.shuffling.figure import orders, splits
 from rnntips.lessons.sliding_windows import figure as windows
 from rnntips.lessons.start_here.figure import pipeline
 from rnntips.lessons.truncated_bptt.figure import chunks, followed, reach, sequence
+from rnntips.loader import rebuilt
 from rnntips.tasks.text import _text
 
 
@@ -403,3 +406,50 @@ def test_thresholds_come_with_the_records_errors():
     found = of_thresholds(tip, "adding, large radius", lr=0.1)
     assert list(found) == [0.3, 1.0, 3.0, 10.0, None] and {len(errors) for errors in found.values()} == {100}
     assert (found[None] <= 1).all() and max(errors.max() for errors in found.values()) <= 1
+
+
+@pytest.mark.parametrize("setting", ["demand", "text, 128 units"])
+def test_what_some_tries_come_to_is_what_the_records_claims_are_judged_by(setting):
+    """The first, third and eighth point are the medians that "best of 1, 3 and 8 tries" compare."""
+    tip = rt.tips["optimizers"]
+    drawn = {line.get_label(): line for line in optimizers.by_tries(tip, {setting: "x"}).get_lines()}
+    for name, claim, side in (
+        ("SGD", "C63", 0),
+        ("Adam", "C63", -1),
+        ("SGD, momentum 0.9, clipped at 1", "clipped", -1),
+    ):
+        arms = tip.plans[claim].needs(setting)[side].values()
+        tried = {arm.recipe.lr: one.scores for arm in arms for one in tip.arms(setting) if one.recipe == arm.recipe}
+        naive = next(iter(tried.values())).naive
+        assert drawn[name].get_xdata().tolist() == [*range(1, 9)]
+        for count in (1, 3, 8):
+            expected = np.median(readings.best_of(count, tried)[0] / naive)
+            assert drawn[name].get_ydata()[count - 1] == pytest.approx(expected), (name, count)
+
+
+def test_errors_over_the_learning_rates_of_optimizers_are_the_records():
+    tip = rt.tips["optimizers"]
+    ax = optimizers.by_rate(tip, {"demand": "demand", "recall": "recall"}).figure.axes[0]
+    (line,) = [line for line in ax.get_lines() if line.get_label() == "Adagrad"]
+    arms = {arm.recipe.lr: arm.scores for arm in tip.arms("demand")
+            if arm.recipe.optimizer == "adagrad" and arm.tuned == "none"}  # fmt: skip
+    assert line.get_xdata().tolist() == sorted(arms) and len(arms) == 8
+    medians = [np.median(np.fmin(arms[rate].shares, 1)) for rate in sorted(arms)]
+    np.testing.assert_allclose(line.get_ydata(), medians)
+    png(ax)
+
+
+def test_gradients_of_weights_are_those_of_pytorch():
+    task = rt.tasks.forecast(rt.series.sines(600))
+    runs = rt.train(rt.Recipe(width=5, past=8, updates=4), task, range(2))
+    found = optimizers.sizes(runs, task, runs.weights)
+    network, examples, chosen, inputs = rebuilt(runs.recipes, runs.seeds, task, lambda one: one.of(0, 64), runs.weights)
+    twin = Twin(network, 1)
+    targets = torch.tensor(examples[1].targets[chosen[1]], dtype=torch.float64)
+    (twin(inputs[1].double())[0][:, -1] - targets).square().mean().backward()
+    squares = {kind: [] for kind in found}
+    for name, value in twin.named.items():
+        squares[optimizers.PARTS.get(name.removesuffix("_0"), "biases")].append(value.grad.flatten() ** 2)
+    for kind, some in squares.items():
+        assert found[kind][1] == pytest.approx(float(torch.cat(some).mean().sqrt()), rel=1e-3), kind
+    png(optimizers.gradient_sizes(runs, task))
