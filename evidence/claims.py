@@ -248,10 +248,12 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
     spaces = [isinstance(value, Mapping) and any(map(_between, value.values())) for value in claim.values]
     if claim.measured.over == "tries" and not any(spaces):
         raise _wrong(claim, f"{claim.measure} needs a side with ranges, such as lr = {{ between = [0.001, 1.0] }}")
-    ends = [one[BETWEEN] for value in claim.values if isinstance(value, Mapping) for one in value.values()
-            if _between(one)]  # fmt: skip
-    if not all(len(some) == 2 and 0 <= some[0] < some[1] for some in ends):
-        raise _wrong(claim, "a range has two ends, the lower one first, such as lr = { between = [0.001, 1.0] }")
+    ranges = [(name, one[BETWEEN]) for value in claim.values if isinstance(value, Mapping)
+              for name, one in value.items() if _between(one)]  # fmt: skip
+    for name, ends in ranges:
+        if not (len(ends) == 2 and ends[0] < ends[1] and (ends[1] < 1 if name in COUNTED else ends[0] > 0)):
+            far = "below 1" if name in COUNTED else "above 0"
+            raise _wrong(claim, f"{name} = {{ between = {list(ends)} }}: two ends are needed, the lower first, {far}")
     if claim.measured.over != "tries" and any(spaces):
         raise _wrong(claim, f"its sides have ranges, and {claim.measure} takes one value: use best of 3 tries")
     several = [_several(value) for value in claim.values]

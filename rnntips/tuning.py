@@ -16,8 +16,14 @@ from rnntips.verdict import cap
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "several", "train_arms", "tune_arms", "tuning_grids"]
 
-LR_GRID = {"adam": (-4, -1), "adamw": (-4, -1), "rmsprop": (-4, -1), "sgd": (-3, 0), "adagrad": (-3, 0),
-           "adadelta": (-2, 1)}  # powers of ten, from and to
+LR_GRID = {
+    "adam": (-4, -1),
+    "adamw": (-4, -1),
+    "rmsprop": (-4, -1),
+    "sgd": (-3, 0),
+    "adagrad": (-3, 0),
+    "adadelta": (-2, 1),
+}  # powers of ten, from and to
 TUNING_SEEDS = range(10_000, 10_010)
 STEEP = 1.1  # times the error at the best learning rate: where both neighbours err so much, the search goes on
 WIDER = 4  # half-decades that a search goes beyond its first learning rates, on either side

@@ -9,8 +9,9 @@ import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, TwoChanges
+from rnntips.optimizers import RULES
 from rnntips.study import Study
-from rnntips.tuning import TUNING_SEEDS, half_decades, tune_arms
+from rnntips.tuning import TUNING_SEEDS, half_decades, tune_arms, tuning_grids
 from rnntips.verdict import Finding, Verdict, sentence
 
 BASE = rt.Recipe(updates=100, past=16, width=8, batch_size=8, lr=0.03)
@@ -210,6 +211,12 @@ def test_what_is_tuned_cannot_be_under_test_and_tuning_seeds_are_nobody_elses(si
         rt.compare(BASE, BASE.but(width=4), on=sines, seeds=TUNING_SEEDS, tune="lr")
     with pytest.raises(BadArgument, match="same horizon"):
         rt.compare(BASE, BASE.but(horizon=3), on=sines, seeds=range(2))
+
+
+@pytest.mark.parametrize("optimizer", sorted(RULES.keys() - {"nesterov"}))
+def test_the_learning_rate_of_every_optimizer_can_be_searched(optimizer):
+    rates = tuning_grids("lr", rt.Recipe(optimizer=optimizer))["lr"]
+    assert len(rates) > 5 and rates == sorted(rates)
 
 
 def test_a_grid_of_the_callers_own_is_not_widened(sines):

@@ -214,14 +214,19 @@ def make(lesson: Lesson, notebooks: Path = ROOT / "notebooks") -> Path:
     return path
 
 
+def without(notebook: str, text: str) -> str:
+    """The map's text without a lesson's row among those to come."""
+    rows = re.split(r"(?m)^(?=\[\[planned\]\])", text)
+    return "".join(row for row in rows if not row.startswith(f'[[planned]]\nnotebook = "{notebook}"\n'))
+
+
 def main(notebook: str) -> None:
     """Make the lesson of this name, take its row out of those to come, and put it into the README."""
     lesson = next((each for each in planned() if each.notebook == notebook), None)
     if lesson is None or lesson.folder.exists():
         sys.exit(f"{notebook!r} is no lesson to come. Those are: {', '.join(each.notebook for each in planned())}.")
     make(lesson)
-    rows = re.split(r"(?m)^(?=\[\[planned\]\])", MAP.read_text(encoding="utf-8"))
-    MAP.write_text("".join(row for row in rows if f'"{notebook}"' not in row.split("title")[0]), encoding="utf-8")
+    MAP.write_text(without(notebook, MAP.read_text(encoding="utf-8")), encoding="utf-8")
     lessons.cache_clear()
     write_between(README, lessons_table(), "lessons")
     print(f"Made {lesson.folder} and notebooks/{notebook}.ipynb. Next: make notebooks BOOK={notebook}")

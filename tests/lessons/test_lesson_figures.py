@@ -9,6 +9,7 @@ from oracles import Twin
 
 import rnntips as rt
 from evidence import readings
+from evidence.plans import Plan
 from rnntips.doctor.gradient_noise import GradientNoise
 from rnntips.doctor.gradients import answer_by_lag, gradient_by_lag
 from rnntips.engine.update import Rates
@@ -413,12 +414,9 @@ def test_what_some_tries_come_to_is_what_the_records_claims_are_judged_by(settin
     """The first, third and eighth point are the medians that "best of 1, 3 and 8 tries" compare."""
     tip = rt.tips["optimizers"]
     drawn = {line.get_label(): line for line in optimizers.by_tries(tip, {setting: "x"}).get_lines()}
-    for name, claim, side in (
-        ("SGD", "C63", 0),
-        ("Adam", "C63", -1),
-        ("SGD, momentum 0.9, clipped at 1", "clipped", -1),
-    ):
-        arms = tip.plans[claim].needs(setting)[side].values()
+    claims, clipped = Plan(tip).claims, "SGD, momentum 0.9, clipped at 1"
+    for name, claim, side in (("SGD", "C63", 0), ("Adam", "C63", -1), (clipped, "clipped", -1)):
+        arms = claims[claim].needs(setting)[side].values()
         tried = {arm.recipe.lr: one.scores for arm in arms for one in tip.arms(setting) if one.recipe == arm.recipe}
         naive = next(iter(tried.values())).naive
         assert drawn[name].get_xdata().tolist() == [*range(1, 9)]

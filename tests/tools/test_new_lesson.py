@@ -10,7 +10,15 @@ from test_second_edition import SECTIONS, sections
 from rnntips.notebook import lessons
 from rnntips.notebook.tips import RULE
 from rnntips.recipe import Recipe, typed
-from tools.new_lesson import make
+from tools.new_lesson import make, without
+
+
+@pytest.mark.parametrize("lesson", lessons.planned(), ids=lambda lesson: lesson.notebook)
+def test_a_lesson_that_is_started_leaves_the_map_but_its_row_as_it_was(lesson):
+    before = lessons.MAP.read_text(encoding="utf-8")
+    whole, left = (tomllib.loads(text) for text in (before, without(lesson.notebook, before)))
+    rows = [row for row in whole.pop("planned") if row["notebook"] != lesson.notebook]
+    assert left.pop("planned") == rows and left == whole
 
 
 @pytest.mark.parametrize("lesson", lessons.planned(), ids=lambda lesson: lesson.notebook)
