@@ -178,7 +178,8 @@ class Measure:
     def _across(self, tried: Tried) -> Scores:
         best = tried[readings.best_value(tried)]
         found = dict(zip((self.label, self.ended), self.across(tried), strict=True))
-        return replace(best, readings=best.readings | found)
+        errors = found[self.label] if self.over == "tries" else best.score
+        return replace(best, score=errors, readings=best.readings | found)
 
     def compare(self, baseline: Scores, variant: Scores) -> np.ndarray:
         """Paired effects (n,), positive where the variant has more: log ratios, or differences."""

@@ -309,6 +309,9 @@ def test_the_best_of_some_tries_is_the_mean_over_all_choices_of_so_many(count):
     found, ended = readings.best_of(count, tried)
     np.testing.assert_allclose(found, expected)
     np.testing.assert_array_equal(ended, np.isin(np.nan_to_num(valid, nan=9).argmin(0), (0, 4)))
+    if count == 3:
+        side, _ = MEASURES["best of 3 tries"].pair(tried, tried)
+        np.testing.assert_array_equal(side.score, found), "the errors that are shown are what is compared"
     np.testing.assert_allclose(readings.best_of(3, {(): tried[("lr", 0),]})[0], errors[0])
     with pytest.raises(BadArgument, match="best of 6 tries needs as many, and there are 5"):
         readings.best_of(6, tried)

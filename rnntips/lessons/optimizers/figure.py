@@ -47,7 +47,11 @@ def by_rate(tip: Tip, settings: Mapping[str, str]) -> Axes:
     Args:
         settings: Setting → its title.
     """
-    return _lines(tip, settings, "learning rate", lambda rates, _, shares: (rates, np.median(shares, 1)))
+    places = _lines(tip, settings, "learning rate", lambda rates, _, shares: (rates, np.median(shares, 1)))
+    for ax in places:
+        ax.set_xscale("log")
+        ax.set_xticks([0.001, 0.1, 10]), plain(ax.xaxis)
+    return places[-1]
 
 
 def by_tries(tip: Tip, settings: Mapping[str, str]) -> Axes:
@@ -58,7 +62,10 @@ def by_tries(tip: Tip, settings: Mapping[str, str]) -> Axes:
     Args:
         settings: Setting → its title.
     """
-    return _lines(tip, settings, "tries of the learning rate", _expected)
+    places = _lines(tip, settings, "tries of the learning rate", _expected)
+    for ax in places:
+        ax.set_xticks(range(1, 9))
+    return places[-1]
 
 
 def _expected(rates: np.ndarray, valid: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +75,7 @@ def _expected(rates: np.ndarray, valid: np.ndarray, shares: np.ndarray) -> tuple
     return counts, np.median(np.array(weights) @ sorted_shares, axis=1)
 
 
-def _lines(tip: Tip, settings: Mapping[str, str], xlabel: str, line) -> Axes:
+def _lines(tip: Tip, settings: Mapping[str, str], xlabel: str, line) -> list[Axes]:
     places = axes(len(settings), PAGE, 3.0)
     for ax, (setting, title) in zip(places, settings.items(), strict=True):
         for name, (_, look) in SHOWN.items():
@@ -77,14 +84,14 @@ def _lines(tip: Tip, settings: Mapping[str, str], xlabel: str, line) -> Axes:
                 ax.plot(*line(rates, valid, shares), label=name, markersize=4, linewidth=1.5, **look)
         ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
         ax.annotate("naive", (0.01, 1), xycoords=("axes fraction", "data"), color=GREY, size=8, va="bottom")
-        ax.set(xlabel=xlabel, xscale="log" if "rate" in xlabel.split()[-1] else "linear")
+        ax.set(xlabel=xlabel)
         ax.set_ylim(bottom=0)
         ax.set_title(title, size=10)
-        plain(ax.xaxis), plain(ax.yaxis)
+        plain(ax.yaxis)
     places[0].set_ylabel("test error (share of naive)")
     places[0].figure.legend(*places[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4,
                             loc="outside upper center")  # fmt: skip
-    return places[-1]
+    return places
 
 
 def gradient_sizes(runs: Runs, task: Task) -> Axes:
