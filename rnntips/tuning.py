@@ -16,14 +16,8 @@ from rnntips.verdict import cap
 
 __all__ = ["TUNING_SEEDS", "Pick", "half_decades", "several", "train_arms", "tune_arms", "tuning_grids"]
 
-LR_GRID = {
-    "adam": (-4, -1),
-    "adamw": (-4, -1),
-    "rmsprop": (-4, -1),
-    "sgd": (-3, 0),
-    "adagrad": (-3, 0),
-    "adadelta": (-2, 1),
-}  # powers of ten, from and to
+LR_GRID = {"sgd": (-3, 0), "adagrad": (-3, 0), "adadelta": (-2, 1)}  # powers of ten, from and to
+USUAL_GRID = -4, -1  # of the others
 TUNING_SEEDS = range(10_000, 10_010)
 STEEP = 1.1  # times the error at the best learning rate: where both neighbours err so much, the search goes on
 WIDER = 4  # half-decades that a search goes beyond its first learning rates, on either side
@@ -40,9 +34,8 @@ def tuning_grids(tune: str | Mapping[str, Sequence] | None, *arms: Recipe) -> di
         return {name: list(dict.fromkeys(tried))}
     if not (isinstance(tune, str) and tune == "lr"):
         raise BadArgument(f'tune={shown(tune)}: "lr" is needed, or a dict with one field, {{"lr": [0.01, 0.03]}}.')
-    low = min(LR_GRID[arm.optimizer][0] for arm in arms)
-    high = max(LR_GRID[arm.optimizer][1] for arm in arms)
-    return {"lr": half_decades(low, high)}
+    lows, highs = zip(*(LR_GRID.get(arm.optimizer, USUAL_GRID) for arm in arms), strict=True)
+    return {"lr": half_decades(min(lows), max(highs))}
 
 
 def several(name: str, values: Iterable) -> list:

@@ -21,7 +21,7 @@ from rnntips.verdict import progress
 
 TIPS = list(rt.tips)
 LONG = {"deep_recurrence", "truncated_bptt"}  # seconds for a run
-MOST_TFLOP = 150  # a plan beyond it was meant otherwise; minutes are bounded when a plan is frozen
+MOST_TFLOP = 170  # a plan beyond it was meant otherwise; minutes are bounded when a plan is frozen
 
 
 @pytest.fixture(params=TIPS)
@@ -95,7 +95,9 @@ def test_no_pick_of_a_search_lies_at_an_end_of_what_was_tried(plan):
             for arm in (arm for arm in arms if "tried" in arm):
                 low, high = arm["tried"]
                 beyond = arm.get("target_scaling") == "none"  # 300 updates to 30,000 MW: the lesson says so
-                assert low < arm["lr"] < high or beyond, (part["name"], setting, arm["lr"])
+                scores = stored_scores(arm)
+                nowhere = np.mean(scores.score < scores.naive) < 0.5  # what learns nowhere has no best rate
+                assert low < arm["lr"] < high or beyond or nowhere, (part["name"], setting, arm["lr"])
 
 
 def test_a_live_setting_on_the_edge_of_a_verdict_is_found_out(scaling):
