@@ -22,7 +22,7 @@ from rnntips.recipe import FIELDS, Recipe, typed, worded
 from rnntips.tuning import tuning_grids
 from rnntips.verdict import Scores
 
-__all__ = ["BETWEEN", "ONE_OF", "Claim", "Setting", "choices_of", "claims_of", "settings_of", "tries"]
+__all__ = ["ONE_OF", "Claim", "Setting", "choices_of", "claims_of", "ranges", "settings_of", "tries"]
 
 ONE_OF = "one_of"
 BETWEEN = "between"
@@ -91,8 +91,8 @@ class Claim:
         """What a side with this value is called."""
         if _several(value) and len(value[ONE_OF]) > 1:
             return f"one of {', '.join(map(str, value[ONE_OF]))}"
-        if isinstance(value, Mapping) and _between(value.get(self.field)):
-            return "{:g} to {:g}".format(*value[self.field][BETWEEN])
+        if self.field in (space := ranges(value)):
+            return "{:g} to {:g}".format(*space[self.field])
         return worded(self.changes(value)[self.field])
 
     def changes(self, value: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Claim:
         if _several(value):
             return {self.field: value[ONE_OF][0]} if len(value[ONE_OF]) == 1 else {}
         table = value if isinstance(value, Mapping) else {self.field: value}
-        return {name: one for name, one in table.items() if not _between(one)}
+        return {name: one for name, one in table.items() if name not in ranges(table)}
 
     @property
     def sides(self) -> list[Recipe]:
@@ -245,12 +245,10 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
     if claim.measured.over in ("both", "tries") and claim.tuned != UNTUNED:
         which = "learning rate" if claim.measured.over == "both" else "try"
         raise _wrong(claim, f'{claim.measure} looks at every {which}: leave tuned out, or write tuned = "none"')
-    spaces = [isinstance(value, Mapping) and any(map(_between, value.values())) for value in claim.values]
+    spaces = [ranges(value) for value in claim.values]
     if claim.measured.over == "tries" and not any(spaces):
         raise _wrong(claim, f"{claim.measure} needs a side with ranges, such as lr = {{ between = [0.001, 1.0] }}")
-    ranges = [(name, one[BETWEEN]) for value in claim.values if isinstance(value, Mapping)
-              for name, one in value.items() if _between(one)]  # fmt: skip
-    for name, ends in ranges:
+    for name, ends in [one for space in spaces for one in space.items()]:
         if not (len(ends) == 2 and ends[0] < ends[1] and (ends[1] < 1 if name in COUNTED else ends[0] > 0)):
             far = "below 1" if name in COUNTED else "above 0"
             raise _wrong(claim, f"{name} = {{ between = {list(ends)} }}: two ends are needed, the lower first, {far}")
@@ -293,8 +291,10 @@ def _several(value: Any) -> bool:
     return isinstance(value, Mapping) and ONE_OF in value
 
 
-def _between(value: Any) -> bool:
-    return isinstance(value, Mapping) and BETWEEN in value
+def ranges(value: Any) -> dict[str, list[float]]:
+    """The fields of a side that are ranges, with both ends."""
+    table = value if isinstance(value, Mapping) else {}
+    return {name: one[BETWEEN] for name, one in table.items() if isinstance(one, Mapping) and BETWEEN in one}
 
 
 def tries(value: Mapping[str, Any], count: int) -> list[dict[str, float]]:
@@ -305,11 +305,9 @@ def tries(value: Mapping[str, Any], count: int) -> list[dict[str, float]]:
         value: The fields of a side, some of them ranges; without one there is a single try, of nothing.
     """
     rng, found = np.random.default_rng(0), {}
-    for name, range_ in value.items():
-        if not _between(range_):
-            continue
-        parts = (np.arange(count) + 0.5) / count
-        low, high = (1 - end if name in COUNTED else end for end in range_[BETWEEN])
+    parts = (np.arange(count) + 0.5) / count
+    for name, ends in ranges(value).items():
+        low, high = (1 - end if name in COUNTED else end for end in ends)
         drawn = low * (high / low) ** (rng.permutation(parts) if found else parts)
         found[name] = [float(f"{1 - one if name in COUNTED else one:.3g}") for one in drawn]
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)] or [{}]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence.claims import BETWEEN, ONE_OF, Claim, Setting, tries
+from evidence.claims import ONE_OF, Claim, Setting, ranges
 from evidence.ledger import versions
 from evidence.plans import Plan
 from evidence.records import live_shares
@@ -124,9 +124,8 @@ def _particulars(claim: Claim, base: Recipe) -> list[str]:
         lines.append(f"every side at every learning rate of {', '.join(f'{rate:g}' for rate in rates)}")
     elif claim.measured.over == "tries":
         for value in claim.values:
-            space = tries(value, claim.tries)
-            ranges = [f"{name} {value[name][BETWEEN][0]:g} to {value[name][BETWEEN][1]:g}" for name in space[0]]
-            spread = f"{len(space)} tries spread evenly over {', '.join(ranges)}" if ranges else "as it is"
+            space = [f"{name} {low:g} to {high:g}" for name, (low, high) in ranges(value).items()]
+            spread = f"{claim.tries} tries spread evenly over {', '.join(space)}" if space else "as it is"
             lines.append(f"{claim.shown(value)}: {spread}")
     elif claim.measured.over == "picks":
         lines.append("each seed's validation error picks, and nothing else is tuned")

@@ -5,12 +5,12 @@ which a record keeps; others are read from the runs themselves, and a record kee
 """
 
 from collections.abc import Mapping
-from math import comb
 from typing import Any
 
 import numpy as np
 
 from rnntips.errors import BadArgument
+from rnntips.notebook.tips import expected_best
 from rnntips.runs import Runs, to_target
 from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
 from rnntips.verdict import Scores, cap, progress
@@ -198,8 +198,6 @@ def best_of(count: int, tried: Mapping[Any, Scores]) -> tuple[np.ndarray, np.nda
 
     Raises:
         BadArgument: Fewer were tried.
-
-    Source: Dodge et al. (2019), "Show your work: improved reporting of experimental results", EMNLP.
     """
     count = 1 if len(tried) == 1 else count
     if count > len(tried):
@@ -207,11 +205,8 @@ def best_of(count: int, tried: Mapping[Any, Scores]) -> tuple[np.ndarray, np.nda
             f"The best of {count} tries needs as many, and there are {len(tried)}: add tries to the plan."
         )
     valid = np.nan_to_num([scores.readings["validation error"] for scores in tried.values()], nan=np.inf, posinf=np.inf)
-    order = np.argsort(valid, axis=0, kind="stable")
-    errors = np.take_along_axis(np.array([score(scores) for scores in tried.values()]), order, 0)
-    # the best of the choice is number i if the others come from those behind it
-    shares = [comb(len(tried) - 1 - i, count - 1) / comb(len(tried), count) for i in range(len(tried))]
-    return np.array(shares) @ errors, np.isin(order[0], (0, len(tried) - 1)).astype(float)
+    found = expected_best(count, valid, np.array([score(scores) for scores in tried.values()]))
+    return found, np.isin(np.argmin(valid, axis=0), (0, len(tried) - 1)).astype(float)
 
 
 def best_value(tried: Mapping[Any, Scores]) -> Any:

@@ -6,6 +6,7 @@ Records are computed by the project's `evidence` folder, from a checkout; here t
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from rnntips.tasks import Task
 from rnntips.tasks.settings import SETTINGS
 from rnntips.verdict import Scores, against, change, of_naive, size
 
-__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "shown", "stored_scores", "tips"]
+__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "expected_best", "shown",
+           "stored_scores", "tips"]  # fmt: skip
 
 UNTUNED = "none"
 ABOUT = ("on", "size", "smallest")  # what a plan says of a setting beside its recipe fields
@@ -79,6 +81,21 @@ def stored_scores(*entries: Mapping[str, Any]) -> Scores:
 
     readings = {name: joined([entry["readings"][name] for entry in entries]) for name in entries[0].get("readings", {})}
     return Scores(*(joined([entry[name] for entry in entries]) for name in SCORES), readings)
+
+
+def expected_best(count: int, valid: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The mean error of the best of `count` tries, (n,), over all choices of so many of K; each seed by itself.
+
+    Args:
+        valid: Validation errors, (K, n), of which the lowest chooses; infinite where a run diverged.
+        errors: What a try counts with, (K, n).
+
+    Source: Dodge et al. (2019), "Show your work: improved reporting of experimental results", EMNLP.
+    """
+    many = len(valid)
+    ranked = np.take_along_axis(errors, np.argsort(valid, axis=0, kind="stable"), 0)
+    # number i is the best of a choice if the others come from those behind it
+    return np.array([comb(many - 1 - i, count - 1) / comb(many, count) for i in range(many)]) @ ranked
 
 
 def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> str:

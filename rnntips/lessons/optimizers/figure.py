@@ -1,7 +1,6 @@
 """What gradients are like, weight by weight, and what optimizers come to with so many tries of the learning rate."""
 
 from collections.abc import Mapping
-from math import comb
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from rnntips.doctor.gradient_noise import first_weights
 from rnntips.engine.losses import losses
 from rnntips.figures import COLORS, GREY, PAGE, axes, log_ticks, plain
 from rnntips.loader import rebuilt
-from rnntips.notebook.tips import Tip
+from rnntips.notebook.tips import Tip, expected_best
 from rnntips.runs import Runs
 from rnntips.tasks import Task
 
@@ -25,6 +24,7 @@ SHOWN = {  # name → what its recipes have, and how it is drawn
              {"color": COLORS["variant"], "linestyle": "--", "marker": "^"}),
     "Adagrad": ({"optimizer": "adagrad"}, {"color": GREY, "linestyle": "-.", "marker": "D"}),
 }  # fmt: skip
+DEFAULT = 0.001  # Adam's learning rate as it comes: trained as well, and none of the tries
 PARTS = {"input_weight": "input weights", "recurrent_weight": "recurrent weights", "readout_weight": "readout",
          "": "biases"}  # fmt: skip
 
@@ -35,7 +35,7 @@ def tried(tip: Tip, setting: str, name: str) -> tuple[np.ndarray, np.ndarray, np
     fields = {"clip_norm": None} | SHOWN[name][0]
     arms = [arm for arm in tip.arms(setting) if arm.tuned == "none" and "validation error" in arm.scores.readings
             and all(getattr(arm.recipe, field) == value for field, value in fields.items())]  # fmt: skip
-    arms = sorted((arm for arm in arms if arm.recipe.lr != 0.001), key=lambda arm: arm.recipe.lr)
+    arms = sorted((arm for arm in arms if arm.recipe.lr != DEFAULT), key=lambda arm: arm.recipe.lr)
     valid = np.array([arm.scores.readings["validation error"] for arm in arms])
     shares = np.array([np.fmin(arm.scores.shares, 1) for arm in arms])
     return np.array([arm.recipe.lr for arm in arms]), np.nan_to_num(valid, nan=np.inf, posinf=np.inf), shares
@@ -69,10 +69,8 @@ def by_tries(tip: Tip, settings: Mapping[str, str]) -> Axes:
 
 
 def _expected(rates: np.ndarray, valid: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    sorted_shares, many = np.take_along_axis(shares, np.argsort(valid, axis=0, kind="stable"), 0), len(rates)
-    counts = np.arange(1, many + 1)
-    weights = [[comb(many - 1 - i, count - 1) / comb(many, count) for i in range(many)] for count in counts.tolist()]
-    return counts, np.median(np.array(weights) @ sorted_shares, axis=1)
+    counts = range(1, len(rates) + 1)
+    return np.array(counts), np.array([np.median(expected_best(count, valid, shares)) for count in counts])
 
 
 def _lines(tip: Tip, settings: Mapping[str, str], xlabel: str, line) -> list[Axes]:
