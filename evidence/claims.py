@@ -248,6 +248,8 @@ def _check(claim: Claim, fixed: Mapping[str, Any], known: Collection[str]) -> No
     spaces = [ranges(value) for value in claim.values]
     if claim.measured.over == "tries" and not any(spaces):
         raise _wrong(claim, f"{claim.measure} needs a side with ranges, such as lr = {{ between = [0.001, 1.0] }}")
+    if claim.measured.tried > claim.tries:
+        raise _wrong(claim, f"{claim.measure} needs as many tries, and tries = {claim.tries}")
     for name, ends in [one for space in spaces for one in space.items()]:
         if not (len(ends) == 2 and ends[0] < ends[1] and (ends[1] < 1 if name in COUNTED else ends[0] > 0)):
             far = "below 1" if name in COUNTED else "above 0"

@@ -89,6 +89,7 @@ class Measure:
             both at every try of a search space of their own.
         across: For `"both"` and `"tries"`: one side at every rate or try → (n,), and 1 where the truth may lie beyond
             those, (n,).
+        tried: For `"tries"`: of how many the best is taken.
         harmed: Whether failures can take its verdict back.
         axes: Names of the measures, it among them, that are read together; () for it alone.
     """
@@ -106,6 +107,7 @@ class Measure:
     across: Callable[[Tried], tuple[np.ndarray, np.ndarray]] | None = None
     harmed: bool = True
     axes: tuple[str, ...] = ()
+    tried: int = 0
     reach: float = 0.5
 
     @property
@@ -231,7 +233,7 @@ _ALL = (
     Measure("score", "error", 0.05, readings.score, kept=False),
     Measure("regret", "error", 0.05, readings.score, kept=False, over="baseline"),
     *(Measure(f"best of {count} {'try' if count == 1 else 'tries'}", "error", 0.05, over="tries",
-              across=partial(readings.best_of, count)) for count in (1, 3, 8)),
+              across=partial(readings.best_of, count), tried=count) for count in (1, 3, 8)),
     Measure("training loss", "training loss", 0.05, readings.training_loss),
     Measure("failure share", "share of failed runs", MANY, readings.failed, unit="points", kept=False),
     Measure("solved share", "share of solved runs", MANY, readings.solved, unit="points", better="higher", aims=True,

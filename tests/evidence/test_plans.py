@@ -213,6 +213,8 @@ def test_values_that_a_plan_lists_are_all_that_tuning_chooses_from(made, monkeyp
         ({"measure": "best rate", "tuned": None, "claimed": "LOWER"}, "lr cannot be under test"),
         ({"measure": "best rate", "tuned": "lr", "claimed": "LOWER"}, "leave tuned out"),
         ({"measure": "best of 3 tries", "tuned": None}, "needs a side with ranges"),
+        ({"field": "width", "baseline": {"width": 3, "lr": {"between": [0.1, 1]}}, "measure": "best of 3 tries",
+          "variant": {"width": 4, "lr": {"between": [0.1, 1]}}, "tuned": None, "tries": 2}, "needs as many tries"),
         ({"measure": "best of 3 tries", "tuned": "lr"}, "looks at every try"),
         ({"baseline": {"lr": 0.1, "width": {"between": [1, 2]}}}, "use best of 3 tries"),
         ({"field": "width", "baseline": {"width": 3, "lr": {"between": [0.1]}}, "measure": "best of 3 tries",
