@@ -1,14 +1,15 @@
-"""From a checkout: `python -m evidence run · agree · freeze · findings · seconds · simulate · stills`."""
+"""From a checkout: `python -m evidence run · agree · freeze · long · findings · seconds · simulate · stills`."""
 
 import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from evidence import agreement, pipeline, simulation
+from evidence import agreement, long_run, pipeline, simulation
 from evidence import findings as pages
 from evidence.plans import Plan, plans
 from evidence.records import compute, liveness, parts_of
@@ -18,6 +19,7 @@ from rnntips.engine.calibration import speeds
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.threads import ALONE
 from rnntips.errors import RnntipsError
+from rnntips.jobs.execute import Resources
 from rnntips.jobs.executors import opened
 from rnntips.jobs.store import folder
 from rnntips.notebook.tips import tips
@@ -25,6 +27,7 @@ from tools.pages import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+LONG = ROOT / "rnntips" / "data" / "long_run.json"
 SECONDS = ROOT / "rnntips" / "data" / "update_seconds.json"
 
 
@@ -185,6 +188,17 @@ def make(tip: str, store: str) -> None:
 
 def _told(line: str) -> None:
     click.echo(line, err=True)
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Store it, for the texts of lessons.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
+def long(write: bool, device: str, store: str | None) -> None:
+    """Compute the shared long run: learning rates for 300, 1,500 and 6,000 updates on text; half an hour."""
+    found = long_run.compute(replace(Resources.of(device, store=store), stop=None), click.echo)
+    if write:
+        _write(LONG, found)
 
 
 @main.command()
