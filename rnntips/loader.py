@@ -1,6 +1,7 @@
 """Data loader: windows and targets of R runs on the device, cut into mini-batches; dropout masks and noise."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import gcd
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from rnntips.windows import Examples, batches
 __all__ = ["BatchSpec", "Loader", "Masks", "Noise", "Rebuilt", "examples_of", "rebuilt", "sized",
            "updates_of"]  # fmt: skip
 
-PASS = 64  # windows of one pass in an evaluation: bounds memory, and is the same for any R
+PASS, FEW = 64, 16  # windows of one pass in an evaluation, and where there are fewer a multiple of this; for any R
 
 
 def examples_of(recipe: Recipe, task, seed: int) -> Examples:
@@ -30,12 +31,13 @@ def examples_of(recipe: Recipe, task, seed: int) -> Examples:
         BadArgument: `grow` does not fit the task's windows, or `train_size` is too large.
     """
     examples = task.examples(recipe, seed)
-    if recipe.grow and examples.loss_at == "every":
+    growing = recipe.grow and not recipe.chunk
+    if growing and examples.loss_at == "every":
         raise BadArgument(
             f"grow={recipe.grow!r} needs one answer at the end of a window, and {task.name} has answers at every step. "
             "Leave grow out."
         )
-    if recipe.grow and recipe.steps != examples.steps:
+    if growing and recipe.steps != examples.steps:
         raise BadArgument(
             f"grow={recipe.grow!r}: {task.name} has windows of {examples.steps} steps, and past={recipe.past} would "
             f"count others. Set past={examples.steps}."
@@ -105,6 +107,7 @@ class BatchSpec(NamedTuple):
     burn_in: int = 0  # the first steps, read without a gradient, for a state to begin with
     keep_after: int = 0  # steps after the burn-in, where the next update begins and the state is kept; 0: none is
     carried: bool = False  # whether the update begins with the state that was kept
+    cut: int = 0  # the gradient goes back to the last multiple of so many steps; 0: to the first step
 
 
 class Loader:
@@ -120,7 +123,9 @@ class Loader:
         self.classes = torch.arange(self.symbols, device=device)
         sizes = [len(e.signal) for e in examples]
         self.base = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self.signal = torch.from_numpy(np.concatenate([e.signal for e in examples])).contiguous().to(device)
+        signals = [e.signal for e in examples]  # of one run as it is: a long sequence has hundreds of megabytes
+        whole = np.concatenate(signals) if len(signals) > 1 else np.require(signals[0], requirements="CW")
+        self.signal = torch.from_numpy(whole).to(device)
         self.counted = None
         if first.counted is not None:  # (ΣL,)
             self.counted = torch.from_numpy(np.concatenate([e.counted for e in examples])).float().to(device)
@@ -140,7 +145,7 @@ class Loader:
             begins += [self.base[r] + example.starts[chosen] for chosen in dealt]
             targets += [example.targets] if self.loss_at == "every" else [example.targets[chosen] for chosen in dealt]
         shorter = first.stride * (self.steps - np.array(self.lengths))
-        left_out = np.repeat(shorter, recipe.batch_size) if recipe.grow else 0
+        left_out = np.repeat(shorter, recipe.batch_size) if recipe.grow and not recipe.chunk else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
         self.targets = (
@@ -276,7 +281,8 @@ class Loader:
         """
         indices = [e.scored(part) for e in self.examples]
         places = [base + e.starts[i] for base, e, i in zip(self.base, self.examples, indices, strict=True)]
-        passes = [self._fill(some, PASS) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
+        width = min(PASS, -(-places[0].size // FEW) * FEW)
+        passes = [self._fill(some, width) for some in torch.tensor(np.stack(places), device=self.device).split(PASS, 1)]
         spread = np.array([e.spread for e in self.examples])[:, None, None]
         pairs = list(zip(self.examples, indices, strict=True))
         truth = [e.answers(i) for e, i in pairs]
@@ -313,6 +319,13 @@ class Masks:
         masks = steps if recipe.dropout_at == "between steps, new masks" else 1
         return inputs, self._draw(self.layers, (recipe.layers, windows, masks, recipe.width))
 
+    def only(self, rows: Sequence[int]) -> "Masks":
+        """Those of some runs, from the same streams."""
+        found = copy(self)
+        found.recipes = tuple(self.recipes[r] for r in rows)
+        found.layers, found.inputs = ([rngs[r] for r in rows] for rngs in (self.layers, self.inputs))
+        return found
+
     def _draw(self, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
         keep = [1 - recipe.dropout for recipe in self.recipes]
         kept = [1 if recipe.dropout_test == "unscaled" else 1 - recipe.dropout for recipe in self.recipes]
@@ -334,6 +347,13 @@ class Noise:
         self.between = [(self._place(layer.name), layer.width) for layer in layers]
         self.widths = [layer.width for layer in layers]
 
+    def only(self, rows: Sequence[int]) -> "Noise":
+        """That of some runs, from the same streams."""
+        found = copy(self)
+        found.record, found.inputs = self.record.only(rows), self.inputs and [self.inputs[r] for r in rows]
+        found.between = [([rngs[r] for r in rows], width) for rngs, width in self.between]
+        return found
+
     def _place(self, name: str) -> list[np.random.Generator]:
         purpose = f"noise of {name} from update {self.record.updates_before}"
         return [stream(purpose, self.record.setting, seed) for seed in self.record.seeds.tolist()]
@@ -344,19 +364,23 @@ class Noise:
         None where a recipe has no noise.
         """
         shape = (len(self.record), windows, steps)
-        inputs = None if self.inputs is None else self._draw("noise", self.inputs, (*shape, channels))
-        between = [self._draw("noise_between", rngs, (*shape, wide)) for rngs, wide in self.between]
-        return inputs, torch.cat(between, 3) if between else None
+        inputs = None if self.inputs is None else self._draw("noise", [(self.inputs, channels)], shape)
+        return inputs, self._draw("noise_between", self.between, shape) if self.between else None
 
-    def _draw(self, field: str, rngs: list[np.random.Generator], shape: Sequence[int]) -> torch.Tensor:
-        drawn, windows = np.zeros(shape, np.float32), self.record.recipes[0].batch_size
+    def _draw(
+        self, field: str, places: list[tuple[list[np.random.Generator], int]], shape: Sequence[int]
+    ) -> torch.Tensor:  # fmt: skip
+        """Noise of several places side by side, (R, B, T, their widths together); each from its own streams."""
+        ends = np.cumsum([0, *(wide for _, wide in places)])
+        drawn, windows = np.zeros((*shape, ends[-1]), np.float32), self.record.recipes[0].batch_size
 
         def draw(r: int) -> None:
-            row = drawn[r, :windows]
-            rngs[r].standard_normal(out=row, dtype=np.float32)
-            row *= np.float32(getattr(self.record.recipes[r], field))
+            scale = np.float32(getattr(self.record.recipes[r], field))
+            for (rngs, wide), first in zip(places, ends, strict=False):
+                row = rngs[r].standard_normal((windows, shape[2], wide), dtype=np.float32)
+                np.multiply(row, scale, out=drawn[r, :windows, :, first : first + wide])
 
-        each(draw, len(rngs))
+        each(draw, shape[0])
         return torch.from_numpy(drawn)
 
 

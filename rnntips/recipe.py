@@ -15,7 +15,7 @@ from rnntips.engine.calibration import seconds_per_update
 from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.optimizers import RULES
-from rnntips.schedule import RESCUES, mean_length, planned, window_lengths
+from rnntips.schedule import RESCUES, mean_length, planned, plateau, window_lengths
 from rnntips.windows import ORDERS, SCALINGS, SPLITS, TARGETS, difference_lags, steps_of
 
 __all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds",
@@ -31,7 +31,7 @@ DEFAULT_UPDATES = 300
 NEEDED = (  # a field, another one without which it has no meaning, and an example of that
     ("clip", "clip_norm", "clip_norm=1"), ("decay_on", "weight_decay", "weight_decay=0.01"),
     ("dropout_at", "dropout", "dropout=0.2"), ("dropout_test", "dropout", "dropout=0.2"),
-    ("reset", "carry", "carry=True"),
+    ("reset", "carry", "carry=True"), ("accumulate", "carry", "carry=True"),
     *((name, "workers", "workers=4") for name in ("average_every", "average_moments", "shards")),
 )  # fmt: skip
 APART = (  # two fields that cannot be combined, with the values that are meant (none: all but the default), and why
@@ -40,6 +40,9 @@ APART = (  # two fields that cannot be combined, with the values that are meant 
     (("frozen", ()), ("clip", ("weights",)), "clipping would change what is frozen"),
     (("dropout_test", ("on",)), ("test_past", ()), "dropout is left on for whole windows alone"),
     (("reset", ()), ("order", ("scrambled",)), "where chunks are mixed, no chunk is the first of a sequence"),
+    *((("accumulate", ()), (name, ()), "all chunks of a sequence make one update, in order")
+      for name in ("reset", "stride", "grow")),
+    (("accumulate", ()), ("order", ("scrambled",)), "all chunks of a sequence make one update, in order"),
     *((("workers", ()), (name, ()), f"workers are trained without {name}")
       for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
 )  # fmt: skip
@@ -245,7 +248,9 @@ class Recipe:
         several=("lags", (24, 168), MOST))  # fmt: skip
     grow: str | None = _choice(None, 'How windows grow in training: with `"24:0.5"` only the last 24 steps of each are '
         "read at first, then twice as many, and so on; from half of the updates on all of `past`. See "
-        "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. None: they do not grow.",
+        "`rnntips.schedule.window_lengths`. Evaluations always read all of `past`. With `chunk`, chunks grow: with "
+        '`"plateau:20:2:10"` they are twice as long after 20 epochs without a lower training loss, then ten times; '
+        "see `rnntips.engine.update.GrowingUpdate`. None: nothing grows.",
         costs=True, text='"24:0.5"')  # fmt: skip
     horizon: int = _choice(1, "Steps from the window's last value to its target.", per_run=True, whole=(1, MOST))
     features: str | None = _choice(None, '`"levels"`, or `"differences:K"`: the last K one-step differences at every '
@@ -283,6 +288,9 @@ class Recipe:
     reset: bool = _choice(True, "With `carry`, whether a sequence begins with zeros. False: with the state at the end "
         "of the sequence that was read before it, a mistake.",
         called=("state never reset", "state reset at a sequence's end"), kind=bool)  # fmt: skip
+    accumulate: bool = _choice(False, "With `carry`, whether the chunks of a sequence make one update together, from "
+        "the sum of their gradients, instead of one each. The loss is the mean over all steps that count.", costs=True,
+        called=("an update a chunk", "an update a sequence"), kind=bool)  # fmt: skip
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
@@ -408,8 +416,13 @@ class Recipe:
 
     def _check_chunk(self):
         """Raise unless the fields about chunks fit together."""
-        if self.chunk is not None and self.grow is not None:
-            raise BadArgument(f"grow={self.grow!r} is for whole windows, not for chunks of them: drop grow or chunk.")
+        growing = self.grow is not None and plateau(self.grow) is not None
+        if self.grow is not None and growing != (self.chunk is not None):
+            what = "chunks, and there are none: set chunk" if growing else "whole windows: drop grow or chunk"
+            raise BadArgument(f"grow={self.grow!r} is for {what}.")
+        for name in ("stride", "reset", "rescue", "schedule"):
+            if growing and (value := getattr(self, name)) != FIELDS[name]:
+                raise BadArgument(f"{name}={value!r} does not go with chunks that grow. Leave one of the two out.")
         for name in ("stride", "carry"):
             if self.chunk is None and getattr(self, name):
                 raise BadArgument(
@@ -460,6 +473,11 @@ class Recipe:
         return steps_of(self.past, self.patch)
 
     @property
+    def new(self) -> int | None:
+        """New steps of every chunk that an update reads, k1; None: an update reads whole windows."""
+        return None if self.accumulate else self.stride or self.chunk
+
+    @property
     def rule(self) -> str:
         """The name of the update rule in `rnntips.optimizers.RULES`."""
         return "nesterov" if self.nesterov else self.optimizer
@@ -479,7 +497,7 @@ class Recipe:
         """
         if self.updates:
             return self.updates
-        steps, new = steps or self.steps, self.stride or self.chunk
+        steps, new = steps or self.steps, self.new
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)
         return self.budget.in_updates(self.windows_per_update, length, windows, each, costs)

@@ -199,7 +199,7 @@ def to_target(runs: Runs, reach: float = 0.5) -> np.ndarray:
 def tokens_to(runs: Runs, reach: float = 0.5) -> np.ndarray:
     """Like `to_target`, in time steps read by all windows of the mini-batches, (R,); of chunks only the new steps."""
     updates, total = to_target(runs, reach), runs.updates_before + runs.updates
-    new = [recipe.stride or recipe.chunk or recipe.steps for recipe in runs.recipes]
+    new = [recipe.new or recipe.steps for recipe in runs.recipes]
     read = [window_lengths(recipe.grow, n, total)[runs.updates_before :]
             for recipe, n in zip(runs.recipes, new, strict=True)]  # fmt: skip
     steps = [sum(some[: abs(n)]) for some, n in zip(read, updates, strict=True)]

@@ -6,6 +6,7 @@ Advice on Training RNN's" (S0 in the lessons), which gives no numbers: the facto
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from rnntips.errors import BadArgument, spelled
 
-__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "spikes", "window_lengths"]
+__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "plateau", "spikes", "window_lengths"]
 
 Course = Callable[[int, int], float]  # (updates done before, updates in all) → factor of the learning rate
 WAYS = '"warmup:30", "cosine", "drop:0.1:0.5" or "dip:150", or some of them joined by "+"'
@@ -78,6 +79,27 @@ def window_lengths(grow: str | None, past: int, updates: int) -> list[int]:
     return found
 
 
+def plateau(grow: str | None) -> tuple[int, list[int]] | None:
+    """Epochs and factors of `"plateau:20:2:10"`, which says how chunks grow; None of any other text.
+
+    After 20 epochs in a row without a lower training loss chunks are twice as long as at first, then ten times.
+
+    Raises:
+        BadArgument: A number that is not whole, or a factor that is no multiple of the one before it.
+    """
+    ((kind, numbers), *more) = spelled(grow)
+    if kind != "plateau":
+        return None
+    factors = [1.0, *numbers[1:]]
+    multiples = all(longer > length > 0 and longer % length == 0 for length, longer in pairwise(factors))
+    if more or len(factors) < 2 or not (multiples and numbers[0] >= 1 and all(n.is_integer() for n in numbers)):
+        raise BadArgument(
+            f'grow={grow!r} is not of the form "plateau:20:2:10": after 20 epochs without a lower training loss chunks '
+            "are twice as long as at first, then ten times, each factor a multiple of the one before it."
+        )
+    return int(numbers[0]), [int(factor) for factor in factors]
+
+
 def mean_length(grow: str | None, past: int) -> float:
     """Steps of a window, averaged over all updates."""
     stages, share = _stages(grow, past)
@@ -86,7 +108,7 @@ def mean_length(grow: str | None, past: int) -> float:
 
 def _stages(grow: str | None, past: int) -> tuple[list[int], float]:
     """Window lengths below `past`, shortest first, and the share of the updates that they have together."""
-    if grow is None:
+    if grow is None or plateau(grow):  # chunks grow, and not windows
         return [], 0.0
     (first, numbers), *more = spelled(grow)
     if more or len(numbers) != 1 or not (first.isdecimal() and int(first) >= 1 and 0 < numbers[0] < 1):

@@ -30,7 +30,7 @@ OUTSIDE = {  # what may be imported beside the standard library
     "lessons": {"numpy", "torch", "matplotlib"},
     "cli": {"click", "jupyterlab", "traitlets"},
 }
-LONG_LINES = 4_810  # of the whole top level, which is to be read in one evening
+LONG_LINES = 4_880  # of the whole top level, which is to be read in one evening
 
 
 def modules(folder=PACKAGE):

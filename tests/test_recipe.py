@@ -31,7 +31,8 @@ EXAMPLES = {
     "past": 8, "patch": 4, "lags": (3, 5), "grow": "8:0.5", "horizon": 3, "features": "differences:4",
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
     "batch_size": 5,
-    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "reset": False, "test_past": 5,
+    "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "reset": False,
+    "accumulate": True, "test_past": 5,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
@@ -44,6 +45,7 @@ EXAMPLES = {
 NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
     "stride": {"chunk": 8}, "carry": {"chunk": 8}, "reset": {"chunk": 8, "carry": True},
+    "accumulate": {"chunk": 8, "carry": True},
     "decay_on": {"weight_decay": 0.2},
     **{name: {"workers": 2} for name in ("average_every", "average_moments", "shards")},
     "dropout_at": {"dropout": 0.5}, "dropout_test": {"dropout": 0.5},
@@ -57,6 +59,7 @@ APART = (
     "average_moments",
     "shards",
     "reset",
+    "accumulate",
     "updates",
     "grow",
     "beta1",
@@ -152,7 +155,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
              "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "workers", "average_every", "average_moments", "shards",
-             "updates", "chunk", "stride", "carry", "reset", "test_past"}  # fmt: skip
+             "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 

@@ -51,25 +51,30 @@ class CompiledUpdate:
         self.B, self.highs = whole(self.batch, COLUMNS), [whole(layer.width, ROWS) for layer in self.stack]
         rule, how = [*RULES].index(recipe.rule), CLIPS.index(recipe.clip)
         self.plan = np.array([self.B, *HEADS[loader.head], rule, how, self.masked or 0, bool(loader.symbols),
-                              loader.stride, *[0] * 5])  # fmt: skip
-        self.layouts: dict[tuple[int, int], Layout] = {}
+                              loader.stride, *[0] * 6])  # fmt: skip
+        self.layouts: dict[tuple[int, int, int], Layout] = {}
         self.memory = np.empty((self.threads, 0), np.float32)
         self.kept = np.zeros((self.runs, len(self.stack), 2, max(self.highs) * self.B), np.float32)
         self.signal, targets = (value.float().numpy() for value in (loader.signal, loader.targets))  # symbols are bytes
         self.aims, self.targets = (NO_AIMS, targets) if self.every else (targets, NO_TARGETS)
         self.flags = ALL if loader.counted is None else loader.counted.numpy().astype(bool)
 
-    def layout(self, steps: int, burn_in: int) -> Layout:
-        """The layout for windows of so many steps, the first of which are read without a gradient."""
-        if (steps, burn_in) not in self.layouts:
+    def layout(self, steps: int, burn_in: int, cut: int) -> Layout:
+        """The layout for windows of so many steps, the first of which are read without a gradient.
+
+        Args:
+            cut: A segment ends at every multiple of so many steps; 0: at none of them.
+        """
+        if (steps, burn_in, cut) not in self.layouts:
             each = self._floats(2)[1] - self._floats(1)[1]  # float32 values of one more step
-            bounds = [0, *_cuts(burn_in, steps - burn_in, max(1, SEGMENT // (4 * each)))]
+            parts = [min(cut, steps - first) for first in range(0, steps, cut)] if cut else [burn_in, steps - burn_in]
+            bounds = [0, *_cuts(parts, max(1, SEGMENT // (4 * each)))]
             most = max(np.diff(bounds))
             (network, pieces), size = self._floats(most, len(bounds) - 1)
             if size > self.memory.shape[1]:
                 self.memory = np.zeros((self.threads, size), np.float32)
-            self.layouts[steps, burn_in] = Layout(network, np.array(bounds), pieces)
-        return self.layouts[steps, burn_in]
+            self.layouts[steps, burn_in, cut] = Layout(network, np.array(bounds), pieces)
+        return self.layouts[steps, burn_in, cut]
 
     def _floats(self, steps: int, segments: int = 1):
         """The network's table and the pieces for segments of so many steps, and the float32 values of them all."""
@@ -110,12 +115,12 @@ class CompiledUpdate:
             draws: Noise of the inputs and between layers; masks of the inputs and of the recurrent layers.
         """
         layout, out, plan = (
-            self.layout(spec.steps, spec.burn_in),
+            self.layout(spec.steps, spec.burn_in, spec.cut),
             np.empty((self.runs, 3), np.float32),
             self.plan.copy(),
         )
         keep = spec.keep_after and spec.burn_in + spec.keep_after
-        plan[COUNT:] = count, spec.skip, spec.burn_in, keep, spec.carried
+        plan[COUNT:] = count, spec.skip, spec.burn_in, keep, spec.carried, spec.cut
         begins, columns = self.loader.places(update, spec)
         aims = self.aims if self.every else self.aims[:, columns]
         noises = [NO_NOISE if value is None else value.numpy()[:, : self.batch] for value in draws[:3]]
@@ -134,7 +139,7 @@ class CompiledUpdate:
         return blocks
 
 
-def _cuts(burn_in: int, steps: int, most: int) -> list[int]:
-    """Ends of segments of at most so many steps, about equally long; one ends with the burn-in."""
-    parts = [np.array_split(np.arange(n), -(-n // most)) for n in (burn_in, steps) if n]
-    return np.cumsum([len(part) for some in parts for part in some]).tolist()
+def _cuts(parts: Sequence[int], most: int) -> list[int]:
+    """Ends of segments of at most so many steps, about equally long in each part; one ends with every part."""
+    cut = [np.array_split(np.arange(n), -(-n // most)) for n in parts if n]
+    return np.cumsum([len(segment) for some in cut for segment in some]).tolist()

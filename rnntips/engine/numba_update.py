@@ -176,8 +176,9 @@ def _backward(memory, network, windows, B, before, masks, place, first, last, gr
 # What an update is, beside its arrays: padded batch; two numbers from `HEADS`, one from `RULES` and from `CLIPS`; the
 # place of the masks; whether the signal, and the targets, hold symbols; rows from one step of a window to the next;
 # updates done, this one included; the first steps that do not count; how many are read without a gradient; after how
-# many the state is kept (0: it is not); whether it begins with the kept one
-BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP, BURN_IN, KEEP, CARRIED = range(13)
+# many the state is kept (0: it is not); whether it begins with the kept one; the multiple of steps, at which segments
+# end too, that no gradient passes (0: it passes all)
+BATCH, ACTIVATION, LOSS, RULE, HOW, PLACE, SYMBOLS, STRIDE, COUNT, SKIP, BURN_IN, KEEP, CARRIED, CUT = range(14)
 # Where a thread's memory holds windows, wanted answers and which of them count, gradients, states (those that each
 # segment began with, the present ones, and their gradients), scratch memory and the gradient of the weights.
 WINDOWS, WANTED, COUNTED, GRADIENTS, BEFORE, STATE, PAST, SCRATCH, GRADIENT = range(9)
@@ -297,6 +298,8 @@ def update(counter, network, tensors, segments, plan, pieces, signal, begins, ai
             if first < plan[BURN_IN]:
                 break
             now, last = windows[:steps], s == S - 1
+            if plan[CUT] and segments[s + 1] % plan[CUT] == 0:
+                past[:] = 0
             if not last:
                 copy(state, 0, state.size, before, s * state.size, 1, state.size)
                 _read(now, r, first, plan, signal, begins, noise, dropped)

@@ -14,10 +14,11 @@ from rnntips.loader import BatchSpec, Loader
 from rnntips.models import Network
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs
+from rnntips.schedule import plateau
 from rnntips.tasks import stream
 from rnntips.windows import Examples
 
-__all__ = ["Chunk", "TBPTTLoader", "check_chunk", "chunks", "loader_for"]
+__all__ = ["AccumulatingLoader", "Chunk", "TBPTTLoader", "check_chunk", "chunks", "loader_for"]
 
 
 class Chunk(NamedTuple):
@@ -48,11 +49,12 @@ def chunks(recipe: Recipe, steps: int, skip: int = 0) -> list[Chunk]:
 
 def loader_for(record: Runs, examples: list[Examples]) -> Loader:
     """The data loader of a record: for chunks of sequences if the recipes set `chunk`, else for whole windows."""
-    return (TBPTTLoader if record.recipes[0].chunk else Loader)(record, examples)
+    recipe = record.recipes[0]
+    return (AccumulatingLoader if recipe.accumulate else TBPTTLoader if recipe.chunk else Loader)(record, examples)
 
 
 def _cut(masks: Sequence[Tensor], first: int, end: int) -> list[Tensor]:
-    """The masks of some steps, where each step has its own."""
+    """The masks or noise of some steps, where each step has its own."""
     return [mask[:, :, first:end] if mask.shape[2] > 1 else mask for mask in masks]
 
 
@@ -60,8 +62,8 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
     """Raise unless the recipe's `chunk`, `test_past` and `order` fit the task's windows.
 
     Raises:
-        BadArgument: The task has one answer per window, its windows are shorter, there is noise between layers, chunks
-            are to be scrambled and are not all equally long, or the state is never reset and first steps do not count.
+        BadArgument: The task has one answer per window, its windows are shorter, chunks are to be scrambled or to grow
+            and are not all equally long, or the state is never reset and first steps do not count.
     """
     for name in ("chunk", "test_past"):
         if (steps := getattr(recipe, name)) is None:
@@ -77,8 +79,14 @@ def check_chunk(recipe: Recipe, task, example: Examples) -> None:
                 f"{name}={steps} is longer than a sequence of {task.name}, which has {example.steps} steps. "
                 f"Use {name}={example.steps} or less, or a larger past."
             )
-    if recipe.chunk is not None and recipe.noise_between:
-        raise BadArgument("noise_between works on whole windows, not on chunks. Leave one of the two out.")
+    if recipe.chunk is not None and recipe.grow is not None:
+        longest = recipe.chunk * plateau(recipe.grow)[1][-1]
+        if example.skip or example.steps % longest:
+            counts = f", of which the first {example.skip} do not count" if example.skip else ""
+            raise BadArgument(
+                f"grow={recipe.grow!r} needs sequences that chunks of {longest} steps divide, and one of {task.name} "
+                f"has {example.steps} steps{counts}. Change past, chunk or the last factor."
+            )
     if not recipe.reset and (first := chunks(recipe, example.steps, example.skip)[0].start):
         raise BadArgument(
             f"reset=False needs sequences that are read from their beginning, and those of {task.name} are read from "
@@ -172,12 +180,15 @@ class TBPTTLoader(Loader):
         state = self._carried(network) if spec.carried else None
         if spec.burn_in:
             with torch.no_grad():
-                state = network.sequence(inputs[:, :, : spec.burn_in], _cut(masks, 0, spec.burn_in))[1]
+                state = network.sequence(
+                    inputs[:, :, : spec.burn_in], _cut(masks, 0, spec.burn_in), noise=_cut(noise, 0, spec.burn_in)
+                )[1]
         # the next update's chunk begins after `keep_after` steps, so the state there is kept
         middle = spec.burn_in + spec.keep_after if spec.keep_after else spec.steps
         outputs = []
         for first, end in pairwise(sorted({spec.burn_in, middle, spec.steps})):
-            answers, state = network.sequence(inputs[:, :, first:end], _cut(masks, first, end), state)
+            those = _cut(masks, first, end), state, _cut(noise, first, end)
+            answers, state = network.sequence(inputs[:, :, first:end], *those)
             if spec.keep_after and not outputs:
                 self._keep(state)
             outputs.append(answers)
@@ -193,3 +204,28 @@ class TBPTTLoader(Loader):
         parts = [part for layer in state for part in (layer if isinstance(layer, tuple) else [layer])]
         for kept, part in zip(self.kept, parts, strict=True):
             kept.copy_(part.detach())
+
+
+class AccumulatingLoader(Loader):
+    """Data loader of whole sequences whose chunks make one update together (gradient accumulation).
+
+    A chunk begins with the state at the end of the one before, through which no gradient goes. So the gradient is the
+    sum of those of all chunks, all of them at the same weights.
+    """
+
+    def spec(self, update: int) -> BatchSpec:
+        return super().spec(update)._replace(cut=self.record.recipes[0].chunk)
+
+    def trained(
+        self, spec: BatchSpec, network: Network, inputs: Tensor, masks: Sequence[Tensor] = (),
+        noise: Sequence[Tensor] = (),
+    ) -> Tensor:  # fmt: skip
+        state, outputs = None, []
+        for first in range(0, spec.steps, spec.cut):
+            end = min(first + spec.cut, spec.steps)
+            those = _cut(masks, first, end), state, _cut(noise, first, end)
+            answers, state = network.sequence(inputs[:, :, first:end], *those)
+            state = [tuple(part.detach() for part in layer) if isinstance(layer, tuple) else layer.detach()
+                     for layer in state]  # fmt: skip
+            outputs.append(answers)
+        return torch.cat(outputs, 2)[:, :, spec.skip :]

@@ -13,14 +13,16 @@ from torch import Tensor
 
 from rnntips import engine
 from rnntips.cells import CELLS
+from rnntips.engine import threads
 from rnntips.engine.losses import loss
+from rnntips.engine.tbptt import TBPTTLoader
 from rnntips.errors import BadArgument
 from rnntips.loader import BatchSpec, Loader, Masks, Noise
-from rnntips.models import Network
+from rnntips.models import Network, network_for
 from rnntips.optimizers import clip_gradient, clip_weights, numbers_of, step
 from rnntips.recipe import FIELDS
 from rnntips.runs import Runs
-from rnntips.schedule import RESCUES, planned
+from rnntips.schedule import RESCUES, planned, plateau
 
 __all__ = ["UpdateStats", "updater"]
 
@@ -38,6 +40,8 @@ def updater(record: Runs, network: Network, loader: Loader, state: dict[str, Ten
     recipe = record.recipes[0]
     if recipe.workers > 1:
         return AveragedUpdate(record, network, loader, state)
+    if recipe.chunk and recipe.grow:
+        return GrowingUpdate(record, network, loader, state)
     if network.flat.device.type != "cpu":
         return CUDAGraphUpdate(record, network, loader, state)
     compiled = engine.compiled_update()
@@ -177,18 +181,19 @@ class CUDAGraphUpdate(TorchUpdate):
     def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
         super().__init__(record, network, loader, state)
         self.prompt = any(recipe.rescue for recipe in record.recipes)
-        self.number = torch.zeros((), dtype=torch.long, device=network.flat.device)
+        self.number, self.done = torch.zeros((2,), dtype=torch.long, device=network.flat.device)
         self.waiting: list[tuple[int, Tensor]] = []
         self.recorder = engine.Recorder([network.flat, *state.values(), *loader.kept])
 
     def __call__(self, update: int) -> None:
         spec = self.loader.spec(update)
         self.number.fill_(update)
+        self.done.fill_(self.before)
         stats = self.recorder(spec, partial(self._numbered, spec), self._given(update, spec))
         self.waiting.append((update, stats.clone()))
 
     def _numbered(self, spec: BatchSpec, **given: Tensor) -> Tensor:
-        return self._do(spec, self.number, (self.before + self.number + 1).double(), **given)
+        return self._do(spec, self.number, (self.done + self.number + 1).double(), **given)
 
     def arrived(self) -> list[tuple[int, UpdateStats]]:
         if not self.waiting:
@@ -257,3 +262,86 @@ class AveragedUpdate(Update):
     def arrived(self) -> list[tuple[int, UpdateStats]]:
         return [(update, UpdateStats(*(values.reshape(-1, self.count).mean(1) for values in stats)))
                 for update, stats in self.inner.arrived()]  # fmt: skip
+
+
+class GrowingUpdate(Update):
+    """Updates by chunks whose length grows once a run's training loss has not fallen for so many epochs.
+
+    The record counts in updates of the first length, so that all runs and lengths read as many steps for as many
+    updates: while chunks are k times as long, a run's weights change at every k-th update, and until then its
+    statistics are those of the last change. The optimizer counts the changes alone.
+
+    All runs are computed together until the first of them grows, then each by itself.
+
+    Source: S2 in the lessons, "Training Recurrent Neural Networks on Long Sequences", batch sequence length.
+    """
+
+    def __init__(self, record: Runs, network: Network, loader: Loader, state: dict[str, Tensor]):
+        super().__init__()
+        recipe, example, runs = record.recipes[0], loader.examples[0], len(record)
+        if record.updates_before:
+            raise BadArgument(
+                f"grow={recipe.grow!r} cannot go on from another record: chunks begin at their first length."
+            )
+        self.patience, self.lengths = plateau(recipe.grow)  # epochs; in chunks of the first length
+        self.epoch = example.steps // recipe.chunk * max(1, len(example.of(0)) // recipe.batch_size)
+        self.record, self.flat, self.state, self.examples = record, network.flat, state, loader.examples
+        self.place, self.waited, self.changes = np.zeros((3, runs), int)  # which length; epochs; changes of the weights
+        self.best, self.losses = np.full(runs, np.inf), [[] for _ in range(runs)]
+        self.now = np.full((len(UpdateStats._fields), runs), np.nan, np.float32)
+        self.parts = [self._begin(range(runs))]
+
+    def _begin(self, rows: range, before: Update | None = None) -> tuple[range, Update]:
+        """Some runs with their updates by chunks of their present length, which go on with the noise of others."""
+        record, some = self.record.only(rows), slice(rows.start, rows.stop)
+        chunk = record.recipes[0].chunk * self.lengths[self.place[rows[0]]]
+        record.recipes = tuple(recipe.but(chunk=chunk, grow=None) for recipe in record.recipes)
+        examples, state = self.examples[some], {name: value[some] for name, value in self.state.items()}
+        network = network_for(record.recipes[0], examples[0], self.flat[some])
+        inner = updater(record, network, TBPTTLoader(record, examples), state)
+        if before is not None:
+            inner.masks, inner.noise = before.masks, before.noise
+        return rows, inner
+
+    def __call__(self, update: int) -> None:
+        if isinstance(self.parts[0][1], NumbaUpdate):
+            threads.each(lambda part: self._step(*self.parts[part], update), len(self.parts))
+        else:
+            for part in self.parts:
+                self._step(*part, update)
+        self.stats.append((update, UpdateStats(*self.now.copy())))
+        if (update + 1) % self.epoch == 0:
+            self._end_epoch()
+
+    def _step(self, rows: range, inner: Update, update: int) -> None:
+        length = self.lengths[self.place[rows[0]]]
+        if (update + 1) % length:
+            return
+        number = update // length  # of the update, counted in chunks of its length
+        inner.before = int(self.changes[rows[0]]) - number
+        inner(number)
+        self.changes[rows] += 1
+        ((_, stats),) = inner.arrived()
+        self.now[:, rows] = stats
+        for r, value in zip(rows, stats.loss, strict=True):
+            self.losses[r].append(float(value))
+
+    def _end_epoch(self) -> None:
+        """Runs whose loss has not fallen for long enough go on with the next length."""
+        losses, self.losses = np.array([np.mean(some) for some in self.losses]), [[] for _ in self.losses]
+        fell = losses < self.best
+        self.best, self.waited = np.where(fell, losses, self.best), np.where(fell, 0, self.waited + 1)
+        grows = (self.waited >= self.patience) & (self.place + 1 < len(self.lengths))
+        if grows.any() and len(self.parts) < len(grows):
+            ((_, all_of_them),) = self.parts
+            alone = [range(r, r + 1) for r in range(len(grows))]
+            self.parts = [(rows, _apart(all_of_them, self._begin(rows)[1], rows)) for rows in alone]
+        self.place, self.best = self.place + grows, np.where(grows, np.inf, self.best)
+        self.waited = np.where(grows, 0, self.waited)
+        self.parts = [self._begin(rows, inner) if grows[rows[0]] else (rows, inner) for rows, inner in self.parts]
+
+
+def _apart(together: Update, alone: Update, rows: range) -> Update:
+    """The updates of some runs, which go on with their noise as it was drawn for all."""
+    alone.masks, alone.noise = together.masks.only(rows), together.noise.only(rows)
+    return alone

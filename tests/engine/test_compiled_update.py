@@ -43,7 +43,7 @@ def in_float64(record, network, loader, state):
 
 def in_segments(steps):
     """As if a thread had room for so many steps at once; None: for all."""
-    return patch.object(layout, "_cuts", lambda burn_in, rest, most: CUTS(burn_in, rest, steps or most))
+    return patch.object(layout, "_cuts", lambda parts, most: CUTS(parts, steps or most))
 
 
 CUTS = layout._cuts
