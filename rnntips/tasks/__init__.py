@@ -11,12 +11,14 @@ from rnntips.tasks.forecasts import Forecast, forecast
 from rnntips.tasks.images import Digits, digits
 from rnntips.tasks.memory import (
     Adding,
+    Cue,
     Leaky,
     Opposing,
     PaddedAdding,
     Recall,
     RecallStream,
     adding,
+    cue,
     leaky,
     opposing,
     padded_adding,
@@ -24,6 +26,7 @@ from rnntips.tasks.memory import (
     recall_stream,
 )
 from rnntips.tasks.own_loop import batches, naive
+from rnntips.tasks.prices import Returns, returns
 from rnntips.tasks.stretches import need_spread
 from rnntips.tasks.task import SequenceTask, Task, stream
 from rnntips.tasks.text import Characters, characters
@@ -31,6 +34,7 @@ from rnntips.tasks.text import Characters, characters
 __all__ = [
     "Adding",
     "Characters",
+    "Cue",
     "Digits",
     "Forecast",
     "Leaky",
@@ -38,12 +42,14 @@ __all__ = [
     "PaddedAdding",
     "Recall",
     "RecallStream",
+    "Returns",
     "SequenceTask",
     "Task",
     "adding",
     "as_settings",
     "batches",
     "characters",
+    "cue",
     "digits",
     "forecast",
     "leaky",
@@ -54,6 +60,7 @@ __all__ = [
     "padded_adding",
     "recall",
     "recall_stream",
+    "returns",
     "stream",
 ]  # fmt: skip
 

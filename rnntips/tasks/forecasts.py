@@ -10,7 +10,7 @@ from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
 from rnntips.tasks import own_loop
-from rnntips.tasks.task import need_fit, rmse, stream
+from rnntips.tasks.task import need_fit, ridge, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
 __all__ = ["SPIKE_SIZE", "Forecast", "forecast"]
@@ -137,21 +137,5 @@ def linear_error(values: np.ndarray, examples: Examples, lags: int, horizon: int
     change = values[times] - past[:, 0]
     past = past - past[:, :1]  # relative to the last value, so that a drifting level does no harm
     train, test = examples.of(0), examples.scored(2)
-    design = np.column_stack([past[:, 1:], np.ones(len(past))])
-    spread = design[train].std(0)
-    spread[-1] = 1.0
-    design /= np.where(spread > 0, spread, 1.0)
-    # Without BLAS: its last bits depend on its threads, and these are a hundred times slower while runs train.
-    gram = np.einsum("ni,nj->ij", design[train], design[train]) + 1e-4 * len(train) * np.eye(lags)
-    weights = _solved(gram, np.einsum("ni,n->i", design[train], change[train]))
-    return float(np.sqrt(np.mean((np.einsum("ni,i->n", design[test], weights) - change[test]) ** 2)))
-
-
-def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """x of matrix · x = right by elimination, for a positive definite matrix."""
-    rows = np.column_stack([matrix, right])
-    for k in range(len(rows)):
-        row = rows[k, k:] / rows[k, k]
-        rows[:, k:] -= rows[:, k, None] * row
-        rows[k, k:] = row
-    return rows[:, -1]
+    inputs, wanted = past[:, 1:], change[:, None]
+    return ridge(inputs[train], inputs[test], wanted[train], wanted[test])

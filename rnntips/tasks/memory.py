@@ -8,8 +8,8 @@ from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.tasks.task import OF_FORECASTS, SequenceTask, separate
 from rnntips.windows import SCORED, Examples
 
-__all__ = ["Adding", "Leaky", "Opposing", "PaddedAdding", "Recall", "RecallStream", "adding", "leaky", "opposing",
-           "padded_adding", "recall", "recall_stream"]  # fmt: skip
+__all__ = ["Adding", "Cue", "Leaky", "Opposing", "PaddedAdding", "Recall", "RecallStream", "adding", "cue", "leaky",
+           "opposing", "padded_adding", "recall", "recall_stream"]  # fmt: skip
 
 WINDOWS = (3000, SCORED[1], SCORED[2])  # of each part; validation and test have only those that are scored
 SEQUENCES = (1000, SCORED[1], SCORED[2])  # the same for tasks with many answers per window
@@ -194,7 +194,7 @@ class Leaky(SequenceTask):
 
     tau: float
     unit = "units"
-    ignores = OF_FORECASTS
+    ignores = OF_FORECASTS - {"patch"}
 
     def __post_init__(self):
         object.__setattr__(self, "tau", need_number("tau", self.tau, above=0, below=LONGEST))
@@ -235,7 +235,7 @@ class Opposing(SequenceTask):
 
     tau: float
     unit = "units"
-    ignores = OF_FORECASTS
+    ignores = OF_FORECASTS - {"patch"}
 
     def __post_init__(self):
         object.__setattr__(self, "tau", need_number("tau", self.tau, low=2, below=LONGEST))
@@ -265,6 +265,48 @@ def _faded(inputs: np.ndarray, keep: float, gain: float) -> np.ndarray:
     return sums[:, 1:]
 
 
+@dataclass(frozen=True)
+class Cue(SequenceTask):
+    """Name, at the end, which of two symbols was shown at the first step, L steps ago.
+
+    The first step shows −1 or 1, all others 0. Windows have `Recipe.past` steps, and those after the first L are
+    answered. Scored in nats; naive is ln 2, the score of equal probabilities; the floor is 0. Every seed draws 1,000
+    windows to train on. Where a chunk is shorter than L, no gradient connects the answer with the symbol.
+
+    Raises:
+        BadArgument: L below 1; later, a recipe whose `past` is not longer than L.
+    """
+
+    L: int
+    ignores = OF_FORECASTS - {"patch"}
+
+    def __post_init__(self):
+        object.__setattr__(self, "L", need_whole("L", self.L, 1, LONGEST))
+
+    @property
+    def name(self) -> str:
+        return f"cue {self.L}"
+
+    @property
+    def sampled(self) -> int:
+        return self.L + 1
+
+    def draw(self, past: int, rng: np.random.Generator) -> Examples:
+        """Steps (N, T, 1), and the first step's symbol at all of them (N, T, 2)."""
+        if past <= self.L:
+            raise BadArgument(f"{self.name}: windows of past={past} end before the first answer. "
+                              f"Use past={self.L + 1} or more.")  # fmt: skip
+        symbols, shown = rng.integers(0, 2, sum(SEQUENCES)), np.zeros((sum(SEQUENCES), past, 1))
+        shown[:, 0, 0] = 2 * symbols - 1
+        wanted = np.repeat(np.eye(2)[symbols][:, None], past, 1)
+        counted = np.tile(np.arange(past) >= self.L, sum(SEQUENCES))
+        return separate(shown, wanted, SEQUENCES, counted=counted, head="softmax+nll", classes=True)
+
+    def guess(self, examples: Examples) -> np.ndarray:
+        """No preference: both symbols come equally often."""
+        return np.zeros(2)
+
+
 # The names that users write: rt.tasks.adding(10).
 adding, padded_adding, recall, recall_stream = Adding, PaddedAdding, Recall, RecallStream
-leaky, opposing = Leaky, Opposing
+leaky, opposing, cue = Leaky, Opposing, Cue

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rnntips import series
+from rnntips import series, tasks
 from rnntips.tasks import Task, adding, characters, digits, forecast, leaky, opposing, recall, recall_stream
 
 __all__ = ["SETTINGS", "VERSIONS"]
@@ -33,6 +33,11 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "opposing 16": lambda: opposing(16),
     "recall stream 4": lambda: recall_stream(4),
     "recall stream 8": lambda: recall_stream(8),
+    "returns": tasks.returns,
+    "returns as printed": lambda: tasks.returns(printed=True, lags=128),
+    "cue 100": lambda: tasks.cue(100),
+    "cue 500": lambda: tasks.cue(500),
+    "leaky 500": lambda: leaky(500),
 }
 # Task's name → its version, where it alone changed and not its kind. 3: a linear forecast is hardly better than naive
 # there, and the floor had been set at nine tenths of naive.

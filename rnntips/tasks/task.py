@@ -14,7 +14,7 @@ from rnntips.recipe import FIELDS
 from rnntips.tasks import own_loop
 from rnntips.windows import Examples
 
-__all__ = ["SequenceTask", "Task", "nats", "need_fit", "rmse", "separate", "stream"]
+__all__ = ["SequenceTask", "Task", "nats", "need_fit", "patched", "ridge", "rmse", "separate", "stream"]
 
 OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target", "patch", "lags", "split"})
 OWN_LENGTH = OF_FORECASTS | {"past"}
@@ -74,6 +74,28 @@ def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
         return -np.where(truth > 0, likely, 0).sum(2).mean(1)
 
 
+def ridge(train: np.ndarray, test: np.ndarray, wanted: np.ndarray, truth: np.ndarray) -> float:
+    """RMSE on test of a ridge regression: inputs (n, I), what they shall give in training and test (n, K)."""
+    train, test = (np.column_stack([part, np.ones(len(part))]).astype(np.float64) for part in (train, test))
+    spread = train.std(0)
+    spread[-1] = 1.0
+    train, test = (part / np.where(spread > 0, spread, 1.0) for part in (train, test))
+    # Without BLAS: its last bits depend on its threads, and these are a hundred times slower while runs train.
+    gram = np.einsum("ni,nj->ij", train, train) + 1e-4 * len(train) * np.eye(train.shape[1])
+    weights = _solved(gram, np.einsum("ni,nk->ik", train, wanted))
+    return float(np.sqrt(np.mean((np.einsum("ni,ik->nk", test, weights) - truth) ** 2)))
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """x of matrix · x = right by elimination, for a positive definite matrix."""
+    rows = np.column_stack([matrix, right])
+    for k in range(len(rows)):
+        row = rows[k, k:] / rows[k, k]
+        rows[:, k:] -= rows[:, k, None] * row
+        rows[k, k:] = row
+    return rows[:, len(matrix) :]
+
+
 def need_fit(recipe, name: str, unit: str, classes: bool = False) -> None:
     """Raise `BadArgument` if the recipe's head is for classes where values are asked for, or the other way round."""
     asked, of = ("classes", "") if classes else ("values", f" in {unit or 'units'}")
@@ -97,6 +119,7 @@ class SequenceTask:
     version = 1  # raised by hand when the meaning of the task changes
     unit = "nats"
     ignores = OWN_LENGTH
+    sampled = 32  # steps of the windows whose numbers are hashed for a plan
     batches, naive = own_loop.batches, own_loop.naive
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
@@ -118,17 +141,18 @@ class SequenceTask:
             BadArgument: The recipe sets a field that only forecasts have.
         """
         for name in ("features", "target", "patch", "lags", "split"):
-            if (value := getattr(recipe, name)) != FIELDS[name]:
+            if (value := getattr(recipe, name)) != FIELDS[name] and (name != "patch" or name in self.ignores):
                 raise BadArgument(f"{name}={value!r} is for forecasts, and {self.name} is none. Leave {name} out.")
         if "past" not in self.ignores:
             need_room(32 * 1000 * recipe.past, f"{self.name} with past={recipe.past}")
         examples = self.draw(recipe.past, stream("data", self.name, seed))
         need_fit(recipe, self.name, self.unit, examples.classes)
+        examples = examples if recipe.patch == 1 else patched(examples, recipe.patch, self.name)
         return replace(examples, head=recipe.head or examples.head)
 
     def values(self, seed: int) -> np.ndarray:
         """All numbers that a seed gets, inputs and then targets, to be hashed for a plan's fingerprint."""
-        examples = self.draw(32, stream("data", self.name, seed))
+        examples = self.draw(self.sampled, stream("data", self.name, seed))
         return np.concatenate([examples.signal.ravel(), examples.targets.ravel()])
 
     def meaning(self, recipe, seed: int) -> list:
@@ -154,6 +178,27 @@ class SequenceTask:
         return naive_error(2), self.floor(examples), naive_error(1)
 
 
+def patched(examples: Examples, patch: int, name: str) -> Examples:
+    """Sequences whose steps read `patch` steps side by side, and answer for the last of them.
+
+    Raises:
+        BadArgument: Their steps, or those that do not count, cannot be divided into so many.
+    """
+    if examples.steps % patch or examples.skip % patch:
+        skipped = f", of which the first {examples.skip} do not count" if examples.skip else ""
+        raise BadArgument(
+            f"patch={patch} does not divide a sequence of {name}, which has {examples.steps} steps{skipped}. "
+            "Change patch or past."
+        )
+    last = slice(patch - 1, None, patch)
+    return replace(
+        examples, signal=examples.signal.reshape(len(examples.signal) // patch, -1), starts=examples.starts // patch,
+        steps=examples.steps // patch, skip=examples.skip // patch, targets=examples.targets[last],
+        truth=examples.truth[last], offset=examples.offset[last],
+        counted=None if examples.counted is None else examples.counted[last],
+    )  # fmt: skip
+
+
 def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, int], **more) -> Examples:
     """Examples of windows that do not overlap: inputs (N, T, C), targets (N, K), and how many are in each part.
 
@@ -163,7 +208,7 @@ def separate(inputs: np.ndarray, targets: np.ndarray, counts: tuple[int, int, in
     if targets.ndim == 3:
         targets, more = targets.reshape(n * steps, -1), more | {"loss_at": "every"}
     return Examples(
-        signal=inputs.reshape(n * steps, channels).astype(np.float32),
+        signal=inputs.reshape(n * steps, channels).astype(np.float32, copy=False),
         starts=steps * np.arange(n),
         steps=steps,
         targets=targets.astype(np.float32),
