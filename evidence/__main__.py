@@ -1,4 +1,4 @@
-"""From a checkout: `python -m evidence run · agree · freeze · long · findings · seconds · simulate · stills`."""
+"""From a checkout: `python -m evidence run · agree · freeze · findings · long · published · seconds · simulate · …`."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import click
 
 from evidence import agreement, long_run, pipeline, simulation
 from evidence import findings as pages
+from evidence import published as s2
 from evidence.plans import Plan, plans
 from evidence.records import compute, liveness, parts_of
 from evidence.records import judge as judged
@@ -188,6 +189,26 @@ def make(tip: str, store: str) -> None:
 
 def _told(line: str) -> None:
     click.echo(line, err=True)
+
+
+@main.command()
+@click.option("--steps", type=click.IntRange(100), help="Of a sequence, a multiple of 100; S2 has 20,000.")
+@click.option("--epochs", "count", type=click.IntRange(1), help="The record's if not given.")
+@click.option("--seeds", callback=_seeds, default="0:10", show_default=True, help="One run each.")
+@click.option("--time", "only_time", is_flag=True, help="Only time an epoch of every side, with one run.")
+@click.option("--write", is_flag=True, help="Store the curves for the lesson's figure.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
+def published(steps, count, seeds, only_time, write, device, store) -> None:
+    """Train S2's experiment, as printed and repaired, at the record's length or another; losses epoch by epoch."""
+    if steps and steps % 100:
+        raise click.BadParameter(f"--steps {steps}: S2's schedule begins with a hundredth, so take a multiple of 100.")
+    if only_time:
+        s2.timed(steps or 2_000, click.echo)
+        return
+    found = s2.compute(replace(Resources.of(device, store=store), stop=None), seeds, steps, count, click.echo)
+    if write:
+        _write(tips["long_sequences"].lesson.folder / "curves.json", found)
 
 
 @main.command()

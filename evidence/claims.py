@@ -285,7 +285,10 @@ def _check_fields(claim: Claim, fixed: Mapping[str, Any], several: list[bool]) -
         baseline, *_, variant = needed = claim.needs(setting)
         if baseline == variant:
             raise _wrong(claim, "its sides are equal")
-        if claim.measured.timed and any(side.recipe.grow for tried in needed for side in tried.values()):
+        growing = [side.recipe for tried in needed for side in tried.values() if side.recipe.grow]
+        if any(recipe.chunk for recipe in growing) and claim.measured.axes:
+            raise _wrong(claim, f"{claim.measure} counts updates, and growing chunks make fewer: use tokens to target")
+        if claim.measured.timed and growing:
             raise _wrong(claim, f"{claim.measure} needs updates that all take as long, and growing windows do not")
 
 

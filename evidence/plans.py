@@ -205,7 +205,7 @@ def work(recipe: Recipe, task) -> float:
         per_step, inputs = per_step + inputs * wide, wide
     for _ in range(recipe.layers):
         per_step, inputs = per_step + gates * (recipe.width + inputs), recipe.width
-    per_window = (recipe.chunk or mean_length(recipe.grow, example.steps)) * per_step
+    per_window = ((recipe.new and recipe.chunk) or mean_length(recipe.grow, example.steps)) * per_step
     for wide in recipe.dense_after:
         answers = example.steps if example.loss_at == "every" else 1
         per_window, inputs = per_window + answers * inputs * wide, wide

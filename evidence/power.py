@@ -13,7 +13,7 @@ from evidence.claim_word import setting_verdict, word
 from evidence.claims import Claim
 from evidence.plans import Plan
 from evidence.timing import calibrate
-from rnntips.loader import sized, updates_of
+from rnntips.loader import examples_of, sized, updates_of
 from rnntips.recipe import FIELDS, Recipe
 from rnntips.runs import Runs
 from rnntips.training import Job, begin
@@ -22,6 +22,7 @@ from rnntips.verdict import cap
 __all__ = ["minutes", "obstacles", "shares", "spread"]
 
 MOST_MINUTES = {"core": 25, "short": 10}  # of a lesson's record, by its form, on two cores
+LONG = 256  # steps of a sequence: beyond it an update of two runs is enough to be timed
 ENOUGH = 0.8  # of records, for either word
 ROUNDS = 300
 
@@ -31,11 +32,13 @@ def minutes(plan: Plan) -> float:
 
     By the processor's time over the number of cores, so that whatever else the machine does now does not count.
     """
-    seeds, total = range(20), 0.0
+    total = 0.0
     for setting in plan.arms():
         task = plan.tip.task(setting)
+        long = max(examples_of(recipe, task, 0).steps for recipe in plan.work()[setting]) > LONG
+        seeds = range(max(2, os.cpu_count() or 1) if long else 20)
 
-        def turn(recipe: Recipe, updates: int, task=task) -> float:
+        def turn(recipe: Recipe, updates: int, task=task, seeds=seeds) -> float:
             record = Runs()
             run = begin(Job([sized(recipe.but(updates=updates + 1), task)] * len(seeds), seeds, task, "cpu"), record)
             record.evaluations = record.evaluations[:0]
@@ -49,7 +52,7 @@ def minutes(plan: Plan) -> float:
         for where, recipe, runs in plan.planned():
             if where == setting:
                 planned[recipe.but(lr=FIELDS["lr"], schedule=None)] += runs  # neither costs any time
-        seconds = calibrate(list(planned), task, seeds[:3], turn=turn)
+        seconds = calibrate(list(planned), task, range(3), turn=turn)
         total += sum(runs * updates_of(recipe, task) * float(np.median(one))
                      for (recipe, runs), one in zip(planned.items(), seconds, strict=True))  # fmt: skip
     return total / 60

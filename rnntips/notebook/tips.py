@@ -3,9 +3,11 @@
 Records are computed by the project's `evidence` folder, from a checkout; here they are only read.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from math import comb
 from typing import Any
 
@@ -19,7 +21,7 @@ from rnntips.tasks import Task
 from rnntips.tasks.settings import SETTINGS
 from rnntips.verdict import Scores, against, change, of_naive, size
 
-__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "expected_best", "shown",
+__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "by_budget", "expected_best", "shown",
            "stored_scores", "tips"]  # fmt: skip
 
 UNTUNED = "none"
@@ -96,6 +98,23 @@ def expected_best(count: int, valid: np.ndarray, errors: np.ndarray) -> np.ndarr
     ranked = np.take_along_axis(errors, np.argsort(valid, axis=0, kind="stable"), 0)
     # number i is the best of a choice if the others come from those behind it
     return np.array([comb(many - 1 - i, count - 1) / comb(many, count) for i in range(many)]) @ ranked
+
+
+def by_budget() -> dict[int, dict[str, str]]:
+    """What the shared long run says: number of updates → the best learning rates, and errors, in words."""
+    file = resources.files("rnntips").joinpath("data", "long_run.json")
+    if not file.is_file():
+        return {}
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    found: dict[int, dict[str, str]] = {}
+    for updates in dict.fromkeys(run["updates"] for run in stored["runs"]):
+        for schedule in ("constant", "decayed"):
+            shares = {run["lr"]: float(np.median(np.array(run["errors"], float) / run["naive"]))
+                      for run in stored["runs"]
+                      if (run["updates"], run["schedule"]) == (updates, schedule)}  # fmt: skip
+            lr = min(shares, key=lambda one: np.inf if np.isnan(shares[one]) else shares[one])
+            found.setdefault(updates, {}).update({schedule: of_naive(shares[lr]), f"{schedule} lr": f"{lr:g}"})
+    return found
 
 
 def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
@@ -225,9 +244,13 @@ class Tip:
         return Markdown("\n".join(rows) + f"\n\n{said}.")
 
     def numbers(self) -> dict[str, dict[str, dict[str, str]]]:
-        """Claim id → setting → what the record says there, in words, for texts that are filled in from it."""
-        return {claim["id"]: {name: _in_words(found, claim) for name, found in claim["settings"].items()}
-                for claim in self.record["claims"]}  # fmt: skip
+        """Claim id → setting → what the record says there, in words, for texts that are filled in from it.
+
+        Under "long" what the shared long run says, by the number of updates.
+        """
+        return {"long": by_budget()} | {
+            claim["id"]: {name: _in_words(found, claim) for name, found in claim["settings"].items()}
+            for claim in self.record["claims"]}  # fmt: skip
 
     @property
     def headlines(self) -> list[str]:
