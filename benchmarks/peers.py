@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rnntips.engine.threads import threads
 
-__all__ = ["CELLS", "CLIP", "LR", "Net", "Size", "jax_loss", "jax_update", "jax_wait", "jax_weights", "loop", "pool",
-           "problem", "why_no_jax"]  # fmt: skip
+__all__ = ["CELLS", "CLIP", "LR", "LongNet", "Net", "Size", "epoch", "jax_loss", "jax_update", "jax_wait",
+           "jax_weights", "loop", "pool", "problem", "why_no_jax"]  # fmt: skip
 
 CELLS = {"tanh": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 LR, CLIP = 1e-3, 1.0
@@ -74,6 +74,46 @@ def loop(nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable[[], None]:
             one()
 
     return update
+
+
+class LongNet(nn.Module):
+    """S2's network: two dense layers, two of LSTM, noise behind each, and an answer at every step."""
+
+    def __init__(self, channels: int, dense: Sequence[int], width: int, outputs: int, noise: float):
+        super().__init__()
+        sizes = [channels, *dense]
+        self.dense = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
+        self.recurrent = nn.ModuleList(nn.LSTM(wide, width, batch_first=True) for wide in (sizes[-1], width))
+        self.readout, self.noise = nn.Linear(width, outputs), noise
+
+    def forward(self, x: Tensor, states: Sequence) -> tuple[Tensor, list]:
+        """(B, T, C), and both layers' states before it or None → (B, T, K), and those after it."""
+        after = []
+        for layer in self.dense:
+            x = layer(x).relu()
+            x = x + self.noise * torch.randn_like(x)
+        for layer, state in zip(self.recurrent, states, strict=True):
+            x, last = layer(x, state)
+            x = x + self.noise * torch.randn_like(x)
+            after.append(tuple(part.detach() for part in last))
+        return self.readout(x), after
+
+
+def epoch(nets: Sequence[LongNet], x: Tensor, y: Tensor, chunk: int) -> Callable[[], None]:
+    """An epoch of one network after the other on (B, T, C), an update for every chunk of so many steps."""
+    optimizers = [torch.optim.Adam(net.parameters(), LR) for net in nets]
+
+    def turn() -> None:
+        for net, adam in zip(nets, optimizers, strict=True):
+            states: Sequence = (None, None)
+            for inputs, targets in zip(x.split(chunk, 1), y.split(chunk, 1), strict=True):
+                answers, states = net(inputs, states)
+                adam.zero_grad()
+                nn.functional.mse_loss(answers, targets).backward()
+                nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+                adam.step()
+
+    return turn
 
 
 def pool(nets: Sequence[Net], x: Tensor, y: Tensor) -> Callable[[], None]:

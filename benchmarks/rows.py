@@ -9,19 +9,22 @@ from statistics import median
 from threading import Event
 
 import numpy as np
+import torch
 
-from benchmarks import fresh, peers, rounds
+from benchmarks import fresh, peak_memory, peers, rounds
 from benchmarks.peak_memory import memory
-from benchmarks.peers import CELLS, Size
+from benchmarks.peers import CELLS, CLIP, LR, Size
 from benchmarks.rounds import medians
 from evidence.timing import clocked, milliseconds
 from rnntips import series
 from rnntips.cells import GATES
+from rnntips.engine.threads import threads
 from rnntips.notebook.tips import tips
 from rnntips.recipe import Recipe, shapes
 from rnntips.runs import Runs
 from rnntips.study import compare
-from rnntips.tasks import forecast, leaky
+from rnntips.tasks import forecast, leaky, returns
+from rnntips.training import Job
 
 __all__ = ["GROUPS", "LARGE", "demand", "row"]
 
@@ -40,6 +43,7 @@ EXTRAS = {
 UPDATES, SEEDS = 300, range(10)  # of a training with a recipe's defaults, and of a panel's side
 LOOK = 0.001  # seconds between looks at a record
 LONGEST = 20_000
+LONG_STEPS = 2_000  # of S2's sequences, a tenth of what it has
 # letter → (what the cost is divided by, the size, the letter's values, the two that are compared, at most)
 AXES = {
     "R": ("run", SMALL, (2, 4, 16, 64, 256), (256, 16), 1.3),
@@ -162,6 +166,28 @@ def peak(count: int) -> list[dict]:
     return [row("memory", name, memory(), "MB", most=1000)]
 
 
+def published(count: int) -> list[dict]:
+    """An epoch of S2's network on whole sequences and in chunks, against a loop over torch.nn: one run a core."""
+    rows, task, net = [], returns(printed=True, lags=peak_memory.CHANNELS), peak_memory
+    recipe = Recipe(cell="lstm", layers=net.LAYERS, width=net.WIDTH, dense=net.DENSE, noise_between=0.1, lr=LR,
+                    past=LONG_STEPS, batch_size=net.BATCH, clip_norm=CLIP)  # fmt: skip
+    example = task.examples(recipe, 0)
+    chosen, cores = example.of(0), threads()
+    x, y = torch.tensor(example.inputs(chosen)), torch.tensor(example.targets).view(-1, LONG_STEPS, 2)[chosen]
+    for chunk, what in ((LONG_STEPS, "whole"), (LONG_STEPS // 100, "100 chunks")):
+        nets = [peers.LongNet(net.CHANNELS, net.DENSE, net.WIDTH, 2, 0.1) for _ in range(cores)]
+        each = LONG_STEPS // chunk
+        ours = recipe.but(chunk=chunk, carry=True, updates=2 * each + 1)
+        job = Job([ours] * cores, range(cores), task)
+        turns = {"loop": rounds.contestant(peers.epoch(nets, x, y, chunk)),
+                 "ours": lambda job=job, each=each: each * milliseconds(rounds.alone(clocked, job))}  # fmt: skip
+        times = rounds.interleaved(turns, count)
+        name = f"an epoch of 15 × {LONG_STEPS:,} steps, {what}, {cores} runs: a loop over torch.nn's time over ours"
+        over = rounds.ratio(times["loop"], times["ours"])
+        rows.append(row("published", name, over, "×", least=1, parts=medians(times)))
+    return rows
+
+
 def live(count: int) -> list[dict]:
     """Every panel's default comparison in a process that has trained before; once, whatever the rounds."""
     found = {name: _watched(name) for name in tips}
@@ -208,4 +234,4 @@ def imports(count: int) -> list[dict]:
 
 
 GROUPS = {"update": update, "recurrence": recurrence, "extras": extras, "evaluation": evaluation, "growth": growth,
-          "memory": peak, "live": live, "import": imports}  # fmt: skip
+          "memory": peak, "published": published, "live": live, "import": imports}  # fmt: skip

@@ -44,7 +44,8 @@ def tiny(monkeypatch):
     """One short round of small contestants."""
     axes = {"T": ("step", TINY, (3, 700), (700, 3), 1.15), "R": ("run", TINY, (2, 3), (3, 2), 1)}
     small = {"SIZES": {"small": TINY, "wide": TINY}, "SMALL": TINY, "LARGE": TINY, "CELLS": ["gru", "lstm"],
-             "UPDATES": 3, "LONGEST": 700, "AXES": axes, "CEILING": 64, "memory": lambda: 12.5}  # fmt: skip
+             "UPDATES": 3, "LONGEST": 700, "LONG_STEPS": 200, "AXES": axes, "CEILING": 64,
+             "memory": lambda: 12.5}  # fmt: skip
     monkeypatch.setitem(rows.EXTRAS, EVERY, {"past": 4 * TINY.T, "chunk": TINY.T, "carry": True})
     for name, value in small.items():
         monkeypatch.setattr(rows, name, value)
