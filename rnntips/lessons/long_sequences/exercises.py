@@ -42,7 +42,7 @@ def _train(model, inputs, targets):
         state = None
         for x, y in zip(inputs.split(10, 1), targets.split(10, 1), strict=True):
             answers, state = model(x, state)
-            state = tuple(part.detach() for part in state)
+            state = tuple(value.detach() for value in state)
             loss = nn.functional.mse_loss(answers, y)
             optimizer.zero_grad()  # for each update the gradient of its own chunk alone
             loss.backward()
@@ -59,7 +59,7 @@ def _as_it_was(model, inputs, targets, lr=0.01, size=10, passes=PASSES, steps=Tr
         optimizer.zero_grad()
         for x, y in zip(inputs.split(size, 1), targets.split(size, 1), strict=True):
             answers, state = model(x, state)
-            state = tuple(part.detach() for part in state)
+            state = tuple(value.detach() for value in state)
             loss = nn.functional.mse_loss(answers, y)
             loss.backward()
             if steps:
