@@ -233,6 +233,8 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     ax.plot(100 * np.expm1(middle(d)), 0, "D", color=GREY)
     reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
     ax.set(xlim=(-reach, reach), yticks=[])
+    if reach > 10_000:  # longer numbers would overlap
+        ax.set_xticks([0, 100 * np.expm1(middle(d))]), plain(ax.xaxis)
     ax.set_xlabel(fill("error of “{1}” against “{0}” (%)".format(*study.names), 40), size=9)
     ax.set_title("← lower    higher →", size=9, color=GREY)
     ax.spines["left"].set_visible(False)

@@ -28,6 +28,7 @@ __all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestE
            "progress", "sentence", "size", "tail", "trained", "way"]  # fmt: skip
 
 LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing
+TIE = 1e-9  # pairs that differ by less differ by rounding
 SMALLEST = 0.05  # relative difference in error that matters, unless a plan says otherwise
 ROUNDING = 1e-4  # share of the smallest that matters: less is rounding, since records keep six digits
 FEWEST = 10  # seeds that a verdict needs
@@ -246,7 +247,7 @@ def find(
     plain = np.expm1 if ratios else float
     low, high = (float(plain(end)) for end in ends)
     return Finding(
-        verdict, float(plain(mean)), float(plain(center)), (low, high), int(np.sum(d < 0)), int(np.sum(d > 0)), n,
+        verdict, float(plain(mean)), float(plain(center)), (low, high), int(np.sum(d < -TIE)), int(np.sum(d > TIE)), n,
         int(np.size(d)), smallest, float(plain(SEEN * (ends[1] - ends[0]) / 2)), int(np.sum(np.abs(failed))), more,
         unit=unit,
     )  # fmt: skip

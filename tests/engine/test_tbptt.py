@@ -330,7 +330,7 @@ def test_what_a_threads_memory_held_before_changes_nothing(name, change, monkeyp
     update = CompiledUpdate.__call__
 
     def after_nan(self, spec, *rest):
-        self.layout(spec.steps, spec.burn_in)
+        self.layout(spec.steps, spec.burn_in, spec.cut)
         self.memory[:] = np.nan
         return update(self, spec, *rest)
 

@@ -685,7 +685,7 @@ def test_a_lesson_takes_a_file_or_says_before_the_guess_why_it_cannot(tip, tmp_p
     made = rt.panels.Panel(tip)
     before = made.asked
     uploaded(made, "own.csv", table(3000))
-    if tip in ("shuffling", "truncated_bptt"):
+    if tip in ("long_sequences", "shuffling", "truncated_bptt"):
         assert "This lesson&#39;s comparison cannot be made on a series of your own" in made.status.value
         assert made.asked == before and not Path("own.csv").exists()
         with pytest.raises(BadArgument, match="cannot be made on a series of your own"):

@@ -72,7 +72,7 @@ def _as_it_was(model, inputs, targets, lr=0.01, size=10, passes=PASSES, steps=Tr
 
 
 MEASURED = "the error is {error} of naive after {updates} updates. "
-OLD = "Which chunks' gradients does the last update of a pass add up? backward() adds to what is there."
+OLD = "None of the sizes is wrong. What does the last update of a pass follow: its own chunk, or more than that?"
 ONCE = "That is one update a pass, of all chunks' gradients: right as a sum, but far too few updates."
 LONGER = "Longer chunks, and updates still add up old gradients. Look at what is in .grad before a chunk's backward()."
 
