@@ -1,6 +1,7 @@
 """The shared long run: which learning rate suits 300, 1,500 and 6,000 updates of one network on text.
 
-It is no claim's test. Several lessons print learning rates to start with from it, by budget.
+It is no claim's test. Several lessons print learning rates to start with from it, by budget. The text is short: 6,000
+updates read it sixty times, and the test error is then higher than after 1,500.
 """
 
 from collections.abc import Callable

@@ -102,10 +102,7 @@ def expected_best(count: int, valid: np.ndarray, errors: np.ndarray) -> np.ndarr
 
 def by_budget() -> dict[int, dict[str, str]]:
     """What the shared long run says: number of updates → the best learning rates, and errors, in words."""
-    file = resources.files("rnntips").joinpath("data", "long_run.json")
-    if not file.is_file():
-        return {}
-    stored = json.loads(file.read_text(encoding="utf-8"))
+    stored = json.loads(resources.files("rnntips").joinpath("data", "long_run.json").read_text(encoding="utf-8"))
     found: dict[int, dict[str, str]] = {}
     for updates in dict.fromkeys(run["updates"] for run in stored["runs"]):
         for schedule in ("constant", "decayed"):
