@@ -216,7 +216,7 @@ def published(steps, count, seeds, only_time, write, device, store) -> None:
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--store", metavar="DIR", help="Keep finished runs in this folder, and go on from those that are there.")
 def long(write: bool, device: str, store: str | None) -> None:
-    """Compute the shared long run: learning rates for 300, 1,500 and 6,000 updates on text; half an hour."""
+    """Compute the shared long run: learning rates for 300, 1,500 and 6,000 updates on text."""
     found = long_run.compute(replace(Resources.of(device, store=store), stop=None), click.echo)
     if write:
         _write(LONG, found)

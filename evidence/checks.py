@@ -167,7 +167,7 @@ def clips(baseline: Scores, variant: Scores, measure: Measure, pair: Pair) -> Fo
 def windows_read(runs: Runs, task, reach: float) -> np.ndarray:
     """Different training windows that a run read: those of all its mini-batches, but no more than there are."""
     recipe = runs.recipes[0]
-    examples, new = examples_of(recipe, task, int(runs.seeds[0])), recipe.stride or recipe.chunk
+    examples, new = examples_of(recipe, task, int(runs.seeds[0])), recipe.new
     # as many updates as a mini-batch has chunks that count, see `Recipe.updates_for`
     each = -(-examples.steps // new) - examples.skip // new if new else 1
     batches = -(-(runs.updates_before + runs.updates) // each)

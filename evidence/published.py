@@ -72,7 +72,7 @@ def timed(steps: int, say: Callable[[str], None]) -> None:
         task = tips["long_sequences"].task(setting)
         for name, recipe in sides(setting, steps).items():
             each = CHUNKS if recipe.chunk else 1  # updates of an epoch
-            times = clocked(Job([recipe.but(budget=epochs(1 + 2 // each + 1))], [0], task, "cpu"))
+            times = clocked(Job([recipe.but(updates=2 * each + 1)], [0], task, "cpu"))
             seconds = milliseconds(times) * each / 1e3
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             say(f"{setting:10} {name:25} {seconds:7.2f} s an epoch, {seconds * 100 / 60:6.1f} minutes for 100; "
