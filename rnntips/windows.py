@@ -27,7 +27,7 @@ SCORED = {1: 64, 2: 192}  # windows of the validation and the test part; the tim
 LEFT_OUT = -1
 
 ANSWERS = 32  # where windows have many answers, at most ANSWERS × SCORED answers are scored
-SHORT_OF = {1: 4, 2: 12}  # but no fewer windows than these
+FEWEST_SCORED = {1: 4, 2: 12}  # but no fewer windows than these
 
 TARGETS = ("level", "change")
 SPLITS = ("time", "shuffled")
@@ -164,7 +164,7 @@ class Examples:
         """The fixed subset of a part's windows on which every network and the naive forecast are scored."""
         many = self.loss_at == "every" and self.counted is None
         answers = self.steps - self.skip if many else 1
-        return self.of(part, max(SHORT_OF[part], min(SCORED[part], SCORED[part] * ANSWERS // answers)))
+        return self.of(part, max(FEWEST_SCORED[part], min(SCORED[part], SCORED[part] * ANSWERS // answers)))
 
     @property
     def channels(self) -> int:

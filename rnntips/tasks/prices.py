@@ -1,17 +1,17 @@
 """What a price will bring, at every step of long sequences: an experiment of a report on long sequences (S2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnntips.errors import need, need_whole
 from rnntips.series import sines, sines_as_printed
 from rnntips.tasks.task import OF_FORECASTS, SequenceTask, ridge, separate
-from rnntips.windows import SHORT_OF, Examples, evenly, lagged_differences
+from rnntips.windows import FEWEST_SCORED, Examples, evenly, lagged_differences
 
 __all__ = ["Returns", "returns"]
 
-SEQUENCES = (15, SHORT_OF[1], SHORT_OF[2])  # S2 has 15 to train on, and none to validate or test
+SEQUENCES = (15, FEWEST_SCORED[1], FEWEST_SCORED[2])  # S2 has 15 to train on, and none to validate or test
 AHEAD = 10  # steps of the repaired return
 DISCOUNT, COUNTED = 0.5, 50  # of S2's values of an action; steps behind a sequence whose changes still count
 NOISE = 0.01  # standard deviation
@@ -68,8 +68,7 @@ class Returns(SequenceTask):
         inputs /= train.std((0, 1))
         spread = float(answers[: SEQUENCES[0]].std())
         found = separate(inputs, answers, SEQUENCES)
-        found.targets[:] /= spread
-        return Examples(**vars(found) | {"spread": spread})
+        return replace(found, targets=found.targets / spread, spread=spread)
 
     def _answers(self, price: np.ndarray) -> np.ndarray:
         """(N, 1) or (N, 2); at the last steps, whose future is not known, they mean nothing."""
@@ -90,7 +89,7 @@ class Returns(SequenceTask):
         """The noise, or as printed the error of a ridge regression on the scored steps."""
         if not self.printed:
             return NOISE
-        rows = [examples.rows(some).ravel() for some in (evenly(examples.of(0), SEQUENCES[0]), examples.scored(2))]
+        rows = [examples.rows(some).ravel() for some in (examples.of(0), examples.scored(2))]
         rows[0] = evenly(rows[0], FITTED)
         inputs, truth = (([value[some] for some in rows]) for value in (examples.signal, examples.truth))
         return ridge(*inputs, *truth)
