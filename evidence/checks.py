@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evidence.measures import Measure
+from evidence.readings import training_loss
 from rnntips.loader import examples_of
 from rnntips.runs import Runs, to_target
 from rnntips.tasks import Forecast
@@ -22,7 +23,10 @@ SOLVED = 0.01  # share of the way: a median so near the floor leaves no room to 
 CLIPS = (0.001, 0.5)  # share of updates (or weights): clipping that is neither absent nor all there is
 ON_THE_WAY = (0.1, 0.9)  # share of the budget: a target that is neither reached at once nor hardly ever
 MORE = 1.1  # times as many windows: less is the same amount of data
+OVERFITS = 1.5  # times the training loss: what is new is known so much worse
 RARE = 100  # seeds that shares of runs need
+
+NLL = "softmax+nll"
 
 Pair = tuple[np.ndarray, np.ndarray]  # the baseline's and the variant's reading, (n,) each
 
@@ -181,6 +185,23 @@ def reads(baseline: Scores, variant: Scores, measure: Measure, pair: Pair) -> Fo
     return _found(read, max(read) >= MORE * min(read), why)
 
 
+def over_training(runs: Runs, task, reach: float) -> np.ndarray:
+    """Validation error over training loss at the end of training, later than where a run was stopped early.
+
+    NaN where the two have no unit in common: it is known of classes that are scored and trained in nats.
+    """
+    if runs.recipes[0].head not in (None, NLL) or examples_of(runs.recipes[0], task, int(runs.seeds[0])).head != NLL:
+        return np.full(len(runs), np.nan)
+    return runs.valid_score[:, -1] / training_loss(runs)
+
+
+def overfits(baseline: Scores, variant: Scores, measure: Measure, pair: Pair) -> Found:
+    """That the baseline overfits: its validation error is 1.5 times its training loss or more; medians."""
+    ratios = [float(np.median(some)) for some in pair]
+    why = f"The baseline's validation error is {ratios[0]:.2f} times its training loss; {OVERFITS} are needed."
+    return _found(ratios, ratios[0] >= OVERFITS, why)
+
+
 def rare(baseline: Scores, variant: Scores, measure: Measure, _: None) -> Found:
     """That shares of runs rest on 100 seeds; their numbers."""
     seeds = [float(len(side)) for side in (baseline, variant)]
@@ -207,6 +228,7 @@ _ALL = (
     Check("linear", linear, "linear error", linear_errors),
     Check("clips", clips, "clipped share", clipped_share),
     Check("reads", reads, "windows read", windows_read),
+    Check("overfits", overfits, "validation error over training loss", over_training),
     Check("rare", rare, whole=True),
 )
 CHECKS = {check.name: check for check in _ALL}

@@ -135,6 +135,27 @@ def test_windows_read_are_those_of_all_batches_but_no_more_than_there_are():
     assert each > 1
 
 
+def test_a_baseline_overfits_if_its_validation_error_is_half_as_high_again_as_its_training_loss():
+    assert read("overfits", [1.4, 1.5, 9.0], [1.0] * 3) == ((1.5, 1.0), True, "")
+    why = "The baseline's validation error is 1.40 times its training loss; 1.5 are needed."
+    assert read("overfits", [1.4] * 3, [9.0] * 3).why_not == why
+    assert not read("overfits", [NAN] * 3, [NAN] * 3).ok
+
+    digits = tasks.digits(rows=True)
+    few = rt.Recipe(width=16, train_size=50, batch_size=10, updates=400, lr=0.01)
+    found_on = {}
+    for size, updates in ((50, 400), (1000, 60)):
+        runs = rt.train(few.but(train_size=size, updates=updates, early_stopping=2), digits, range(3))
+        found_on[size] = CHECKS["overfits"].keep(runs, digits, SCORE)["validation error over training loss"]
+        last = runs.train_loss[:, -updates // 10 :].mean(1)
+        np.testing.assert_allclose(found_on[size] * last, runs.valid_score[:, -1], rtol=1e-6)
+    assert np.median(found_on[50]) > 3 and np.median(found_on[1000]) < 1.5
+    forecast, other = tasks.forecast(series.sines()), few.but(train_size=None, updates=20)
+    for recipe, task in ((other, forecast), (other.but(head="softmax+mse"), digits)):
+        unknown = rt.train(recipe, task, range(2))
+        assert np.isnan(CHECKS["overfits"].keep(unknown, task, SCORE)["validation error over training loss"]).all()
+
+
 def test_shares_of_runs_need_a_hundred_seeds():
     many, few = scores([0.5] * 100), scores([0.5] * 99)
     assert found("rare", many, many) == ((100, 100), True, "")
@@ -142,7 +163,7 @@ def test_shares_of_runs_need_a_hundred_seeds():
 
 
 def test_what_was_not_kept_cannot_pass():
-    for name in ("target", "linear", "clips", "reads"):
+    for name in ("target", "linear", "clips", "reads", "overfits"):
         lost = found(name, scores([0.5]), scores([0.5]), SPEED)
         assert not lost.ok and lost.why_not.startswith("The record does not keep the ") and np.isnan(lost.values).all()
     assert CHECKS["room"].keep(trained(rt.Recipe()), None, SCORE) == {}
