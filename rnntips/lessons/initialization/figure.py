@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rnntips.cells import initialiser
 from rnntips.figures import COLORS, GREY, PAGE, axes, curves, plain
 from rnntips.loader import rebuilt
 from rnntips.notebook.tips import Tip
 from rnntips.runs import Runs
-from rnntips.study import Study
 from rnntips.tasks import Task
 from rnntips.verdict import progress
 
@@ -25,6 +24,10 @@ LOOKS = {  # start → what it is called, and how it is drawn
     "normal:0.1": ("N(0, 0.1)", {"color": "#AA4499", "linestyle": "-.", "marker": "D"}),
     "normal:0.001": ("N(0, 0.001)", {"color": GREY, "linestyle": (0, (1, 1)), "marker": "v"}),
 }
+BIASES = {None: (COLORS["baseline"], "o"), 1.0: (COLORS["variant"], "^"), "chrono:50": ("#117733", "s")}
+SMALL = {"markersize": 4, "linewidth": 1.5, "markevery": 5}
+ABOVE = {"frameon": False, "fontsize": 8, "ncols": 5, "loc": "outside upper right"}
+WIDE = 7.7
 WIDTHS = (4, 8, 16, 32, 64, 128, 256)
 SOLVED = 0.5  # of the way from naive to the floor
 LETTERS = "ABCDEFGH"
@@ -44,10 +47,9 @@ def example(inputs: np.ndarray, count: int = 1) -> Axes:
     return ax
 
 
-def answers(study: Study, on, windows: int = 200) -> Axes:
+def answers(sides: Mapping[str, Runs], on: Task, windows: int = 200) -> Axes:
     """Validation errors of all networks over the updates, and the share of windows whose symbol each names rightly."""
     left, right = axes(2, PAGE, 2.8, width_ratios=(1.4, 1))
-    sides = dict(zip(study.names, next(iter(study.runs.values())), strict=True))
     curves(sides, ax=left)
     for place, (side, (name, runs)) in enumerate(zip(COLORS, sides.items(), strict=False)):
         named = 100 * named_rightly(runs, on, windows)
@@ -72,31 +74,42 @@ def named_rightly(runs: Runs, task: Task, windows: int) -> np.ndarray:
     return (answers == np.array(truth)).mean(1)
 
 
-def reach(gradients: Mapping[str, np.ndarray], seeds: Sequence[int] = range(10)) -> Axes:
-    """Before training: the gradient step by step back in time, and how the radius of each start grows with the width.
+def reach(gates: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seeds: Sequence[int] = range(10)) -> Axes:
+    """Before training: the gradient step by step back in time, of LSTMs and of plain cells, and radii over the width.
 
     Args:
-        gradients: Start → gradients by lag (R, lags), see `rnntips.doctor.gradients.gradient_by_lag`.
+        gates: Forget bias, in words → gradients by lag (R, lags), see `rnntips.doctor.gradients.gradient_by_lag`.
+        starts: The same of plain cells; names of `LOOKS`.
         seeds: Of the matrices whose radius is taken, median over them.
     """
-    left, right = axes(2, PAGE, 3.0)
+    left, middle, right = axes(3, WIDE, 3.1)
+    for (name, found), (color, marker) in zip(gates.items(), BIASES.values(), strict=True):
+        left.plot(*_by_lag(found), color=color, marker=marker, label=name, **SMALL)
     for init, (name, look) in LOOKS.items():
-        middle = np.exp(np.log(np.maximum(gradients[init], 1e-30)).mean(0))
-        look = look | {"markersize": 4, "linewidth": 1.5}
-        left.plot(range(len(middle)), middle, label=name, markevery=5, **look)
+        middle.plot(*_by_lag(starts[init]), **look, **SMALL)
         draw = initialiser(init, "recurrent")
         radii = [np.median([radius(draw, width, seed) for seed in seeds]) for width in WIDTHS]
-        right.plot(WIDTHS, radii, **look)
-    left.set(yscale="log", ylim=(1e-12, None), xlabel="steps back from the answer", ylabel="gradient arriving there")
-    left.set_title("16 units, before training", size=9)
+        right.plot(WIDTHS, radii, label=name, **look, **SMALL | {"markevery": 1})
+    for ax, title in ((left, "LSTM, by its forget bias"), (middle, "plain tanh cell, by its start")):
+        ax.set(yscale="log", ylim=(1e-8, 3), xlabel="steps back from the answer", yticks=[1e-8, 1e-6, 1e-4, 0.01, 1])
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.set_title(title, size=9)
+    left.set_ylabel("gradient arriving there")
     right.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    right.set(xscale="log", yscale="log", xlabel="units", ylabel="spectral radius", xticks=WIDTHS)
-    right.set_yticks([0.01, 0.1, 1])
+    right.set(xscale="log", yscale="log", xlabel="units", ylabel="spectral radius", ylim=(0.0015, 2))
+    right.set_xticks([4, 16, 64, 256]), right.set_yticks([0.01, 0.1, 1])
     plain(right.xaxis), plain(right.yaxis)
-    right.xaxis.set_minor_formatter(NullFormatter())
-    right.set_title("how much a step back multiplies it by", size=9)
-    left.figure.legend(*left.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5, loc="outside upper center")
+    right.set_title("factor of one step back", size=9)
+    left.legend(frameon=False, fontsize=8, loc="lower left")
+    right.figure.legend(*right.get_legend_handles_labels(), **ABOVE)
     return right
+
+
+def _by_lag(gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lags, and the geometric mean over runs of the gradients (R, lags), the newest as 1."""
+    middle = np.exp(np.log(np.maximum(gradients, 1e-30)).mean(0))
+    return np.arange(len(middle)), middle / middle[0]
 
 
 def radius(draw: Callable, width: int, seed: int) -> float:
@@ -115,10 +128,10 @@ def shares(tip: Tip, widths: Mapping[str, str], biases: Mapping[str, str]) -> Ax
     for init, (name, look) in LOOKS.items():
         found = [solved(tip, setting, init=init) for setting in widths]
         left.plot(range(len(widths)), found, label=name, markersize=5, linewidth=1.5, **look)
-    marks = {None: ("PyTorch's", "baseline", "o"), 1.0: ("1", "variant", "^"), "chrono:50": ("for 50 steps", None, "s")}
-    for bias, (name, side, marker) in marks.items():
+    for bias, name in {None: "PyTorch's", 1.0: "1", "chrono:50": "for 50 steps"}.items():
         found = [solved(tip, setting, forget_bias=bias) for setting in biases]
-        right.plot(range(len(biases)), found, marker, label=name, color=COLORS.get(side, "#117733"), markersize=7)
+        color, marker = BIASES[bias]
+        right.plot(range(len(biases)), found, marker, label=name, color=color, markersize=7)
     for ax, places in ((left, widths), (right, biases)):
         ax.set(xticks=range(len(places)), xticklabels=list(places.values()), ylim=(-4, 104))
         ax.set_xlim(-0.4, len(places) - 0.6)
@@ -126,7 +139,8 @@ def shares(tip: Tip, widths: Mapping[str, str], biases: Mapping[str, str]) -> Ax
     left.set_ylabel("runs that solve it (%)")
     left.set_title("tanh, 40 steps, by start and units", size=9)
     right.set_title("LSTM, by the forget gate's bias", size=9)
-    left.legend(frameon=False, fontsize=8), right.legend(frameon=False, fontsize=8)
+    left.figure.legend(*left.get_legend_handles_labels(), **ABOVE)
+    right.legend(frameon=False, fontsize=8, loc="lower right")
     return right
 
 
