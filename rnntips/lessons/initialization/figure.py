@@ -60,7 +60,7 @@ def answers(sides: Mapping[str, Runs], on: Task, windows: int = 200) -> Axes:
     right.annotate("guessing", (1, chance), (-2, 3), xycoords=("axes fraction", "data"),
                    textcoords="offset points", ha="right", color=GREY, size=8)  # fmt: skip
     right.set(xticks=range(len(sides)), xticklabels=list(sides), xlim=(-0.5, 1.5), ylim=(0, 104))
-    right.set_ylabel("symbols named rightly (%)")
+    right.set_ylabel("letters named rightly (%)")
     right.set_title("a dot a network", size=9)
     return right
 
