@@ -138,7 +138,8 @@ def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> s
 
 def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, str]:
     """A setting's numbers as sentences have them."""
-    solved = found["checks"]["learned"] if claim["what"] == SOLVED else ()
+    n = found["n"]
+    solved = [f"{share * n:.0f} of {n}" for share in found["checks"]["learned"]] if claim["what"] == SOLVED else ()
     said, far = NEITHER.get(claim["what"], {}), not -0.5 <= found["typical"] <= 1
     unit = "times" if far and claim["unit"] == "%" else claim["unit"]  # beyond a factor of two as a factor
     low, high = (change(end, unit, bare=True) for end in found["interval"])
@@ -149,7 +150,7 @@ def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, s
         "typical": change(found["typical"], unit), "interval": f"{low} to {high}",
         "detectable": size(found["detectable"], claim["unit"]), "smallest": size(found["smallest"], claim["unit"]),
         **{f"{side} lr": _range(some) for side, some in zip(SIDES, found["tuned"], strict=True)},
-        **{f"{side} share": f"{share * found['n']:.0f} of {found['n']}" for side, share in zip(SIDES, solved, strict=False)},
+        **{f"{side} share": some for side, some in zip(SIDES, solved, strict=False)},
     }  # fmt: skip
 
 

@@ -67,8 +67,8 @@ def _as_it_was(model, inputs, targets, start=lambda weights: nn.init.constant_(w
 
 
 ALIKE = (
-    "the error is {times} of naive, and after training the {width} units are of {count} kind(s). Why should two units that start "
-    "alike, read the same and get the same gradient ever become different?"
+    "the error is {times} of naive, and after training the {width} units are of {count} kind(s). Why should two units "
+    "that start alike, read the same and get the same gradient ever become different?"
 )
 SLOW = "units differ now, but the error is {times} of naive. Leave the rest of the loop as it is."
 FEW = f"there are fewer than {UPDATES} losses. Leave the number of updates as it is."

@@ -1,4 +1,4 @@
-"""How starting weights carry a gradient back, how their spectral radius grows with the width, and who learns to recall."""
+"""How starting weights carry a gradient back, how their radius depends on the width, and which networks learn."""
 
 from collections.abc import Callable, Mapping, Sequence
 
