@@ -8,14 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rnntips.cells import initialiser
+from rnntips.doctor.gradient_noise import first_weights
+from rnntips.doctor.gradients import gradient_by_lag
 from rnntips.figures import COLORS, GREY, PAGE, axes, curves, plain
 from rnntips.loader import rebuilt
 from rnntips.notebook.tips import Tip
+from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.tasks import Task
+from rnntips.training import train
 from rnntips.verdict import progress
 
-__all__ = ["answers", "example", "reach", "shares"]
+__all__ = ["answers", "before", "example", "reach", "shares"]
 
 LOOKS = {  # start → what it is called, and how it is drawn
     "orthogonal": ("orthogonal", {"color": COLORS["variant"], "linestyle": "--", "marker": "^"}),
@@ -74,11 +78,18 @@ def named_rightly(runs: Runs, task: Task, windows: int) -> np.ndarray:
     return (answers == np.array(truth)).mean(1)
 
 
+def before(recipe: Recipe, on: Task, seeds: Sequence[int] = range(10)) -> np.ndarray:
+    """Gradients by lag (R, T) of networks that start by this recipe and have not been trained."""
+    runs = train(recipe.but(updates=1), on, seeds)
+    steps = on.examples(recipe, seeds[0]).steps
+    return gradient_by_lag(runs, on, range(steps), weights=first_weights(runs, on))
+
+
 def reach(gates: Mapping[str, np.ndarray], starts: Mapping[str, np.ndarray], seeds: Sequence[int] = range(10)) -> Axes:
     """Before training: the gradient step by step back in time, of LSTMs and of plain cells, and radii over the width.
 
     Args:
-        gates: Forget bias, in words → gradients by lag (R, lags), see `rnntips.doctor.gradients.gradient_by_lag`.
+        gates: Forget bias, in words → gradients by lag (R, lags), see `before`.
         starts: The same of plain cells; names of `LOOKS`.
         seeds: Of the matrices whose radius is taken, median over them.
     """

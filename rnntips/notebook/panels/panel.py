@@ -257,7 +257,9 @@ class Panel(View):
         """Baseline and variant, each at its stored learning rate where one is stored and none was chosen."""
         baseline = self.baseline
         if asked.setting != self._usual.setting:  # whose fields the baseline has
-            there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)}
+            planned = any(asked.setting in claim.settings for claim in self.tip.plans.values())
+            there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)
+                     if planned or name != "cell"}  # fmt: skip  # on a series of the reader's own the cell stays
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
         sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
