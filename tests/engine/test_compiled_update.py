@@ -58,9 +58,12 @@ def equal_those_in_float64(drawn, recipe, before, segment):
     assert type(step) is NumbaUpdate
     with in_segments(segment):
         for update in range(recipe.updates):
-            np.testing.assert_allclose(did(step, update), did(exact, update), rtol=1e-4, atol=5e-5)
+            found, expected = did(step, update), did(exact, update)
+            np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-4, atol=1e-5)  # losses, and gradients' norms
             size = theirs.get("square", torch.ones(())).sqrt()
             clear = (size > 1e-3 * size.max()).expand_as(mine["weights"])
+            rounding = max(one.lr for one in recipes) * np.sqrt((~clear).sum(1).max().item())
+            np.testing.assert_allclose(found[2], expected[2], rtol=1e-4, atol=1e-5 + rounding)  # how far a step went
             for name, value in theirs.items():
                 near = 1e-3 * value.abs().max().item()
                 if name == "weights":
