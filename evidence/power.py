@@ -1,7 +1,6 @@
 """Whether a plan can find out what it asks, before it is frozen: its power, and what it costs."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from evidence.arms import same
 from evidence.claim_word import setting_verdict, word
 from evidence.claims import Claim
 from evidence.plans import Plan
-from evidence.timing import calibrate
+from evidence.timing import calibrate, cores_time
 from rnntips.loader import examples_of, sized, updates_of
 from rnntips.recipe import FIELDS, Recipe
 from rnntips.runs import Runs
@@ -43,10 +42,10 @@ def minutes(plan: Plan) -> float:
             run = begin(Job([sized(recipe.but(updates=updates + 1), task)] * len(seeds), seeds, task, "cpu"), record)
             record.evaluations = record.evaluations[:0]
             next(run)
-            began = time.process_time()
+            began = cores_time()
             for _ in run:
                 pass
-            return (time.process_time() - began) / updates / len(seeds) / os.cpu_count()
+            return (cores_time() - began) / updates / len(seeds)
 
         planned: Counter[Recipe] = Counter()
         for where, recipe, runs in plan.planned():

@@ -1,6 +1,5 @@
 """Computing a tip's record: liveness, tuning, first and fresh seeds, findings. What `python -m evidence run` does."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from evidence.checks import due
 from evidence.claim_word import setting_verdict, word
 from evidence.claims import Claim
 from evidence.plans import Plan
-from evidence.timing import calibrate, machine
+from evidence.timing import calibrate, cores_time, machine
 from rnntips.errors import BadArgument
 from rnntips.jobs.execute import Resources
 from rnntips.notebook.tips import UNTUNED, stored_scores
@@ -78,11 +77,6 @@ def _trained(arms: Sequence[Arm], picks: Mapping[Arm, Pick], task, how: Resource
     return train_arms(prepare(recipes, task, seeds), task, seeds, how)
 
 
-def _cores_time() -> float:
-    """Seconds of all cores at work, so that what else the machine does now does not count."""
-    return time.process_time() / (os.cpu_count() or 1)
-
-
 def compute(
     plan: Plan,
     seeds: Sequence[int] | None = None,
@@ -107,7 +101,7 @@ def compute(
     if timed:  # what is timed is timed here, whoever trains
         Resources.of(device)
     how = replace(Resources.of(device, **where), stop=None)  # so that an interrupt is raised
-    clock = _cores_time if how.device == "cpu" and how.executor is None else time.perf_counter
+    clock = cores_time if how.device == "cpu" and how.executor is None else time.perf_counter
     began = clock()
     for number, (name, part) in enumerate(planned.items()):
         results: dict[str, dict[Arm, Scores]] = {}

@@ -4,6 +4,7 @@ A side trained in the morning and one trained at noon met different machines. So
 the other, round by round, and what is compared is compared within a round.
 """
 
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,10 +21,15 @@ from rnntips.recipe import Recipe
 from rnntips.runs import Runs
 from rnntips.training import Job, begin
 
-__all__ = ["calibrate", "clocked", "machine", "milliseconds", "speeds_of"]
+__all__ = ["calibrate", "clocked", "cores_time", "machine", "milliseconds", "speeds_of"]
 
 FILL = 0.06  # seconds that one side's turn lasts at least
 SIDE_BY_SIDE = 20  # runs in one stack at most, as live comparisons have them
+
+
+def cores_time() -> float:
+    """Seconds of all cores at work for this process, so that what else the machine does now does not count."""
+    return time.process_time() / (os.cpu_count() or 1)
 
 
 def clocked(job: Job, evaluate: bool = False) -> list[float]:
