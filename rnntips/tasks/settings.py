@@ -24,6 +24,7 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "characters": characters,
     "adding 8": lambda: adding(8),
     "adding 10": lambda: adding(10),
+    "adding 20": lambda: adding(20),
     "adding 50": lambda: adding(50),
     "leaky 20": lambda: leaky(20),
     "recall 8": lambda: recall(8),
