@@ -357,7 +357,8 @@ class Recipe:
     forget_bias: float | str | None = _choice(None, "Where the bias starts of the gate that keeps a state: the LSTM's "
         "forget gate, the GRU's update gate. `\"chrono:50\"`: so that units remember up to 50 steps, see "
         "`rnntips.cells.kept_bias`; the LSTM's input gate then starts at minus that. None: as `init` says.",
-        per_run=True, number={"above": -LARGE, "below": LARGE}, text='"chrono:50"')  # fmt: skip
+        per_run=True, called=("PyTorch's forget bias", "forget bias {}"), number={"above": -LARGE, "below": LARGE},
+        text='"chrono:50"')  # fmt: skip
     frozen: str | None = _choice(None, '`"recurrent"`: the recurrent layers, and dense layers below them, stay as they '
         "are, and only what is above is trained, such as the readout on features from an earlier training.",
         per_run=True, names=("recurrent",))  # fmt: skip

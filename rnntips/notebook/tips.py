@@ -29,6 +29,7 @@ ABOUT = ("on", "size", "smallest")  # what a plan says of a setting beside its r
 REPEATED = {True: "yes", False: "no", None: "–"}  # None: nothing was decided, or no fresh seeds were tried
 NEITHER = {"best learning rate": {"BETTER": "lower", "WORSE": "higher"}}  # no more of it is better, or worse
 SCORES = ("test_score", "naive", "floor")
+SIDES, SOLVED = ("baseline", "variant"), "share of solved runs"
 LINE = str(Markup("<br>"))  # between lines of one cell of a table
 RULE = {"do": "Do", "start": "Start with", "not_when": "Not when", "check": "Check"}  # the parts of a rule
 
@@ -130,11 +131,15 @@ def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> s
         sides = found["baseline"], found["variant"]
         both = f"{against(*sides)}; "
         capped = ", errors above naive counted as naive" if any(side is None or side > 1 for side in sides) else ""
+    elif claim["what"] == SOLVED:
+        both = f"{words['baseline share']} against {words['variant share']}; "
     return f"{setting}{size}: {verdict}; {both}{claim['what']} {words['typical']} ({words['interval']}){capped}"
 
 
 def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, str]:
     """A setting's numbers as sentences have them."""
+    n = found["n"]
+    solved = [f"{share * n:.0f} of {n}" for share in found["checks"]["learned"]] if claim["what"] == SOLVED else ()
     said, far = NEITHER.get(claim["what"], {}), not -0.5 <= found["typical"] <= 1
     unit = "times" if far and claim["unit"] == "%" else claim["unit"]  # beyond a factor of two as a factor
     low, high = (change(end, unit, bare=True) for end in found["interval"])
@@ -144,7 +149,8 @@ def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, s
         "sides": " and ".join(found["sides"]),
         "typical": change(found["typical"], unit), "interval": f"{low} to {high}",
         "detectable": size(found["detectable"], claim["unit"]), "smallest": size(found["smallest"], claim["unit"]),
-        **{f"{side} lr": _range(some) for side, some in zip(("baseline", "variant"), found["tuned"], strict=True)},
+        **{f"{side} lr": _range(some) for side, some in zip(SIDES, found["tuned"], strict=True)},
+        **{f"{side} share": some for side, some in zip(SIDES, solved, strict=False)},
     }  # fmt: skip
 
 
