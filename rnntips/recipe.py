@@ -334,7 +334,8 @@ class Recipe:
         "window (or of a chunk) have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     dropout_at: str = _choice("outputs", 'What is set to 0: the `"outputs"`; `"inputs and outputs"`, inputs with a new '
         'mask at every step, since there may be one channel alone; or the state that the next step reads, `"between '
-        'steps, one mask"` or `"between steps, new masks"`. One mask is that of Gal and Ghahramani (2016).', costs=True,
+        'steps, one mask"` or `"between steps, new masks"`. One mask is that of Gal and Ghahramani (2016) for an '
+        "LSTM, whose memory it leaves alone; in a GRU it acts on the state that is carried on as well.", costs=True,
         names=DROPOUTS)  # fmt: skip
     dropout_test: str = _choice("off", 'Dropout when a network is scored: `"off"`; left `"on"`, as without '
         '`model.eval()`; `"unscaled"`, off as well, but what was kept in training was not divided by its share.',
