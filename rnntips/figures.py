@@ -22,7 +22,7 @@ from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.templates import render
 from rnntips.training import predict
-from rnntips.verdict import LEAST, NEAR, interval, middle
+from rnntips.verdict import LEAST, NEAR, interval, middle, spoken
 from rnntips.windows import TRAIN
 
 __all__ = ["COLORS", "DASHES", "GREY", "Still", "axes", "band", "both", "curves", "findings", "forecasts",
@@ -222,20 +222,21 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     """One dot per seed: the variant's change of the test error; diamond and bar: median and 95 % interval."""
     ax = ax or axes(1, 3.4, 3.1)[0]
     d = study.effects(setting or next(iter(study.runs)))
-    ax.axvspan(100 * np.expm1(-np.log1p(study.smallest)), 100 * study.smallest, color=GREY, alpha=0.15, linewidth=0)
-    ax.axvline(0, color=GREY, linewidth=0.8)
-    relative = 100 * np.expm1(d)
-    lower = d <= 0
-    for where, marker in ((lower, "o"), (~lower, "^")):
-        ax.plot(relative[where], len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])
-    low, high = (100 * np.expm1(value) for value in interval(d))
-    ax.plot([low, high], [0, 0], color=GREY, linewidth=2)
-    ax.plot(100 * np.expm1(middle(d)), 0, "D", color=GREY)
-    reach = 1.15 * max(10, np.abs([*relative, low, high]).max())
-    ax.set(xlim=(-reach, reach), yticks=[])
-    if reach > 10_000:  # longer numbers would overlap
-        ax.set_xticks([0, 100 * np.expm1(middle(d))]), plain(ax.xaxis)
-    ax.set_xlabel(fill("error of “{1}” against “{0}” (%)".format(*study.names), 40), size=9)
+    low, high = interval(d)
+    reach = 1.15 * max(0.1, np.abs([*d, low, high]).max())
+    unit = "times" if reach > np.log(10) else spoken(np.expm1(middle(d)), "%")  # as the sentence; long numbers overlap
+    band = np.log1p(study.smallest)
+    ax.axvspan(*_drawn(np.expm1([-band, band]), unit), color=GREY, alpha=0.15, linewidth=0)
+    ax.axvline(_drawn(0, unit), color=GREY, linewidth=0.8)
+    for where, marker in ((d <= 0, "o"), (d > 0, "^")):
+        ax.plot(_drawn(np.expm1(d[where]), unit), len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])
+    ax.plot(_drawn(np.expm1([low, high]), unit), [0, 0], color=GREY, linewidth=2)
+    ax.plot(_drawn(np.expm1(middle(d)), unit), 0, "D", color=GREY)
+    if unit == "times":
+        _factors(ax, np.exp(-reach), np.exp(reach))
+    else:
+        ax.set(xlim=100 * np.expm1(reach) * np.array([-1, 1]))
+    ax.set(yticks=[]), ax.set_xlabel(fill("error of “{1}” against “{0}” ({2})".format(*study.names, unit), 40), size=9)
     ax.set_title("← lower    higher →", size=9, color=GREY)
     ax.spines["left"].set_visible(False)
     return ax
@@ -270,12 +271,7 @@ def _height(rows: Sequence[tuple]) -> float:
     return 0.24 * len(rows) + 0.8
 
 
-def findings(
-    rows: Sequence[tuple],
-    unit: str = "%",
-    what: str = "error",
-    ax: Axes | None = None,
-) -> Axes:
+def findings(rows: Sequence[tuple], unit: str = "%", what: str = "error", ax: Axes | None = None) -> Axes:
     """Findings under each other, the first on top: dots with 95 % intervals.
 
     Args:
@@ -287,30 +283,32 @@ def findings(
     reach = [1 + end for _, _, ends, _ in rows if ends for end in ends]
     if unit == "%" and (max(reach, default=1) > FAR or min(reach, default=1) < 1 / FAR):
         unit = "times"  # as sentences have them
-
-    def drawn(change: float) -> float:
-        return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
-
-    ax.axvline(drawn(0), color=GREY, linewidth=0.8)
+    ax.axvline(_drawn(0, unit), color=GREY, linewidth=0.8)
     for row, (_, typical, ends, smallest) in enumerate(rows):
         if ends is None:
-            ax.annotate(
-                legible(typical), (0.01, row), xycoords=("axes fraction", "data"), va="center", size=8, color=GREY
-            )
+            place = {"xycoords": ("axes fraction", "data"), "va": "center"}
+            ax.annotate(legible(typical), (0.01, row), **place, size=8, color=GREY)
         else:
             least = 1 / (1 + smallest) - 1 if unit == "times" else -smallest
-            band = [drawn(least), drawn(smallest)]
+            band = [_drawn(least, unit), _drawn(smallest, unit)]
             ax.fill_between(band, row - 0.5, row + 0.5, color=GREY, alpha=0.15, linewidth=0)
-            ax.plot([drawn(value) for value in ends], [row, row], color=COLORS["variant"], linewidth=1.2)
-            ax.plot(drawn(typical), row, "o", color=COLORS["variant"], markersize=5)
+            ax.plot([_drawn(value, unit) for value in ends], [row, row], color=COLORS["variant"], linewidth=1.2)
+            ax.plot(_drawn(typical, unit), row, "o", color=COLORS["variant"], markersize=5)
     ax.set(yticks=range(len(rows)), yticklabels=[legible(row[0]) for row in rows], ylim=(-0.7, len(rows) - 0.3))
     for label, (_, _, ends, _) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set(fontweight="bold" if ends is None else "normal", size=9 if ends is None else 8)
     if unit == "times":
-        low, high = max(LEAST, min([0.8, *reach])) / ROOM, max([1.25, *reach]) * ROOM
-        ax.set(xscale="log", xlim=(low, high)), plain(ax.xaxis)
-        ax.set_xticks(log_ticks(low, high))
+        _factors(ax, max(LEAST, min([0.8, *reach])) / ROOM, max([1.25, *reach]) * ROOM)
     shown = {"times": "times the baseline's", "points": "points of a hundred runs"}.get(unit, unit)
     compared = f"{what} of the variant against the baseline ({shown}), median and 95\u00a0% interval"
     ax.set(xlabel=fill(f"{compared}; grey: too small to matter", WIDE))
     return ax
+
+
+def _drawn(change, unit: str):
+    """Where an axis of this unit has a change, or an array of them."""
+    return 1 + change if unit == "times" else 100 * change if unit in ("%", "points") else change
+
+
+def _factors(ax: Axes, low: float, high: float) -> None:
+    ax.set(xscale="log", xlim=(low, high), xticks=log_ticks(low, high)), plain(ax.xaxis)

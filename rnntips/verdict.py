@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # shapes are for readers and type checkers
 
 __all__ = ["LEAST", "NEAR", "Comparison", "Finding", "Measure", "Scores", "TestError", "Verdict", "against", "cap",
            "change", "decide", "effects", "failures", "find", "interval", "medians", "middle", "of_naive",
-           "progress", "sentence", "size", "tail", "trained", "way"]  # fmt: skip
+           "progress", "sentence", "size", "spoken", "tail", "trained", "way"]  # fmt: skip
 
 LEAST = 1e-3  # share of the naive error: below it a task is solved, and ratios of errors mean nothing
 TIE = 1e-9  # pairs that differ by less differ by rounding
@@ -360,6 +360,11 @@ def change(value: float, unit: str = "%", bare: bool = False) -> str:
     return number if bare else f"{number} {unit}"
 
 
+def spoken(typical: float, unit: str) -> str:
+    """The unit for a change in words: beyond a factor of two it is said as a factor."""
+    return "times" if unit == "%" and not -0.5 <= typical <= 1 else unit
+
+
 def against(mine: float | None, theirs: float | None) -> str:
     """Two errors, as shares of naive, as people write them: "0.60 of naive against 6.5 times naive"."""
     return f"{of_naive(mine)} against {of_naive(theirs)}"
@@ -385,14 +390,15 @@ def size(value: float, unit: str = "%") -> str:
 
 def sentence(f: Finding) -> str:
     """A finding in words: direction, how many runs, how much is typical, and what the rule says."""
-    low, high = (change(value, f.unit, bare=True) for value in f.interval)
-    numbers = f"{change(f.typical, f.unit)} ({low} to {high})"
+    unit = spoken(f.typical, f.unit)
+    low, high = (change(value, unit, bare=True) for value in f.interval)
+    numbers = f"{change(f.typical, unit)} ({low} to {high})"
     if f.verdict == "NOT TRAINED":
         return "Neither side learned enough to be compared."
     if f.n < FEWEST:
         return f"Undecided: {f.n} runs a side are too few; {FEWEST} are needed."
     if f.verdict == "SAME":
-        return f"About the same: {numbers}, within {_around(f)}.{average(f)}"
+        return f"About the same: {numbers}, within {'± ' * (f.unit != 'times')}{size(f.smallest, f.unit)}.{average(f)}"
     if f.verdict == "UNCLEAR":
         seen = f" {f.n} runs a side can show differences of {size(f.detectable, f.unit)} or more."
         return f"Undecided: {numbers}.{seen if f.detectable > 0 else ''}{average(f)}"
@@ -400,10 +406,6 @@ def sentence(f: Finding) -> str:
     more = better == (f.better == "higher")
     direction, wins = "Higher" if more else "Lower", f.wins if better else f.losses
     return f"{direction} {f.what} in {wins} of {f.runs} runs: {numbers}.{average(f)}"
-
-
-def _around(f: Finding) -> str:
-    return size(f.smallest, f.unit) if f.unit == "times" else f"± {size(f.smallest, f.unit)}"
 
 
 def average(f: Finding) -> str:

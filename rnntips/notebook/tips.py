@@ -19,7 +19,7 @@ from rnntips.notebook.lessons import lessons
 from rnntips.recipe import FIELDS, Recipe, typed
 from rnntips.tasks import Task
 from rnntips.tasks.settings import SETTINGS
-from rnntips.verdict import Scores, against, change, of_naive, size
+from rnntips.verdict import Scores, against, change, of_naive, size, spoken
 
 __all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "by_budget", "expected_best", "shown",
            "stored_scores", "tips"]  # fmt: skip
@@ -140,8 +140,7 @@ def _in_words(found: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, s
     """A setting's numbers as sentences have them."""
     n = found["n"]
     solved = [f"{share * n:.0f} of {n}" for share in found["checks"]["learned"]] if claim["what"] == SOLVED else ()
-    said, far = NEITHER.get(claim["what"], {}), not -0.5 <= found["typical"] <= 1
-    unit = "times" if far and claim["unit"] == "%" else claim["unit"]  # beyond a factor of two as a factor
+    said, unit = NEITHER.get(claim["what"], {}), spoken(found["typical"], claim["unit"])
     low, high = (change(end, unit, bare=True) for end in found["interval"])
     return {
         "verdict": said.get(found["verdict"], found["verdict"].lower()),
@@ -274,10 +273,10 @@ class Tip:
         return Markdown(f"| {' | '.join(RULE.values())} |\n|---|---|---|---|\n| {' | '.join(cells)} |")
 
     def live(self) -> tuple[Recipe, Recipe, str]:
-        """Baseline, variant and setting of the default live comparison; a lesson's panel may name another setting."""
-        live = self.plan["live"]
-        setting = self.lesson.toml.get("panel", {}).get("setting", live["setting"])
-        base = self.base.but(**typed(self.fields(setting))).but(lr=live["lr"])
+        """Baseline, variant and setting of the default live comparison: the plan's, or what the panel names."""
+        live = self.plan["live"] | self.lesson.toml.get("panel", {})
+        setting = live["setting"]
+        base = self.base.but(**typed(self.fields(setting)), **typed(live.get("recipe", {}))).but(lr=live["lr"])
         values = (live[name] for name in ("baseline", "variant"))
         sides = (value if isinstance(value, Mapping) else {live["field"]: value} for value in values)
         baseline, variant = (base.but(**typed(side)) for side in sides)

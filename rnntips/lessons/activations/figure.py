@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rnntips.figures import COLORS, GREY, PAGE, axes
 from rnntips.notebook.tips import Tip
+from rnntips.recipe import parameters
 from rnntips.verdict import progress
 
 __all__ = ["adding_and_reach", "shares"]
@@ -27,7 +28,7 @@ SOLVED = 0.5  # of the way from naive to the floor
 
 
 def adding_and_reach(gradients: Mapping[str, np.ndarray], value: float = 0.2, steps: int = 30) -> Axes:
-    """What one unit holds that adds a value at every step, and, before training, the gradient step by step back in time.
+    """What one unit holds that adds a value at every step; and, before training, the gradient by steps back in time.
 
     Args:
         gradients: Cell → gradients by lag (R, lags), see `rnntips.doctor.gradients.gradient_by_lag`.
@@ -58,7 +59,7 @@ def held(activation: Callable[[float], float], value: float, steps: int) -> np.n
 
 
 def shares(tip: Tip, settings: Mapping[str, str]) -> Axes:
-    """Shares of solved runs in the record, by cell: PyTorch's starts, 24 units.
+    """Shares of solved runs in the record, by cell, all with PyTorch's start and 700 to 1,000 weights.
 
     Args:
         settings: Setting → what it is called on the axis.
@@ -76,7 +77,8 @@ def shares(tip: Tip, settings: Mapping[str, str]) -> Axes:
 
 def solved(tip: Tip, setting: str, cell: str) -> float:
     """Per cent of the record's runs that came half the way to the floor; NaN if there are none."""
-    usual = {"cell": cell, "width": tip.base.width, "init": "uniform", "clip_norm": None, "forget_bias": None}
+    width = parameters(1000) if cell in ("gru", "lstm") else tip.base.width
+    usual = {"cell": cell, "width": width, "init": "uniform", "clip_norm": None}
     arms = [arm for arm in tip.arms(setting) if all(getattr(arm.recipe, k) == v for k, v in usual.items())]
     if not arms:
         return np.nan
