@@ -159,7 +159,7 @@ def test_a_plans_measures_compare_and_judge_pairs_of_scores():
     slow, quick = (replace(scores([0.1] * n), readings={label: np.full(n, updates)}) for updates in (100, 10))
     found = judged("updates to target", slow, quick, 0.05)
     assert (found.verdict, found.typical) == ("BETTER", pytest.approx(-0.9))
-    assert sentence(found).startswith("Lower number of updates in 20 of 20 runs: −90 %")
+    assert sentence(found).startswith("Lower number of updates in 20 of 20 runs: × 0.1 ")
     found = judged("failure share", slow, scores([0.1] * 8 + [np.nan] * 12))
     assert (found.verdict, found.typical) == ("WORSE", pytest.approx(0.6))
     assert sentence(found).startswith("Higher share of failed runs in 12 of 20 runs: +60 points (")
