@@ -32,12 +32,12 @@ def _plain(activation: Callable[[Tensor], Tensor]):
     return step
 
 
-def _gru(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _gru(inputs: Tensor, h: Tensor, weight: Tensor, bias: Tensor, carried: Tensor | None = None) -> Tensor:
     recurrent = affine(h, weight, bias)
     both = 2 * h.shape[-1]
     reset, update = torch.sigmoid(inputs[..., :both] + recurrent[..., :both]).chunk(2, -1)
     new = torch.tanh(torch.addcmul(inputs[..., both:], reset, recurrent[..., both:]))
-    return torch.lerp(new, h, update)
+    return torch.lerp(new, h if carried is None else carried, update)
 
 
 def _lstm(inputs: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
@@ -62,6 +62,7 @@ def scan(
     cell: str, inputs: Float[Tensor, "R B T GH"], weight: Float[Tensor, "R H GH"],
     bias: Float[Tensor, "R GH"] | None = None, state: State | None = None, *,
     mask: Float[Tensor, "R B *T H"] | None = None, reset: Bool[Tensor, "B T"] | None = None,
+    mask_carried: bool = True,
 ) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """The recurrence over all time steps.
 
@@ -73,6 +74,7 @@ def scan(
         state: State before the first step: h (R, B, H), or (h, c) for the LSTM; zero if None.
         mask: Multiplies h[t−1] wherever step t uses it, (R, B, H) or (R, B, T, H).
         reset: Where true, the state is zero before that step, (B, T).
+        mask_carried: Whether the mask multiplies also the h[t−1] of which a GRU's update gate carries a part over.
 
     Returns:
         h at every step, (R, B, T, H), and the state after the last.
@@ -88,7 +90,8 @@ def scan(
     resets = [None] * inputs.shape[2] if reset is None else reset[..., None].unbind(1)
     step, states = CELLS[cell], []
     for now, mask_now, reset_now in zip(inputs.unbind(2), masks, resets, strict=True):
-        state = step(now, _seen(state, mask_now, reset_now), weight, bias)
+        carried = () if mask_carried or cell != "gru" else (_seen(state, None, reset_now),)
+        state = step(now, _seen(state, mask_now, reset_now), weight, bias, *carried)
         states.append(state[0] if cell == "lstm" else state)
     return torch.stack(states, 2), state
 

@@ -225,8 +225,9 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     low, high = interval(d)
     reach = 1.15 * max(0.1, np.abs([*d, low, high]).max())
     unit = "times" if reach > np.log(10) else spoken(np.expm1(middle(d)), "%")  # as the sentence; long numbers overlap
-    band = np.log1p(study.smallest)
-    ax.axvspan(*_drawn(np.expm1([-band, band]), unit), color=GREY, alpha=0.15, linewidth=0)
+    ax.axvspan(
+        *_drawn(np.array([1 / (1 + study.smallest) - 1, study.smallest]), unit), color=GREY, alpha=0.15, linewidth=0
+    )
     ax.axvline(_drawn(0, unit), color=GREY, linewidth=0.8)
     for where, marker in ((d <= 0, "o"), (d > 0, "^")):
         ax.plot(_drawn(np.expm1(d[where]), unit), len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])

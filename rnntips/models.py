@@ -88,9 +88,9 @@ class Network:
         """Predictions at every step (R, B, T, K), and each recurrent layer's last state; `state` has the first ones.
 
         `masks` has (R, B, 1, H) for every recurrent layer, or (R, B, T, H), and multiplies its outputs, or, with
-        `between`, its h[t−1] where step t reads it. `noise` has (R, B, T, width) for every layer: dense, recurrent,
-        dense after. It is added to the layer's output, before the mask, but not to the state that the layer's own next
-        step reads.
+        `between`, its h[t−1] where step t's weights read it. `noise` has (R, B, T, width) for every layer: dense,
+        recurrent, dense after. It is added to the layer's output, before the mask, but not to the state that the
+        layer's own next step reads.
         """
         parts = []
         for hidden, after in self._segments(inputs, masks, state, noise, slice(-1)):  # noqa: B007

@@ -333,10 +333,8 @@ class Recipe:
     dropout: float = _choice(0.0, "Share of every recurrent layer's outputs set to 0 in training; all steps of a "
         "window (or of a chunk) have the same mask.", per_run=True, number={"low": 0, "below": 1})  # fmt: skip
     dropout_at: str = _choice("outputs", 'What is set to 0: the `"outputs"`; `"inputs and outputs"`, inputs with a new '
-        'mask at every step, since there may be one channel alone; or the state that the next step reads, `"between '
-        'steps, one mask"` or `"between steps, new masks"`. One mask is that of Gal and Ghahramani (2016) for an '
-        "LSTM, whose memory it leaves alone; in a GRU it acts on the state that is carried on as well.", costs=True,
-        names=DROPOUTS)  # fmt: skip
+        'mask at every step; or the state where weights read it, `"between steps, one mask"`, after Gal and Ghahramani '
+        '(2016), or `"between steps, new masks"`.', costs=True, names=DROPOUTS)  # fmt: skip
     dropout_test: str = _choice("off", 'Dropout when a network is scored: `"off"`; left `"on"`, as without '
         '`model.eval()`; `"unscaled"`, off as well, but what was kept in training was not divided by its share.',
         names=DROPOUT_TESTS)  # fmt: skip

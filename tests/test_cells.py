@@ -28,6 +28,23 @@ def test_the_sigmoid_cell_follows_its_formula():
         torch.testing.assert_close(states[:, :, t], h)
 
 
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_grus_mask_follows_its_formula(carried):
+    """Without `mask_carried` as Gal and Ghahramani (2016): on what the matrices read alone."""
+    (*_, weight, bias), inputs = contributions("gru")
+    g = torch.Generator().manual_seed(3)
+    mask = torch.rand(R, B, T, H, generator=g, dtype=torch.float64) + 0.5
+    states, _ = scan("gru", inputs, weight, bias, mask=mask, mask_carried=carried)
+    h = torch.zeros(R, B, H, dtype=torch.float64)
+    for t in range(T):
+        seen = h * mask[:, :, t]
+        r, z, n = (seen @ weight + bias[:, None]).chunk(3, -1)
+        x_r, x_z, x_n = inputs[:, :, t].chunk(3, -1)
+        z = torch.sigmoid(x_z + z)
+        h = (1 - z) * torch.tanh(x_n + torch.sigmoid(x_r + r) * n) + z * (seen if carried else h)
+        torch.testing.assert_close(states[:, :, t], h)
+
+
 @pytest.mark.parametrize("cell", [c for c in CELLS if c != "relu"])
 def test_first_and_second_derivatives_agree_with_differences(cell):
     g = torch.Generator().manual_seed(2)

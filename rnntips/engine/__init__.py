@@ -65,12 +65,12 @@ def scan(
 ) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
     """The recurrence over time, as `cells.scan` defines it, by the fastest implementation for these tensors.
 
-    Float32 is compiled and differentiable once; float64 can be differentiated twice.
+    Float32 is compiled and differentiable once; float64, and a GRU with a mask, can be differentiated twice.
     """
     cells.check(cell, inputs, weight, bias, state, mask, reset)
     parts = state if isinstance(state, tuple) else (state,)
     fast = _fast(inputs, weight, bias, mask, *parts)
-    if fast is None:
+    if fast is None or (cell == "gru" and mask is not None):  # compiled code leaves what a GRU carries unmasked
         return cells.scan(cell, inputs, weight, bias, state, mask=mask, reset=reset)
     return fast.scan(cell, inputs, weight, bias, state, mask, reset)
 
@@ -80,12 +80,16 @@ def layer(
     weight: Float[Tensor, "R H GH"], bias: Float[Tensor, "R GH"], state: State | None = None, *,
     mask: Float[Tensor, "R B *T H"] | None = None,
 ) -> tuple[Float[Tensor, "R B T H"], State]:  # fmt: skip
-    """`scan` of the contributions of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H)."""
+    """`scan` of the contributions of x (R, B, T, C) through the input weight (R, C, G·H) and bias (R, G·H).
+
+    A GRU's mask multiplies what its weights read, and not what it carries over.
+    """
     parts = state if isinstance(state, tuple) else (state,)
     fast = _fast(x, input_weight, input_bias, weight, bias, mask, *parts)
     if fast is not None:
         return fast.layer(cell, x, input_weight, input_bias, weight, bias, state, mask)
-    return cells.scan(cell, cells.contributions(x, input_weight, input_bias), weight, bias, state, mask=mask)
+    inputs = cells.contributions(x, input_weight, input_bias)
+    return cells.scan(cell, inputs, weight, bias, state, mask=mask, mask_carried=False)
 
 
 def dense(

@@ -36,13 +36,13 @@ def _sigmoid(x):
 
 
 @njit(**FAST)
-def _activate_gru(gates, r, recurrent, new, z, seen, h):
+def _activate_gru(gates, r, recurrent, new, z, before, h):
     for i in range(2 * h.size):
         gates[i] = _sigmoid(gates[i])
     for i in range(h.size):
         new[i] = _tanh(new[i] + r[i] * recurrent[i])
     for i in range(h.size):
-        h[i] = new[i] + z[i] * (seen[i] - new[i])
+        h[i] = new[i] + z[i] * (before[i] - new[i])
 
 
 @njit(**FAST)
@@ -76,11 +76,14 @@ def _activate_plain(cell, gate, h):
 
 
 @njit(**FAST)
-def activate(cell, gates, seen, before, c, h):
-    """Apply the activations to `gates` in place, and write the new state to `h` and `c`."""
+def activate(cell, gates, before, c, h):
+    """Apply the activations to `gates` in place, and write the new state to `h` and `c`.
+
+    `before` is what the step before left of the state that gates keep a part of: the LSTM's c, the GRU's h.
+    """
     n = h.size
     if cell == GRU:
-        _activate_gru(gates, gates[:n], gates[2 * n : 3 * n], gates[3 * n :], gates[n : 2 * n], seen[:n], h)
+        _activate_gru(gates, gates[:n], gates[2 * n : 3 * n], gates[3 * n :], gates[n : 2 * n], before, h)
     elif cell == LSTM:
         _activate_lstm(gates, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], before, c, h)
     else:
@@ -88,14 +91,14 @@ def activate(cell, gates, seen, before, c, h):
 
 
 @njit(**FAST)
-def _differentiate_gru(dh, r, z, recurrent, new, seen, dr, dz, drecurrent, dnew, direct):
+def _differentiate_gru(dh, r, z, recurrent, new, before, dr, dz, drecurrent, dnew, direct):
     one = np.float32(1)
     for i in range(dh.size):
         dnew[i] = dh[i] * (one - z[i]) * (one - new[i] * new[i])
     for i in range(dh.size):
         dr[i] = dnew[i] * recurrent[i] * r[i] * (one - r[i])
     for i in range(dh.size):
-        dz[i] = dh[i] * (seen[i] - new[i]) * z[i] * (one - z[i])
+        dz[i] = dh[i] * (before[i] - new[i]) * z[i] * (one - z[i])
     for i in range(dh.size):
         drecurrent[i] = dnew[i] * r[i]
     for i in range(dh.size):
@@ -139,11 +142,11 @@ def _differentiate_plain(cell, dh, h, d):
 
 
 @njit(**FAST)
-def differentiate(cell, dh, dc, gates, seen, before, h, c, d, direct):
+def differentiate(cell, dh, dc, gates, before, h, c, d, direct):
     """Write the gates' gradients before activation to `d`, and the GRU's dh · z, a part of dh[t−1], to `direct`."""
     n = dh.size
     if cell == GRU:
-        _differentiate_gru(dh, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], seen,
+        _differentiate_gru(dh, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], before,
                            d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n :], direct)  # fmt: skip
     elif cell == LSTM:
         _differentiate_lstm(dh, dc, gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], before, c,

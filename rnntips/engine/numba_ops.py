@@ -26,7 +26,7 @@ SHELVES = 8  # sizes of arrays whose memory is kept for reuse
 
 def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: State | None,
          mask: Tensor | None, reset: Tensor | None) -> tuple[Tensor, State]:  # fmt: skip
-    """See `rnntips.engine.scan`."""
+    """See `rnntips.engine.scan`; a GRU's mask as in `rnntips.engine.layer`."""
     return _run(cell, None, inputs, None, None, weight, bias, state, mask, reset)
 
 

@@ -129,6 +129,16 @@ def _see(seen, states, first, mask, reset, x, C, t, H, B):
 
 
 @njit(**FAST)
+def _keep(before, kept, first, reset, t, H, B):
+    """Fill a block with what gates keep a part of: the block of `kept` before step t, or `first`, after resets."""
+    if t:
+        copy(before, 0, H * B, kept, (t - 1) * H * B, 1, H * B)
+    else:
+        copy(before, 0, H * B, first, 0, 1, H * B)
+    _forget(before, reset, t, H, B)
+
+
+@njit(**FAST)
 def _part(part, cell, K, H, M):
     """(k0, k1, m0, m1): rows and columns of a part of the matrix that is not all zeros; the GRU has three parts."""
     if cell < 0:
@@ -162,7 +172,7 @@ def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gate
     T, n = len(x), H * B
     K, Q = rows(cell, C, H)
     M = Q * H
-    seen, spare, c_before = scratch[: K * B], scratch[K * B : (K + M) * B], scratch[(K + M) * B :][:n]
+    seen, spare, before = scratch[: K * B], scratch[K * B : (K + M) * B], scratch[(K + M) * B :][:n]
     seen[:] = 0
     for t in range(T):
         now = slice(t * n, (t + 1) * n)
@@ -179,12 +189,10 @@ def forward(cell, C, H, B, x, given, h, c, mask, reset, panels, states, cs, gate
             for i in range(M * B):
                 pre[i] += more[i]
         if cell == LSTM:
-            if t:
-                copy(c_before, 0, n, cs, (t - 1) * n, 1, n)
-            else:
-                copy(c_before, 0, n, c, 0, 1, n)
-            _forget(c_before, reset, t, H, B)
-        activate(cell, pre, seen, c_before, cs[now] if cell == LSTM else c_before, states[now])
+            _keep(before, cs, c, reset, t, H, B)
+        elif cell == GRU:
+            _keep(before, states, h, reset, t, H, B)
+        activate(cell, pre, before, cs[now] if cell == LSTM else before, states[now])
 
 
 @njit(**FAST)
@@ -206,7 +214,7 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
     some, row = max(1, BLOCK // B), _row(B)
     seens, ds, rest = scratch[: K * row], scratch[K * row :][: M * row], scratch[(K + M) * row :]
     see, d_now, rest = rest[: K * B], rest[K * B :][: M * B], rest[(K + M) * B :]
-    back, direct, c_before = rest[: K * B], rest[K * B :][:n], rest[K * B + n :][:n]
+    back, direct, before = rest[: K * B], rest[K * B :][:n], rest[K * B + n :][:n]
     see[:] = 0
     direct[:] = 0
     back[:] = 0
@@ -221,34 +229,32 @@ def backward(cell, C, H, B, x, h, c, mask, reset, turned, states, cs, gates, dst
             for b in range(B):
                 dh[k * B + b] += dstates[t, k, b]
         if cell == LSTM:
-            if t:
-                copy(c_before, 0, n, cs, (t - 1) * n, 1, n)
-            else:
-                copy(c_before, 0, n, c, 0, 1, n)
-            _forget(c_before, reset, t, H, B)
+            _keep(before, cs, c, reset, t, H, B)
+        elif cell == GRU:
+            _keep(before, states, h, reset, t, H, B)
         step = gates[t * M * B : (t + 1) * M * B] if cell >= GRU else states[now]
-        differentiate(cell, dh, dc, step, see, c_before, states[now], cs[now] if cell == LSTM else c_before,
-                      d_now, direct)  # fmt: skip
+        differentiate(cell, dh, dc, step, before, states[now], cs[now] if cell == LSTM else before, d_now, direct)
         if cell >= 0:
             product(turned, M, 0, 3 * H if cell == GRU else M, d_now, B, back, 0, H)
-        for i in range(n):
-            dh[i] = back[i] + direct[i]
         if len(dx):
             product(turned, M, 0, M, d_now, B, back, H, K)
             copy(dx, t * dx.shape[1] * B, B, back, n + B, C, B)
             dx[t, C:] = 0  # padding: a run that diverged may have left NaN there, and 0 × NaN is NaN
         if len(dgiven):
             copy(dgiven, t * M * B, B, d_now, 0, M, B)
-        _forget(dh, reset, t, H, B)
+        _forget(back, reset, t, H, B)
+        _forget(direct, reset, t, H, B)
         _forget(dc, reset, t, H, B)
         if len(dmask):
             factor = states[(t - 1) * n : t * n] if t else h
             for i in range(n):
-                dmask[t].reshape(-1)[i] = dh[i] * factor[i]
+                dmask[t].reshape(-1)[i] = back[i] * factor[i]
         if len(mask):
             scale = mask[t % len(mask)].reshape(-1)
             for i in range(n):
-                dh[i] *= scale[i]
+                back[i] *= scale[i]
+        for i in range(n):
+            dh[i] = back[i] + direct[i]
         copy(seens, slot * B, row, see, 0, K, B)
         copy(ds, slot * B, row, d_now, 0, M, B)
         if slot == 0:

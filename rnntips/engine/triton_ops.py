@@ -78,9 +78,9 @@ def _rounding(cell: str, H: int, C: int, device: torch.device) -> str | None:
 
 def scan(cell: str, inputs: Tensor, weight: Tensor, bias: Tensor | None, state: State | None,
          mask: Tensor | None, reset: Tensor | None) -> tuple[Tensor, State]:  # fmt: skip
-    """See `rnntips.engine.scan`. Masks, resets and wide layers use the plain operations of `cells.scan`."""
+    """See `rnntips.engine.layer` for masks. They, resets and wide layers use the plain operations of `cells.scan`."""
     if mask is not None or reset is not None or not _rounding(cell, weight.shape[1], 0, inputs.device):
-        return cells.scan(cell, inputs, weight, bias, state, mask=mask, reset=reset)
+        return cells.scan(cell, inputs, weight, bias, state, mask=mask, reset=reset, mask_carried=False)
     bias = inputs.new_zeros(len(weight), weight.shape[2]) if bias is None else bias
     return _run(cell, inputs, None, None, weight, bias, state)
 

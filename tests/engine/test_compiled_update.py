@@ -51,9 +51,6 @@ CUTS = layout._cuts
 
 def equal_those_in_float64(drawn, recipe, before, segment):
     """Each from the same weights: of a gradient of nearly zero, dividing by its size makes whole steps of rounding."""
-    if recipe.cell == "gru" and recipe.dropout_at == "between steps, one mask":
-        # a kept unit's state grows by 1 / (1 − rate) a step: at 0.5 into the thousands, and its rounding with it
-        recipe = recipe.but(dropout=0.1)
     task, recipes = task_of(drawn), unlike(recipe)
     record, network, loader, state = begun(recipes, task, range(3), before)
     mine, step = {"weights": network.flat, **state}, updater(record, network, loader, state)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,8 +17,13 @@ import rnntips as rt
 from rnntips import cells, engine
 from rnntips.errors import BadArgument
 
-pytest.importorskip("numba")
+numba_ops = pytest.importorskip("rnntips.engine.numba_ops", exc_type=ImportError)
 ALL = list(cells.CELLS)
+reference = partial(cells.scan, mask_carried=False)
+
+
+def compiled(*given, mask, reset):
+    return numba_ops.scan(*given, mask, reset)
 
 
 def problem(cell, R, B, T, H, seed=0):
@@ -56,13 +62,29 @@ def agree(mine, exact, most=1e-5):
         assert one.shape == other.shape and error(one, other) <= most
 
 
+def test_a_grus_mask_multiplies_all_it_reads_in_a_scan_and_what_its_weights_read_in_a_layer():
+    (inputs, weight, bias, h, _, mask), _ = problem("gru", 2, 3, 5, 4)
+    for scan, carried in ((engine.scan, True), (partial(as_a_layer, 4), False)):
+        exact = cells.scan("gru", inputs.double(), weight.double(), bias.double(), h.double(), mask=mask.double(),
+                           mask_carried=carried)[0]  # fmt: skip
+        torch.testing.assert_close(
+            scan("gru", inputs, weight, bias, h, mask=mask)[0].double(), exact, rtol=0, atol=1e-5
+        )
+
+
+def as_a_layer(H, cell, inputs, weight, bias, state, mask):
+    """A layer whose inputs are the contributions themselves."""
+    eye = torch.eye(inputs.shape[3]).expand(len(inputs), -1, -1)
+    return engine.layer(cell, inputs, eye, torch.zeros(len(inputs), 3 * H), weight, bias, state, mask=mask)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(ALL), st.integers(1, 4), st.integers(1, 35), st.integers(1, 64), st.integers(1, 34),
        st.integers(0, 9))  # fmt: skip
 def test_values_and_gradients_agree_with_the_reference_in_float64(cell, R, B, T, H, seed):
     tensors, reset = problem(cell, R, B, T, H, seed)
-    exact = outcome(cells.scan, cell, tensors, reset, torch.float64)
-    agree(outcome(engine.scan, cell, tensors, reset), exact)
+    exact = outcome(reference, cell, tensors, reset, torch.float64)
+    agree(outcome(compiled, cell, tensors, reset), exact)
 
 
 @pytest.mark.parametrize("cell", ALL)
@@ -70,8 +92,8 @@ def test_values_and_gradients_agree_with_the_reference_in_float64(cell, R, B, T,
 def test_tiles_of_every_height_agree_with_the_reference_in_float64(cell, B, H):
     """Rows are multiplied 16, 8 or 4 at a time, and columns 16: widths and batches that need several of each."""
     tensors, reset = problem(cell, 2, B, 7, H)
-    exact = outcome(cells.scan, cell, tensors, reset, torch.float64)
-    agree(outcome(engine.scan, cell, tensors, reset), exact)
+    exact = outcome(reference, cell, tensors, reset, torch.float64)
+    agree(outcome(compiled, cell, tensors, reset), exact)
 
 
 @pytest.mark.parametrize("relu", [True, False])
@@ -105,9 +127,9 @@ def test_views_and_masks_of_one_step_are_taken_as_they_are(cell):
     tensors[5] = tensors[5][:, :, 2]
     spread = [t.transpose(0, 1).contiguous().transpose(0, 1) for t in tensors]
     assert not spread[0].is_contiguous()
-    found = outcome(engine.scan, cell, spread, reset)
-    assert all(map(torch.equal, found, outcome(engine.scan, cell, tensors, reset)))
-    agree(found, outcome(cells.scan, cell, tensors, reset, torch.float64))
+    found = outcome(compiled, cell, spread, reset)
+    assert all(map(torch.equal, found, outcome(compiled, cell, tensors, reset)))
+    agree(found, outcome(reference, cell, tensors, reset, torch.float64))
 
 
 @pytest.mark.parametrize("cell", ALL)
@@ -131,10 +153,10 @@ def test_a_layer_equals_a_scan_of_its_contributions(cell, B, C, H):
 def test_a_runs_bits_depend_neither_on_company_nor_on_threads(cell, monkeypatch):
     tensors, reset = problem(cell, 20, 5, 12, 7)
     monkeypatch.setenv("RNNTIPS_THREADS", "1")
-    whole = outcome(engine.scan, cell, tensors, reset)
+    whole = outcome(compiled, cell, tensors, reset)
     monkeypatch.delenv("RNNTIPS_THREADS")
     for rows in ([7], [3, 7], [7, 1, 12], list(range(20))):
-        some = outcome(engine.scan, cell, [t[rows] for t in tensors], reset)
+        some = outcome(compiled, cell, [t[rows] for t in tensors], reset)
         assert all(map(torch.equal, some, (theirs[rows] for theirs in whole)))
 
 
@@ -142,21 +164,21 @@ def test_a_runs_bits_depend_neither_on_company_nor_on_threads(cell, monkeypatch)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_breaks_one_run_stays_there(cell, bad):
     tensors, reset = problem(cell, 3, 5, 6, 7)
-    calm = outcome(engine.scan, cell, tensors, reset)
+    calm = outcome(compiled, cell, tensors, reset)
     tensors[1][1] = bad
-    wild = outcome(engine.scan, cell, tensors, reset)
+    wild = outcome(compiled, cell, tensors, reset)
     assert all(map(torch.equal, (mine[[0, 2]] for mine in wild), (theirs[[0, 2]] for theirs in calm)))
-    exact = outcome(cells.scan, cell, tensors, reset)
+    exact = outcome(reference, cell, tensors, reset)
     assert torch.equal(torch.isnan(wild[0]), torch.isnan(exact[0]))
 
 
 def test_two_threads_at_once_disturb_nothing():
     tensors, reset = problem("lstm", 6, 9, 20, 12)
-    alone, found = outcome(engine.scan, "lstm", tensors, reset), []
+    alone, found = outcome(compiled, "lstm", tensors, reset), []
 
     def work():
         for _ in range(10):
-            found.append(outcome(engine.scan, "lstm", tensors, reset))
+            found.append(outcome(compiled, "lstm", tensors, reset))
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
