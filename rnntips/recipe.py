@@ -294,6 +294,9 @@ class Recipe:
     test_past: int | None = _choice(None, "For tasks with an answer at every step: in the validation and test parts "
         "only so many last steps are read for an answer, from a zero state. None: all steps of the sequence so far.",
         whole=(1, MOST))  # fmt: skip
+    mask: bool = _choice(True, "For padded sequences: whether their answer is that after their own last step. False: "
+        "that after the zeros behind it.", called=("answers after the padding", "answers after the last step"),
+        kind=bool)  # fmt: skip
     optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"adagrad"` or `"adadelta"`, with '
         "PyTorch's defaults but for the learning rate and the weight decay.", costs=True, names=OPTIMIZERS)  # fmt: skip
     lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),

@@ -64,11 +64,6 @@ class Pick:
     score: float
     tried: tuple = ()  # learning rates that were tried, the lowest first; () for other fields
 
-    @property
-    def at_an_end(self) -> bool:
-        """Whether the best learning rate may lie beyond those that were tried."""
-        return bool(self.tried) and not self.tried[0] < self.values["lr"] < self.tried[-1]
-
 
 def tune_arms(
     arms: Sequence[Recipe], task: Task, grids: Mapping[str, list], how: Resources | None = None,

@@ -32,7 +32,7 @@ EXAMPLES = {
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
     "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "reset": False,
-    "accumulate": True, "test_past": 5,
+    "accumulate": True, "test_past": 5, "mask": False,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",

@@ -1,11 +1,11 @@
 """Memory tasks with known answers, drawn anew for every seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnntips.errors import BadArgument, need, need_number, need_whole
-from rnntips.tasks.task import OF_FORECASTS, SequenceTask, separate
+from rnntips.errors import BadArgument, need_number, need_whole
+from rnntips.tasks.task import OF_OTHERS, OF_PADDED, OWN_LENGTH, SequenceTask, separate
 from rnntips.windows import SCORED, Examples
 
 __all__ = ["Adding", "Cue", "Leaky", "Opposing", "PaddedAdding", "Recall", "RecallStream", "adding", "cue", "leaky",
@@ -61,37 +61,43 @@ class PaddedAdding(SequenceTask):
 
     As `Adding` in all else; one mark is in each half of a sequence's own steps.
 
-    Args:
-        masked: Whether the answer after a sequence's own last step counts. Else it is the one after all T steps, when
-            the network has read the zeros too.
+    With `Recipe.mask` the answer after a sequence's own last step counts; without, the one after all T steps, when the
+    network has read the zeros too.
 
     Raises:
         BadArgument: T is less than 4.
     """
 
     T: int
-    masked: bool = True
     unit = "units"
+    ignores = OWN_LENGTH - OF_PADDED
 
     def __post_init__(self):
         object.__setattr__(self, "T", need_whole("T", self.T, 4, LONGEST))
-        need("masked", self.masked, bool, "True or False")
 
     @property
     def name(self) -> str:
-        return f"padded adding {self.T}" + ("" if self.masked else ", not masked")
+        return f"padded adding {self.T}"
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
-        """Numbers and marks, (N, T, 2), and the sums of two: (N, T, 1), of which one step counts, or (N, 1)."""
+        """Numbers and marks, (N, T, 2), and the sums of two, (N, T, 1), of which one step counts."""
         n, steps = sum(WINDOWS), np.arange(self.T)
         lengths = rng.integers(self.T // 2, self.T + 1, n)
         numbers, marks = rng.random((n, self.T)) * (steps < lengths[:, None]), np.zeros((n, self.T))
         for first, after in ((np.zeros(n, int), lengths // 2), (lengths // 2, lengths)):
             marks[np.arange(n), rng.integers(first, after)] = 1
-        sums, more = (numbers * marks).sum(1, keepdims=True), {}
-        if self.masked:
-            sums, more = np.repeat(sums[:, None], self.T, 1), {"counted": (steps == lengths[:, None] - 1).ravel()}
-        return separate(np.stack([numbers, marks], 2), sums, WINDOWS, **more)
+        sums = np.repeat((numbers * marks).sum(1)[:, None, None], self.T, 1)
+        ends = (steps == lengths[:, None] - 1).ravel()
+        return separate(np.stack([numbers, marks], 2), sums, WINDOWS, counted=ends)
+
+    def examples(self, recipe, seed: int) -> Examples:
+        """See `Task.examples`."""
+        found = super().examples(recipe, seed)
+        if recipe.mask:
+            return found
+        last = slice(self.T - 1, None, self.T)
+        return replace(found, targets=found.targets[last], truth=found.truth[last], offset=found.offset[last],
+                       counted=None, loss_at="last")  # fmt: skip
 
     def guess(self, examples: Examples) -> np.ndarray:
         """1, the mean of two numbers' sum."""
@@ -153,7 +159,7 @@ class RecallStream(SequenceTask):
     """
 
     L: int
-    ignores = OF_FORECASTS
+    ignores = OF_OTHERS
 
     def __post_init__(self):
         object.__setattr__(self, "L", need_whole("L", self.L, 1, LONGEST))
@@ -194,7 +200,7 @@ class Leaky(SequenceTask):
 
     tau: float
     unit = "units"
-    ignores = OF_FORECASTS - {"patch"}
+    ignores = OF_OTHERS - {"patch"}
 
     def __post_init__(self):
         object.__setattr__(self, "tau", need_number("tau", self.tau, above=0, below=LONGEST))
@@ -235,7 +241,7 @@ class Opposing(SequenceTask):
 
     tau: float
     unit = "units"
-    ignores = OF_FORECASTS - {"patch"}
+    ignores = OF_OTHERS - {"patch"}
 
     def __post_init__(self):
         object.__setattr__(self, "tau", need_number("tau", self.tau, low=2, below=LONGEST))
@@ -278,7 +284,7 @@ class Cue(SequenceTask):
     """
 
     L: int
-    ignores = OF_FORECASTS - {"patch"}
+    ignores = OF_OTHERS - {"patch"}
 
     def __post_init__(self):
         object.__setattr__(self, "L", need_whole("L", self.L, 1, LONGEST))

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnntips.errors import need, need_whole
 from rnntips.series import sines, sines_as_printed
-from rnntips.tasks.task import OF_FORECASTS, SequenceTask, ridge, separate
+from rnntips.tasks.task import OF_OTHERS, SequenceTask, ridge, separate
 from rnntips.windows import FEWEST_SCORED, Examples, evenly, lagged_differences
 
 __all__ = ["Returns", "returns"]
@@ -42,7 +42,7 @@ class Returns(SequenceTask):
     printed: bool = False
     lags: int = 16
     unit = "units"
-    ignores = OF_FORECASTS - {"patch"}
+    ignores = OF_OTHERS - {"patch"}
 
     def __post_init__(self):
         need("printed", self.printed, bool, "True or False")

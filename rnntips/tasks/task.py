@@ -16,8 +16,10 @@ from rnntips.windows import Examples
 
 __all__ = ["SequenceTask", "Task", "nats", "need_fit", "patched", "ridge", "rmse", "separate", "stream"]
 
+OF_PADDED = frozenset({"mask"})
 OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target", "patch", "lags", "split"})
-OWN_LENGTH = OF_FORECASTS | {"past"}
+OF_OTHERS = OF_FORECASTS | OF_PADDED
+OWN_LENGTH = OF_OTHERS | {"past"}
 
 
 class Task(Protocol):

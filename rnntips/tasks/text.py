@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from rnntips.errors import BadData
-from rnntips.tasks.task import OF_FORECASTS, SequenceTask
+from rnntips.tasks.task import OF_OTHERS, SequenceTask
 from rnntips.windows import TRAIN, VALID, Examples
 
 __all__ = ["ALPHABET", "Characters", "characters"]
@@ -35,7 +35,7 @@ class Characters(SequenceTask):
     """
 
     name = "characters"
-    ignores = OF_FORECASTS
+    ignores = OF_OTHERS
 
     def draw(self, past: int, rng: np.random.Generator) -> Examples:
         """The text as numbers of symbols, (L, 1), and as targets the number of every next symbol, (L, 1)."""

@@ -17,11 +17,11 @@ SINES = rt.tasks.forecast(rt.series.sines(steps=600))
 DEMAND = rt.tasks.forecast(rt.series.demand())
 STREAM, PADDED = rt.tasks.recall_stream(4), rt.tasks.padded_adding(11)
 TASKS = [SINES, rt.tasks.forecast(rt.series.co2()), rt.tasks.digits(rows=True), rt.tasks.characters(),
-         rt.tasks.adding(6), PADDED, rt.tasks.padded_adding(8, masked=False), rt.tasks.recall(5), STREAM,
+         rt.tasks.adding(6), PADDED, rt.tasks.recall(5), STREAM,
          rt.tasks.leaky(5), rt.tasks.opposing(6)]  # fmt: skip
 CHANGES = [(SINES, {"grow": "3:0.5"}), (SINES, {"workers": 3, "shards": "unlike"}), (SINES, {"train_size": 30}),
            (SINES, {"order": "time", "patch": 3, "lags": (2,)}), (rt.tasks.digits(), {"order": "class"}),
-           (STREAM, {"chunk": 5}), (STREAM, {"chunk": 4, "stride": 3, "carry": True}),
+           (STREAM, {"chunk": 5}), (STREAM, {"chunk": 4, "stride": 3, "carry": True}), (PADDED, {"mask": False}),
            (rt.tasks.leaky(5), {"chunk": 4, "order": "scrambled"}), (PADDED, {"chunk": 5})]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_a_padded_batch_has_the_loss_and_gradient_of_its_sequences_one_by_one(ch
 
 
 def test_lengths_are_half_to_whole_and_without_a_mask_the_answer_comes_after_the_padding():
-    example, plain = (rt.tasks.padded_adding(11, masked=masked).examples(SHORT, 0) for masked in (True, False))
+    example, plain = (PADDED.examples(SHORT.but(mask=mask), 0) for mask in (True, False))
     lengths = last_steps(example, np.arange(len(example.times))) + 1
     assert {*lengths.tolist()} == {*range(5, 12)}
     for found in (example, plain):

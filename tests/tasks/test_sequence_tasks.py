@@ -26,7 +26,7 @@ TASKS = {
     "adding 2": rt.tasks.adding(2),
     "adding 11": rt.tasks.adding(11),
     "padded adding 9": rt.tasks.padded_adding(9),
-    "padded adding 8, not masked": rt.tasks.padded_adding(8, masked=False),
+    "digits by rows, counted": rt.tasks.digits(rows=True, scored="wrong"),
     "recall 4": rt.tasks.recall(4),
     "recall 5": rt.tasks.recall(5),
     "recall 5 of 3": rt.tasks.recall(5, symbols=3),
@@ -40,7 +40,7 @@ TASKS = {
     "returns as printed, 3 lags": rt.tasks.returns(printed=True, lags=3),
     "characters": rt.tasks.characters(),
 }
-CLASSES = {name for name in TASKS if TASKS[name].unit == "nats"}
+CLASSES = {name for name in TASKS if TASKS[name].unit in ("nats", "share wrong")}
 STREAMS = {
     name for name in TASKS if name.startswith(("recall stream", "leaky", "opposing", "cue", "returns", "characters"))
 }  # past is theirs
@@ -127,7 +127,20 @@ def test_the_floor_lies_below_trivial_and_a_network_between(name):
     assert (runs.naive, runs.floor, runs.valid_naive) == ([naive], [floor], [valid])
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_counted_digits_are_scored_by_the_share_that_is_wrong():
+    """Whatever the outputs mean, as long as their order stays; a run that diverged has no score."""
+    task, truth = TASKS["digits by rows, counted"], np.eye(10)[[3, 1, 4, 1]][None]
+    outputs = np.eye(10)[[3, 1, 5, 9]][None] - 0.2
+    assert task.score(outputs, truth) == task.score(7 * outputs, truth) == 0.5
+    assert np.isnan(task.score(np.full_like(outputs, np.nan), truth))
+    found = task.examples(SHORT, 0)
+    often = found.answers(found.of(0)).sum(0).argmax()
+    assert task.bounds(SHORT, 0)[0] == 1 - found.answers(found.scored(2))[:, often].mean()
+    with pytest.raises(BadArgument, match="nats"):
+        rt.tasks.digits(scored="accuracy")
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES - {"digits by rows, counted"}))
 def test_trivial_is_the_best_that_one_answer_to_all_windows_can_do(name):
     """Trained without inputs, on many windows, a readout bias comes to the naive score of the scored windows."""
     found = TASKS[name].examples(SHORT, 0)
