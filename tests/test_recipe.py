@@ -155,7 +155,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
              "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "workers", "average_every", "average_moments", "shards",
-             "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past"}  # fmt: skip
+             "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past", "mask"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
