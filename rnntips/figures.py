@@ -225,18 +225,16 @@ def paired(study: Study, setting: str | None = None, ax: Axes | None = None) -> 
     low, high = interval(d)
     reach = 1.15 * max(0.1, np.abs([*d, low, high]).max())
     unit = "times" if reach > np.log(10) else spoken(np.expm1(middle(d)), "%")  # as the sentence; long numbers overlap
-    ax.axvspan(
-        *_drawn(np.array([1 / (1 + study.smallest) - 1, study.smallest]), unit), color=GREY, alpha=0.15, linewidth=0
-    )
+    same = _drawn(np.array([1 / (1 + study.smallest) - 1, study.smallest]), unit)
+    ax.axvspan(*same, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(_drawn(0, unit), color=GREY, linewidth=0.8)
     for where, marker in ((d <= 0, "o"), (d > 0, "^")):
         ax.plot(_drawn(np.expm1(d[where]), unit), len(d) - np.flatnonzero(where), marker, color=COLORS["variant"])
     ax.plot(_drawn(np.expm1([low, high]), unit), [0, 0], color=GREY, linewidth=2)
     ax.plot(_drawn(np.expm1(middle(d)), unit), 0, "D", color=GREY)
+    ax.set(xlim=100 * np.expm1(reach) * np.array([-1, 1]))
     if unit == "times":
         _factors(ax, np.exp(-reach), np.exp(reach))
-    else:
-        ax.set(xlim=100 * np.expm1(reach) * np.array([-1, 1]))
     ax.set(yticks=[]), ax.set_xlabel(fill("error of “{1}” against “{0}” ({2})".format(*study.names, unit), 40), size=9)
     ax.set_title("← lower    higher →", size=9, color=GREY)
     ax.spines["left"].set_visible(False)
