@@ -112,7 +112,8 @@ def test_findings_mirror_with_the_sides_and_know_neither_the_order_of_seeds_nor_
     d, back = measure.compare(baseline, variant), measure.compare(variant, baseline)
     np.testing.assert_allclose(d, -back, atol=1e-12)
     assert np.isfinite(d).all() and d.any()
-    np.testing.assert_allclose(measure.compare(*sides_of(measure, unit=1000.0)), d)
+    unit = 1.0 if name == "wrong answers" else 1000.0  # a share has none
+    np.testing.assert_allclose(measure.compare(*sides_of(measure, unit=unit)), d)
     there, here = (measure.judge([pair], True, measure.smallest) for pair in ((baseline, variant), (variant, baseline)))
     assert {str(there.verdict), str(here.verdict)} in ({"BETTER", "WORSE"}, {"SAME"}, {"UNCLEAR"})
     assert (there.wins, there.losses) == (here.losses, here.wins) and there.strength == pytest.approx(-here.strength)
@@ -166,6 +167,13 @@ def test_a_plans_measures_compare_and_judge_pairs_of_scores():
     assert judged("score", slow, scores([0.05] * n)) == find(np.full((1, n), np.log(0.5)), True)
     assert judged("score", slow, slow).verdict == "SAME"
     assert judged("score", slow, scores([0.1] * 18 + [np.nan] * 2)).verdict == "UNCLEAR", "lone failures count"
+
+
+def test_wrong_answers_are_compared_in_answers_of_a_hundred():
+    found = judged("wrong answers", scores([0.1] * 20), scores([0.07] * 20))
+    assert (found.verdict, found.typical) == ("BETTER", pytest.approx(-3))
+    assert sentence(found).startswith("Lower share of wrong answers in 20 of 20 runs: −3 of a hundred (−3 to −3)")
+    assert judged("wrong answers", scores([0.1] * 20), scores([0.105] * 20)).verdict == "SAME"
 
 
 def test_spikes_are_compared_as_rates_since_most_runs_have_none():
