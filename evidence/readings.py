@@ -30,7 +30,7 @@ def score(scores: Scores) -> np.ndarray:
 
 
 def wrong(scores: Scores) -> np.ndarray:
-    """Wrong answers of a hundred, where a task is scored by their share; a run that failed errs like the naive guess."""
+    """Wrong answers of a hundred, where a task is scored by their share; a failed run errs like the naive guess."""
     return 100 * score(scores)
 
 
