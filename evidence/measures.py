@@ -231,6 +231,7 @@ QUARTER_DECADE = 0.75  # 10^¼ = 1.78 times: a step of the finest grid of rates,
 COSTS = ("updates to target", "examples to target", "seconds to target")  # none of them says it all
 _ALL = (
     Measure("score", "error", 0.05, readings.score, kept=False),
+    Measure("wrong answers", "share of wrong answers", 1.0, readings.wrong, unit="of a hundred", kept=False),
     Measure("regret", "error", 0.05, readings.score, kept=False, over="baseline"),
     *(Measure(f"best of {count} {'try' if count == 1 else 'tries'}", "error", 0.05, over="tries",
               across=partial(readings.best_of, count), tried=count) for count in (1, 3, 8)),

@@ -17,7 +17,7 @@ from rnntips.verdict import Scores, cap, progress
 
 __all__ = ["CALIBRATED", "best_of", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from",
            "gradient_jumps", "highest_usable", "score", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky",
-           "training_loss", "usable_range", "validation_error"]  # fmt: skip
+           "training_loss", "usable_range", "validation_error", "wrong"]  # fmt: skip
 
 CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best of its side and seed
 EXPLODED = 10.0  # times the median of the gradients before
@@ -27,6 +27,11 @@ CALIBRATED = "seconds per update"  # the reading that a calibration gives runs, 
 def score(scores: Scores) -> np.ndarray:
     """Test error, in the task's unit; a run that failed errs like the naive guess."""
     return cap(scores.score, scores.naive)
+
+
+def wrong(scores: Scores) -> np.ndarray:
+    """Wrong answers of a hundred, where a task is scored by their share; a run that failed errs like the naive guess."""
+    return 100 * score(scores)
 
 
 def failed(scores: Scores) -> np.ndarray:

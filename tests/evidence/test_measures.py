@@ -168,6 +168,13 @@ def test_a_plans_measures_compare_and_judge_pairs_of_scores():
     assert judged("score", slow, scores([0.1] * 18 + [np.nan] * 2)).verdict == "UNCLEAR", "lone failures count"
 
 
+def test_wrong_answers_are_compared_in_answers_of_a_hundred():
+    found = judged("wrong answers", scores([0.1] * 20), scores([0.07] * 20))
+    assert (found.verdict, found.typical) == ("BETTER", pytest.approx(-3))
+    assert sentence(found).startswith("Lower share of wrong answers in 20 of 20 runs: −3 of a hundred (−3 to −3)")
+    assert judged("wrong answers", scores([0.1] * 20), scores([0.105] * 20)).verdict == "SAME"
+
+
 def test_spikes_are_compared_as_rates_since_most_runs_have_none():
     """Where a few runs jump all the time, the median of the differences is 0, and so is its interval."""
     calm, wild, few = (scores([0.1] * 20, spikes=row) for row in ([0] * 20, [3, 4, 5, 6] * 5, [0] * 15 + [100] * 5))
