@@ -93,6 +93,7 @@ class Panel(View):
         fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
         self._says, own = fails.pop("says", ""), fails.pop("guesses", None)
         self._failing = replace(self._usual, **fails)
+        self._changes.setdefault(self._failing.value, {self.field: self._failing.value})
         panel = self.tip.lesson.toml.get("panel", {})
         self._guesses = {_what(self._failing): own, _what(self._usual): panel.get("guesses")}
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
