@@ -127,7 +127,7 @@ def shown(setting: str, found: Mapping[str, Any], claim: Mapping[str, Any]) -> s
     size = ", working size" * ("working size" not in setting) + f", {found['n']} seeds"
     size = size if found["size"] == "working" else ""
     both, capped = "", ""
-    if claim["what"] == "error":
+    if claim["what"] in ("error", "share of wrong answers"):
         sides = found["baseline"], found["variant"]
         both = f"{against(*sides)}; "
         capped = ", errors above naive counted as naive" if any(side is None or side > 1 for side in sides) else ""
