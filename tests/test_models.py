@@ -132,8 +132,10 @@ def test_dense_layers_above_leave_the_others_starts_alone_and_begin_as_in_torch(
 
 @pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("each", [1, 6], ids=["one mask", "new masks"])
-def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, monkeypatch):
-    """Against a loop over `torch.nn`'s steps; the LSTM's cell is left alone. Also in two-step segments; compiled."""
+def test_dropout_between_steps_multiplies_what_the_next_steps_weights_read(cell, each, monkeypatch):
+    """Against a loop over `torch.nn`'s steps; what the LSTM's and the GRU's gates carry over is left alone. Also in
+    two-step segments; compiled.
+    """
     recipe = Recipe(cell=cell, layers=2, width=5, dense_after=(4,), dropout=0.5, dropout_at="between steps, new masks")
     network = network_for(recipe, Sizes, made(recipe, torch.float64).flat)
     x = torch.randn(len(SEEDS), 4, 6, C, dtype=torch.float64)
@@ -143,10 +145,16 @@ def test_dropout_between_steps_multiplies_what_the_next_step_reads(cell, each, m
         for layer, mask in zip(twin.recurrent, masks, strict=True):
             state, outputs = None, []
             for t in range(6):
-                now = mask[r, :, t % each][None]
+                now, before = mask[r, :, t % each][None], state
                 if state is not None:
                     state = (state[0] * now, state[1]) if cell == "lstm" else state * now
-                output, state = layer(hidden[:, t : t + 1], state)
+                output, after = layer(hidden[:, t : t + 1], state)
+                if cell == "gru" and state is not None:
+                    gates = hidden[:, t] @ layer.weight_ih_l0.T + layer.bias_ih_l0
+                    gates = gates + state[0] @ layer.weight_hh_l0.T + layer.bias_hh_l0
+                    kept = torch.sigmoid(gates[:, 5:10]) * (before - state)[0]
+                    output, after = output + kept[:, None], after + kept
+                state = after
                 outputs.append(output)
             hidden = torch.cat(outputs, 1)
         expected = twin.readout(twin.after[0](hidden).relu())
