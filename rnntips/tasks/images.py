@@ -8,7 +8,7 @@ from importlib import resources
 import numpy as np
 
 from rnntips.errors import need, unknown_name
-from rnntips.tasks.task import SequenceTask, nats, separate
+from rnntips.tasks.task import SequenceTask, separate
 from rnntips.windows import TRAIN, VALID, Examples
 
 __all__ = ["Digits", "digits"]
@@ -66,7 +66,7 @@ class Digits(SequenceTask):
     def score(self, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Error per run; logits and one-hot truth (R, n, 10); returns (R,)."""
         if self.scored == "nats":
-            return nats(predictions, truth)
+            return super().score(predictions, truth)
         wrong = np.mean(predictions.argmax(2) != truth.argmax(2), axis=1)
         return np.where(np.isfinite(predictions).all((1, 2)), wrong, np.nan)
 
