@@ -158,7 +158,11 @@ class Loader:
         Alike workers share what one worker would read with a batch of all their windows; an unlike one reads its part.
         """
         (done, after), dealt = self.batches_read(record), []
-        parts = [example.of(0)] if recipe.shards == "alike" else np.array_split(example.of(0), recipe.workers)
+        parts = [example.of(0)]
+        if recipe.shards == "unlike":
+            labels = example.labels(parts[0])
+            rows = parts[0] if labels is None else parts[0][labels.argsort(kind="stable")]
+            parts = np.array_split(rows, recipe.workers)
         each = recipe.workers // len(parts)  # workers of a part
         for number, part in enumerate(parts):
             size = each * recipe.batch_size

@@ -351,8 +351,8 @@ class Recipe:
     average_moments: bool = _choice(False, "Whether the optimizer's running averages are averaged too, and not weights "
         "alone.", called=("own moments", "averaged moments"), kind=bool)  # fmt: skip
     shards: str = _choice("alike", 'What workers read: `"alike"`, together what one worker would read with a batch of '
-        'all their windows; `"unlike"`: each a part of its own, consecutive windows of the training part.',
-        names=SHARDS)  # fmt: skip
+        'all their windows; `"unlike"`: each a part of its own, consecutive windows of the training part, sorted by '
+        "class if they have one.", names=SHARDS)  # fmt: skip
     init: str = _choice("uniform", "How weights start, see `rnntips.cells.initialiser`.", per_run=True,
         text='"normal:0.1"')  # fmt: skip
     forget_bias: float | str | None = _choice(None, "Where the bias starts of the gate that keeps a state: the LSTM's "

@@ -126,6 +126,17 @@ def test_unlike_workers_read_consecutive_parts_and_alike_ones_read_all_of_it():
         assert shards == "alike" or all(one.max() < two.min() for one, two in pairwise(read))
 
 
+def test_unlike_workers_read_different_classes_where_windows_have_one():
+    for shards in ("alike", "unlike"):
+        recipe = rt.Recipe(workers=5, batch_size=8, updates=40, shards=shards)
+        record, _, loader, _ = begun([recipe], rt.tasks.digits(rows=True), [3])
+        (example,) = loader.examples
+        place = {start: window for window, start in enumerate(example.starts)}
+        labels = [example.labels(np.array([place[start] for start in row])) for row in loader.begins.tolist()]
+        assert {len(set(row)) for row in labels} <= ({2, 3, 4} if shards == "unlike" else {10})
+        assert shards == "alike" or all(one.max() <= two.min() for one, two in pairwise(labels))
+
+
 def test_workers_cannot_go_on_from_their_mean_nor_read_more_windows_than_there_are():
     begun = rt.train(WORKERS, TASK, [0])
     with pytest.raises(BadArgument, match="workers=2 cannot go on from another record"):
