@@ -16,8 +16,8 @@ from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
 from rnntips.verdict import Scores, cap, progress
 
 __all__ = ["CALIBRATED", "best_of", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from",
-           "gradient_jumps", "highest_usable", "score", "seconds_per_window", "seconds_to", "solved", "spikes", "spiky",
-           "training_loss", "usable_range", "validation_error", "wrong"]  # fmt: skip
+           "gradient_jumps", "highest_usable", "pretext_error", "score", "seconds_per_window", "seconds_to", "solved",
+           "spikes", "spiky", "training_loss", "usable_range", "validation_error", "wrong"]  # fmt: skip
 
 CLOSE = 1.1  # a learning rate is usable if its error is at most so many times the best of its side and seed
 EXPLODED = 10.0  # times the median of the gradients before
@@ -83,6 +83,17 @@ def training_loss(runs: Runs) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         last = losses[:, -max(1, runs.reached // 10) :].mean(1)
     return np.where(last < untrained, last, untrained)
+
+
+def pretext_error(runs: Runs) -> np.ndarray:
+    """Test error, at the end, of what runs were pre-trained for, see `Runs.pretext`; not finite if a run diverged.
+
+    Raises:
+        BadArgument: They were not pre-trained.
+    """
+    if not runs.pretext.size:
+        raise BadArgument("A pretext error needs runs that were pre-trained: set pretrain on both sides.")
+    return runs.pretext[:, 1]
 
 
 def spikes(runs: Runs) -> np.ndarray:

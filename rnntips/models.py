@@ -65,6 +65,7 @@ class Network:
             self.slices[name] = where
             self.parameters[name] = flat[:, where].view(len(flat), *shape).detach().requires_grad_()
         self.count = first
+        self.below = self.slices[self.stack[self.above].weights[0]].start  # weights up to the last recurrent layer's
         # float32 values that backpropagation needs of one window and step: gates and states
         each = {cell: gates + 3 for cell, gates in GATES.items()} | {"dense": 1}
         self.kept_values = sum(layer.width * each[layer.cell] for layer in self.stack[:-1])

@@ -15,7 +15,7 @@ from rnntips.engine.calibration import seconds_per_update
 from rnntips.engine.losses import HEADS
 from rnntips.errors import BadArgument, need, need_number, need_text, need_whole, shown, unknown_name
 from rnntips.optimizers import RULES
-from rnntips.schedule import RESCUES, mean_length, planned, plateau, window_lengths
+from rnntips.schedule import RESCUES, mean_length, planned, plateau, pretraining, window_lengths
 from rnntips.windows import ORDERS, SCALINGS, SPLITS, TARGETS, difference_lags, steps_of
 
 __all__ = ["Budget", "Layer", "Parameters", "Recipe", "called", "count", "epochs", "parameters", "seconds",
@@ -43,6 +43,8 @@ APART = (  # two fields that cannot be combined, with the values that are meant 
     *((("accumulate", ()), (name, ()), "all chunks of a sequence make one update, in order")
       for name in ("reset", "stride", "grow")),
     (("accumulate", ()), ("order", ("scrambled",)), "all chunks of a sequence make one update, in order"),
+    *((("pretrain", ()), (name, ()), f"pre-training costs updates, and is made without {name}")
+      for name in ("budget", "grow", "workers")),
     *((("workers", ()), (name, ()), f"workers are trained without {name}")
       for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
 )  # fmt: skip
@@ -363,6 +365,11 @@ class Recipe:
     frozen: str | None = _choice(None, '`"recurrent"`: the recurrent layers, and dense layers below them, stay as they '
         "are, and only what is above is trained, such as the readout on features from an earlier training.",
         per_run=True, names=("recurrent",))  # fmt: skip
+    pretrain: str | None = _choice(None, 'What a network learns before its task, at the cost of so many updates: '
+        '`"next step:300"`: to predict every step from those before it, in all training windows, whatever `train_size` '
+        "leaves out, with a learning rate of 0.01; the recurrent layers, and dense ones below, are kept. "
+        '`"next step:300:2"`: in two stages, the first with half of the windows. `"shuffled steps:300"`: in windows '
+        "whose steps are in a random order.", called=("from scratch", "{}"), text='"next step:300"')  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
@@ -405,6 +412,8 @@ class Recipe:
         self._check_pairs()
         self._check_chunk()
         window_lengths(self.grow, self.steps, 1)
+        if self.updates is not None and pretraining(self.pretrain)[1] >= self.updates:
+            raise BadArgument(f"pretrain={self.pretrain!r} leaves none of updates={self.updates} for the task.")
 
     def _check_pairs(self):
         """Raise if a field has no meaning without another one, or cannot be combined with it."""
@@ -491,7 +500,7 @@ class Recipe:
         return self.workers * self.batch_size
 
     def updates_for(self, windows: int, steps: int | None = None, skip: int = 0, **size: int) -> int:
-        """The number of updates of a run that has so many training windows.
+        """The number of updates of a run that has so many training windows, without those of its pre-training.
 
         Args:
             steps: Steps of a window; None: those of `past` values.
@@ -499,7 +508,7 @@ class Recipe:
             size: Further arguments of `costs`; only budgets in seconds need them.
         """
         if self.updates:
-            return self.updates
+            return self.updates - pretraining(self.pretrain)[1]
         steps, new = steps or self.steps, self.new
         each = -(-steps // new) - skip // new if new else 1
         length, costs = mean_length(self.grow, steps), self.costs(steps=steps, **size)

@@ -22,7 +22,7 @@ EVALUATIONS = 24  # spread geometrically over the updates
 LAST = (0.9, 0.95, 1.0)  # shares of the budget at which the test part is scored; their mean is the score
 ROWS = (  # fields with one row per run
     "seeds train_loss gradient_norm valid_score step_ratio test_scores naive floor valid_naive "
-    "spread from_last diverged_at rescued_at best_at weights"
+    "spread from_last diverged_at rescued_at best_at pretext weights"
 ).split()
 
 
@@ -64,6 +64,7 @@ class Runs:
     diverged_at: np.ndarray = field(default_factory=_nothing)  # (R,) update of the first non-finite loss, 0 if none
     rescued_at: np.ndarray = field(default_factory=_nothing)  # (R,) spike's update, `updates_before` included, or 0
     best_at: np.ndarray = field(default_factory=_nothing)  # (R,) updates that the result is from; all, or fewer
+    pretext: np.ndarray = field(default_factory=_nothing)  # (R, 2) its error after pre-training, and at the end
     reached: int = 0  # updates done
     stopped: bool = False
     seconds: float = 0.0

@@ -1,4 +1,5 @@
-"""What changes during training: the learning rate, as planned and after a spike of the loss, and the windows' length.
+"""What changes during training: the learning rate, as planned and after a spike of the loss; the windows' length;
+and what a network learns before its task.
 
 Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; for rescues that raise the learning rate again "Some
 Advice on Training RNN's" (S0 in the lessons), which gives no numbers: the factors and the 100 updates are ours.
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from rnntips.errors import BadArgument, spelled
 
-__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "plateau", "spikes", "window_lengths"]
+__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "plateau", "pretraining", "spikes", "window_lengths"]
 
 Course = Callable[[int, int], float]  # (updates done before, updates in all) → factor of the learning rate
 WAYS = '"warmup:30", "cosine", "drop:0.1:0.5" or "dip:150", or some of them joined by "+"'
@@ -98,6 +99,25 @@ def plateau(grow: str | None) -> tuple[int, list[int]] | None:
             "are twice as long as at first, then ten times, each factor a multiple of the one before it."
         )
     return int(numbers[0]), [int(factor) for factor in factors]
+
+
+def pretraining(pretrain: str | None) -> tuple[bool, int, int]:
+    """Of `"next step:300:2"`: whether steps are shuffled, updates, and stages (1 unless given); no updates if None.
+
+    Raises:
+        BadArgument: It cannot be read, or has fewer updates than stages.
+    """
+    if pretrain is None:
+        return False, 0, 1
+    ((kind, numbers), *more) = spelled(pretrain)
+    updates, stages = [*numbers, 1][:2] if numbers else (0, 1)
+    whole = all(math.isfinite(number) and number.is_integer() for number in numbers) and 1 <= stages <= updates
+    if more or kind not in ("next step", "shuffled steps") or len(numbers) not in (1, 2) or not whole:
+        raise BadArgument(
+            f'pretrain={pretrain!r} is not of the form "next step:300", 300 updates, "next step:300:2", these in two '
+            'stages, or "shuffled steps:300".'
+        )
+    return kind == "shuffled steps", int(updates), int(stages)
 
 
 def mean_length(grow: str | None, past: int) -> float:

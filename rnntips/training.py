@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import repeat
 from threading import Event
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from rnntips.engine.early_stopping import EarlyStopping
 from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
+from rnntips.engine.pretraining import Pretraining
 from rnntips.engine.settings import own_settings
 from rnntips.engine.tbptt import check_chunk, loader_for
 from rnntips.engine.update import UpdateStats, updater
@@ -26,7 +28,7 @@ from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, check_seeds, last_points
 from rnntips.schedule import Rescue
-from rnntips.tasks import Task, need_spread, one_task
+from rnntips.tasks import NextStep, Task, need_spread, one_task
 from rnntips.windows import Examples, need_labels
 
 __all__ = ["ENGINE", "Job", "begin", "named", "predict", "prepare", "train", "train_jobs"]
@@ -182,6 +184,9 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
 def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     weights, state = _initial(record, examples, start)
     network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
+    before = Pretraining(record, task, partial(_again, record, stop)) if start is None else None
+    if before:
+        before.begin(network)
     step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
     early = EarlyStopping(record, network.flat, state)
     try:
@@ -203,6 +208,13 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
         _note(record, rescue, step.arrived())
         record.weights = weights.cpu().numpy()
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
+    if before and record.reached == record.updates:
+        before.end(network)
+
+
+def _again(record: Runs, stop: Event | None, recipes: list[Recipe], task: Task, start: Runs | None) -> Runs:
+    """A record of other recipes with this one's seeds."""
+    return train_jobs([Job(recipes, record.seeds.tolist(), task, record.device)], [Runs()], stop, start)[0]
 
 
 def _note(record: Runs, rescue: Rescue, arrived: list[tuple[int, UpdateStats]]) -> UpdateStats | None:
@@ -306,6 +318,8 @@ def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float,
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
     examples = [examples_of(recipes[0], task, seeds[0])]
+    if recipes[0].pretrain:
+        NextStep(task).examples(recipes[0], seeds[0])  # raises where there is none
     need_room_for(recipes, examples[0], task)
     examples += [examples_of(*drawn) for drawn in zip(recipes[1:], repeat(task), seeds[1:])]
     if any(recipe.order == "class" for recipe in recipes):

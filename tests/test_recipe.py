@@ -38,7 +38,7 @@ EXAMPLES = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
     "dropout_at": "between steps, one mask", "dropout_test": "unscaled", "dropout": 0.2,
     "noise": 0.1, "noise_between": 0.3,
-    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent",
+    "init": "orthogonal", "forget_bias": 1.0, "frozen": "recurrent", "pretrain": "next step:7:2",
     "workers": 3, "average_every": 5, "average_moments": True, "shards": "unlike", "updates": 17,
     "budget": rt.epochs(3),
 }  # fmt: skip
@@ -54,6 +54,7 @@ NEEDS = {  # a field → what must be set for it to have a meaning
 
 APART = (
     "frozen",
+    "pretrain",
     "workers",
     "average_every",
     "average_moments",
@@ -154,7 +155,7 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
     alone = {"cell", "layers", "width", "dense", "dense_after", "past", "patch", "lags", "grow", "features", "head",
              "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
-             "noise_between", "workers", "average_every", "average_moments", "shards",
+             "noise_between", "pretrain", "workers", "average_every", "average_moments", "shards",
              "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past", "mask"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())

@@ -93,8 +93,7 @@ def _decay(record: Runs, network: Network) -> Tensor:
 
 def _frozen(record: Runs, network: Network) -> list[int]:
     """How many of each run's first weights stay as they are."""
-    first = network.slices[network.stack[network.above].weights[0]].start
-    return [0 if recipe.frozen is None else first for recipe in record.recipes]
+    return [0 if recipe.frozen is None else network.below for recipe in record.recipes]
 
 
 def _trained(record: Runs, network: Network) -> Tensor | None:

@@ -25,6 +25,7 @@ from rnntips.tasks.memory import (
     recall,
     recall_stream,
 )
+from rnntips.tasks.next_step import NextStep, next_step
 from rnntips.tasks.own_loop import batches, naive
 from rnntips.tasks.prices import Returns, returns
 from rnntips.tasks.stretches import need_spread
@@ -38,6 +39,7 @@ __all__ = [
     "Digits",
     "Forecast",
     "Leaky",
+    "NextStep",
     "Opposing",
     "PaddedAdding",
     "Recall",
@@ -55,6 +57,7 @@ __all__ = [
     "leaky",
     "naive",
     "need_spread",
+    "next_step",
     "one_task",
     "opposing",
     "padded_adding",

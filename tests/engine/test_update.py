@@ -129,7 +129,7 @@ def test_unlike_workers_read_consecutive_parts_and_alike_ones_read_all_of_it():
 def test_unlike_workers_read_different_classes_where_windows_have_one():
     for shards in ("alike", "unlike"):
         recipe = rt.Recipe(workers=5, batch_size=8, updates=40, shards=shards)
-        record, _, loader, _ = begun([recipe], rt.tasks.digits(rows=True), [3])
+        _, _, loader, _ = begun([recipe], rt.tasks.digits(rows=True), [3])
         (example,) = loader.examples
         place = {start: window for window, start in enumerate(example.starts)}
         labels = [example.labels(np.array([place[start] for start in row])) for row in loader.begins.tolist()]

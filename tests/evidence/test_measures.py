@@ -80,7 +80,7 @@ def rich(rng, level=0.3, unit=1.0, n=20):
         (rt.Recipe(),) * n, seeds=np.arange(n), test_scores=unit * score[:, None], naive=np.full(n, unit),
         evaluations=np.array([1, 2, 3, 5, 7, 10, 15, 25, 40, 60, 80, 100]), valid_naive=np.full(n, unit),
         valid_score=unit * valid, floor=np.zeros(n), train_loss=unit * losses, gradient_norm=unit * losses**4,
-        reached=100,
+        reached=100, pretext=unit * valid[:, -2:],
     )  # fmt: skip
     return runs, unit * 0.01 * np.exp(0.2 * rng.normal(size=n))
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rnntips.figures import COLORS, GREY, PAGE, axes, plain
-from rnntips.notebook.tips import Tip, StoredArm
+from rnntips.notebook.tips import StoredArm, Tip
 
 __all__ = ["rates"]
 

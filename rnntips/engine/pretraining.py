@@ -1,0 +1,67 @@
+"""What a network learns before its task: to predict the next step of its windows, see `Recipe.pretrain`."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from rnntips.loader import examples_of, rebuilt
+from rnntips.models import Network
+from rnntips.recipe import FIELDS, Recipe
+from rnntips.runs import Runs
+from rnntips.schedule import pretraining
+from rnntips.tasks import NextStep, Task
+
+__all__ = ["Pretraining"]
+
+# Fields that belong to the task alone.
+APART = ("pretrain", "lr", "schedule", "rescue", "early_stopping", "train_size", "order", "head", "dense_after",
+         "frozen")  # fmt: skip
+
+
+class Pretraining:
+    """Pre-trains the runs whose recipes say so, and looks at the end at what is left of it.
+
+    Args:
+        record: The `Runs` that are being trained.
+        train: A function (recipes, task, record to continue from or None) → a record of the same seeds.
+    """
+
+    def __init__(self, record: Runs, task: Task, train: Callable[[list[Recipe], Task, Runs | None], Runs]):
+        self.record, self.done = record, None
+        shuffled, updates, stages = pretraining(record.recipes[0].pretrain)
+        self.pretext = NextStep(task, shuffled)
+        recipes = [recipe.but(**{name: FIELDS[name] for name in APART}) for recipe in record.recipes]
+        windows = len(examples_of(recipes[0], self.pretext, int(record.seeds[0])).of(0)) if updates else 0
+        ends = [updates * stage // stages for stage in range(stages + 1)] if updates else []
+        for stage, (first, end) in enumerate(pairwise(ends), 1):
+            some = None if stage == stages else windows * stage // stages
+            sized = [recipe.but(updates=end - first, train_size=some) for recipe in recipes]
+            if self.done is None or not self.done.stopped:
+                self.done = train(sized, self.pretext, self.done)
+
+    def begin(self, network: Network) -> None:
+        """Give the network the layers that were pre-trained, the recurrent ones and those below."""
+        if self.done is not None:
+            below = torch.from_numpy(self.done.weights[:, : network.below])
+            network.flat[:, : network.below] = below.to(network.flat.device)
+
+    def end(self, network: Network) -> None:
+        """Note the pretext's test errors, after pre-training and with these layers as they are now."""
+        if self.done is None:
+            return
+        before = self.done.weights
+        after = np.concatenate([network.flat[:, : network.below].cpu().numpy(), before[:, network.below :]], 1)
+        self.record.pretext = np.stack([self._errors(weights) for weights in (before, after)], 1)
+
+    def _errors(self, weights: np.ndarray) -> np.ndarray:
+        """Test errors of networks with these weights, (R,)."""
+        done = self.done
+        network, examples, chosen, inputs = rebuilt(
+            done.recipes, done.seeds, self.pretext, lambda example: example.scored(2), weights
+        )
+        with torch.no_grad():
+            answers = network.sequence(inputs)[0].flatten(1, 2).double().numpy()
+        truth = [example.answers(some) for example, some in zip(examples, chosen, strict=True)]
+        return self.pretext.score(answers, np.stack(truth))
