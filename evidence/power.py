@@ -50,7 +50,8 @@ def minutes(plan: Plan) -> float:
         planned: Counter[Recipe] = Counter()
         for where, recipe, runs in plan.planned():
             if where == setting:
-                planned[recipe.but(lr=FIELDS["lr"], schedule=None)] += runs  # neither costs any time
+                # two that cost no time, and one whose updates cost what others do
+                planned[recipe.but(lr=FIELDS["lr"], schedule=None, pretrain=None)] += runs
         seconds = calibrate(list(planned), task, range(3), turn=turn)
         total += sum(runs * updates_of(recipe, task) * float(np.median(one))
                      for (recipe, runs), one in zip(planned.items(), seconds, strict=True))  # fmt: skip
