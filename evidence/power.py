@@ -16,12 +16,13 @@ from rnntips.loader import examples_of, sized, updates_of
 from rnntips.recipe import FIELDS, Recipe
 from rnntips.runs import Runs
 from rnntips.training import Job, begin
-from rnntips.verdict import cap
+from rnntips.verdict import RATIOS, cap
 
 __all__ = ["minutes", "obstacles", "shares", "spread"]
 
 MOST_MINUTES = {"core": 25, "short": 10}  # of a lesson's record, by its form, on two cores
 LONG = 256  # steps of a sequence: beyond it an update of two runs is enough to be timed
+READ = {"score": np.log, "wrong answers": lambda error: 100 * error}  # measures of errors → what is compared of them
 ENOUGH = 0.8  # of records, for either word
 ROUNDS = 300
 
@@ -63,7 +64,7 @@ def shares(claim: Claim, spreads: Mapping[str, float], seeds: Mapping[str, int])
     is as claimed by twice the smallest difference.
 
     Args:
-        spreads: Setting → standard deviation of the paired log ratios there.
+        spreads: Setting → standard deviation of the paired effects there, log ratios or differences.
         seeds: Setting → first seeds, and as many fresh ones.
     """
     sign = -1 if claim.claimed in ("BETTER", "NO WORSE", "LOWER") else 1
@@ -79,7 +80,9 @@ def _drawn(claim: Claim, spreads: Mapping[str, float], seeds: Mapping[str, int],
     verdicts = {}
     for setting in claim.settings:
         smallest = claim.smallest_in(setting)
-        effect = np.sign(times) * np.log1p(abs(times) * smallest)
+        effect = times * smallest
+        if claim.measured.unit in RATIOS:
+            effect = np.sign(times) * np.log1p(abs(effect))
         d = effect + spreads[setting] * rng.standard_normal((2, seeds[setting]))
         together, *alone = (claim.measured.find(some, True, smallest) for some in (d, d[:1], d[1:]))
         verdicts[setting] = setting_verdict(claim.claimed, together, alone)
@@ -87,14 +90,14 @@ def _drawn(claim: Claim, spreads: Mapping[str, float], seeds: Mapping[str, int],
 
 
 def spread(claim: Claim, plan: Plan, setting: str, rows: Sequence[Mapping[str, Any]]) -> float:
-    """The largest standard deviation of paired log ratios between two sides, on the validation part of tuning seeds."""
+    """The largest standard deviation of paired effects of two sides, on the validation part of tuning seeds."""
     arms = {arm for tried in claim.needs(setting) for arm in tried.values()}
-    logs = [
-        np.log(cap(np.array(row["errors"], dtype=float), np.array(row["naive"])))
+    read = [
+        READ[claim.measure](cap(np.array(row["errors"], dtype=float), np.array(row["naive"])))
         for row in rows
         if row["setting"] == setting and any(same(row, arm, plan.base) for arm in arms)
     ]
-    return max(float(np.std(a - b, ddof=1)) for a in logs for b in logs if a is not b)
+    return max(float(np.std(a - b, ddof=1)) for a in read for b in read if a is not b)
 
 
 def obstacles(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -109,14 +112,20 @@ def obstacles(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     most, needed = MOST_MINUTES[plan.tip.lesson.form], minutes(plan)
     if needed > most:
         why.append(f"The record would take {needed:.0f} minutes here, and {most} are allowed: shorten its runs.")
+    for setting, place in plan.places.items():
+        if place.smallest is not None and not any(setting in claim.smallest_there for claim in plan.claims.values()):
+            why.append(
+                f"{setting}: no claim takes its smallest = {place.smallest:g}, since none has the plan's measure."
+            )
     seeds = {setting: plan.size_of(setting).first for setting in plan.arms()}
     for claim in plan.claims.values():
-        if claim.measure != "score":
+        if claim.measure not in READ:
             continue
         spreads = {setting: spread(claim, plan, setting, rows) for setting in claim.settings}
         null, twice = shares(claim, spreads, seeds)
         if min(null, twice) < ENOUGH:
-            told = ", ".join(f"{setting} {100 * value:.0f} %" for setting, value in spreads.items())
+            scale, unit = (100, "%") if claim.measured.unit in RATIOS else (1, claim.measured.unit)
+            told = ", ".join(f"{setting} {scale * value:.2g} {unit}" for setting, value in spreads.items())
             why.append(
                 f"{claim.id}: its word would be right in {null:.0%} of records without a difference and in {twice:.0%} "
                 f"with twice the smallest, and {ENOUGH:.0%} are needed. Pairs of runs spread by {told}: take more "

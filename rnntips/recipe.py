@@ -348,7 +348,8 @@ class Recipe:
     noise_between: float = _choice(0.0, "The same on every layer's outputs, added before dropout.", per_run=True,
         number={"low": 0, "below": LARGE})  # fmt: skip
     workers: int = _choice(1, "Copies of every run's network that are trained apart, each on `batch_size` windows an "
-        "update, and averaged; scores are those of the average.", costs=True, whole=(1, LONG))  # fmt: skip
+        "update, and averaged; scores are those of the average.", costs=True, called=("none", "{} workers"),
+        whole=(1, LONG))  # fmt: skip
     average_every: int = _choice(1, "Updates from one average to the next.", whole=(1, MOST))
     average_moments: bool = _choice(False, "Whether the optimizer's running averages are averaged too, and not weights "
         "alone.", called=("own moments", "averaged moments"), kind=bool)  # fmt: skip

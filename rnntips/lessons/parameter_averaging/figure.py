@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnntips.figures import COLORS, GREY, PAGE, axes, plain
+from rnntips.figures import COLORS, GREY, PAGE, axes
 from rnntips.notebook.tips import StoredArm, Tip
 
 __all__ = ["rates"]
@@ -33,7 +33,8 @@ def rates(tip: Tip, settings: Mapping[str, str]) -> Axes:
         ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
         ax.set(xscale="log", xlabel="learning rate", ylim=(0, 1.04))
         ax.set_title(title, size=10)
-        plain(ax.xaxis)
+        ax.set_xticks(x, [f"{lr:g}" for lr in x])
+        ax.minorticks_off()
     places[0].set_ylabel("test error (share of naive)")
     places[0].figure.legend(*places[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2,
                             loc="outside upper center")  # fmt: skip
