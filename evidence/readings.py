@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rnntips.engine.rescue import HIGH, USUAL, WATCHED_AFTER
 from rnntips.errors import BadArgument
 from rnntips.notebook.tips import expected_best
 from rnntips.runs import Runs, to_target
-from rnntips.schedule import HIGH, USUAL, WATCHED_AFTER
 from rnntips.verdict import Scores, cap, progress
 
 __all__ = ["CALIBRATED", "best_of", "best_rates", "best_value", "examples_to", "exploding", "failed", "far_from",

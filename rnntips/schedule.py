@@ -9,13 +9,9 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from rnntips.errors import BadArgument, spelled
 
-__all__ = ["RESCUES", "Rescue", "mean_length", "planned", "plateau", "pretraining", "spikes", "window_lengths"]
+__all__ = ["RESCUES", "mean_length", "planned", "plateau", "pretraining", "window_lengths"]
 
 Course = Callable[[int, int], float]  # (updates done before, updates in all) → factor of the learning rate
 WAYS = '"warmup:30", "cosine", "drop:0.1:0.5" or "dip:150", or some of them joined by "+"'
@@ -27,9 +23,6 @@ RESCUES: dict[str, Callable[[int], float]] = {
     "lower, then full": lambda since: 0.01 + (1 - 0.01) * min(since / RAISED, 1),
     "restore": lambda since: 0.5,
 }
-WATCHED_AFTER = 20  # updates without a check, since the loss falls too steeply there
-USUAL = 50  # updates whose median loss is compared with
-HIGH = 2  # a loss above so many times that median is a spike
 
 
 def planned(schedule: str | None) -> Course:
@@ -142,56 +135,3 @@ def _stages(grow: str | None, past: int) -> tuple[list[int], float]:
     while 2 * stages[-1] < past:
         stages.append(2 * stages[-1])
     return [steps for steps in stages if steps < past], numbers[0]
-
-
-def spikes(losses: np.ndarray, update: int) -> np.ndarray:
-    """Whether each run's loss at an update is above twice the median of the 50 before it: losses (R, U) → (R,).
-
-    Updates are counted from 0; there is no spike in the first 20.
-    """
-    if update < WATCHED_AFTER:
-        return np.zeros(len(losses), dtype=bool)
-    return losses[:, update] > HIGH * np.median(losses[:, max(0, update - USUAL) : update], axis=1)
-
-
-class Rescue:
-    """Finds spikes of the loss in runs whose recipe has a `rescue`, notes them in the record, and restores weights.
-
-    `rnntips.engine.update.Rates` reads the record and lowers the learning rate. A spike depends on the run's own losses
-    alone, so runs with and without a rescue can train together.
-
-    Args:
-        record: The `Runs` that are being trained.
-        weights: (R, P).
-        state: The optimizer's averages by name, (R, P) each.
-    """
-
-    def __init__(self, record, weights: Tensor, state: dict[str, Tensor]):
-        self.record, self.now = record, {"weights": weights, **state}
-        self.asked = np.array([recipe.rescue is not None for recipe in record.recipes])
-        self.restored = np.array([recipe.rescue == "restore" for recipe in record.recipes])
-        self.kept: list[tuple[int, dict[str, Tensor]]] = []  # of the last two evaluations
-
-    def keep(self, update: int) -> None:
-        """Copy weights and averages as they are after so many updates."""
-        if self.restored.any():
-            copies = {name: value.clone() for name, value in self.now.items()}
-            self.kept = [*self.kept[-1:], (update, copies)]
-
-    def after(self, update: int) -> np.ndarray:
-        """Rescue the runs whose loss spiked in this update; returns which had their weights restored, (R,)."""
-        record, losses = self.record, self.record.train_loss
-        watched = self.asked & (record.rescued_at == 0) & (record.diverged_at == 0)
-        if update < WATCHED_AFTER or not watched.any():
-            return np.zeros_like(watched)
-        broken = ~np.isfinite(losses[:, update])  # a lower learning rate cannot repair NaN
-        spiked = watched & np.where(broken, self.restored, spikes(losses, update))
-        record.rescued_at[spiked] = record.updates_before + update + 1
-        rows = spiked & self.restored
-        if rows.any():
-            # an evaluation right before this update had the weights that gave the spike, so the one before it is used
-            copies = next(copies for done, copies in reversed(self.kept) if done < update)
-            chosen = torch.from_numpy(np.flatnonzero(rows)).to(self.now["weights"].device)
-            for name, value in self.now.items():
-                value[chosen] = copies[name][chosen]
-        return rows

@@ -18,6 +18,7 @@ from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
 from rnntips.engine.pretraining import Pretraining
+from rnntips.engine.rescue import Rescue
 from rnntips.engine.settings import own_settings
 from rnntips.engine.tbptt import check_chunk, loader_for
 from rnntips.engine.update import UpdateStats, updater
@@ -27,7 +28,6 @@ from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, check_seeds, last_points
-from rnntips.schedule import Rescue
 from rnntips.tasks import NextStep, Task, need_spread, one_task
 from rnntips.windows import Examples, need_labels
 

@@ -14,10 +14,11 @@ from torch.optim import lr_scheduler
 import rnntips as rt
 from evidence import readings
 from rnntips import training
+from rnntips.engine.rescue import spikes
 from rnntips.engine.update import Rates
 from rnntips.errors import BadArgument
 from rnntips.jobs.execute import Resources
-from rnntips.schedule import planned, spikes
+from rnntips.schedule import planned
 from rnntips.training import Job, train_jobs
 from rnntips.tuning import train_arms
 

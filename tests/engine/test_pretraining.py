@@ -135,7 +135,7 @@ def test_what_cannot_be_pre_trained_is_refused(fields, words):
 @pytest.mark.parametrize("task", [rt.tasks.leaky(5), rt.tasks.characters()], ids=lambda task: task.name)
 def test_tasks_with_answers_at_every_step_are_refused_before_anything_is_trained(task):
     recipe = rt.Recipe(pretrain="next step:30", past=9, updates=40)
-    with pytest.raises(BadArgument, match="windows with one answer, and .* has answers at every step"):
+    with pytest.raises(BadArgument, match=r"windows with one answer, and .* has answers at every step"):
         rt.train(recipe, task, [0])
     with pytest.raises(BadArgument, match="has answers at every step"):
         rt.compare(recipe.but(pretrain=None), recipe, task, range(2))
