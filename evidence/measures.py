@@ -236,7 +236,7 @@ _ALL = (
     *(Measure(f"best of {count} {'try' if count == 1 else 'tries'}", "error", 0.05, over="tries",
               across=partial(readings.best_of, count), tried=count) for count in (1, 3, 8)),
     Measure("training loss", "training loss", 0.05, readings.training_loss),
-    Measure("pretext error", "error of what was pre-trained", 0.05, readings.pretext_error),
+    Measure("pretext error", "pretext error", 0.05, readings.pretext_error),
     Measure("failure share", "share of failed runs", MANY, readings.failed, unit="points", kept=False),
     Measure("solved share", "share of solved runs", MANY, readings.solved, unit="points", better="higher", aims=True,
             kept=False),

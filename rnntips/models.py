@@ -68,14 +68,14 @@ class Network:
         self.below = self.slices[self.stack[self.above].weights[0]].start  # weights up to the last recurrent layer's
         # float32 values that backpropagation needs of one window and step: gates and states
         each = {cell: gates + 3 for cell, gates in GATES.items()} | {"dense": 1}
-        self.kept_values = sum(layer.width * each[layer.cell] for layer in self.stack[:-1])
+        self.kept_values = max(1, sum(layer.width * each[layer.cell] for layer in self.stack[:-1]))
 
     def __call__(
         self, inputs: Float[Tensor, "R B T C"], masks: Sequence[Tensor] = (), noise: Sequence[Tensor] = ()
     ) -> Float[Tensor, "R B K"]:
         """Predictions (R, B, K) from windows (R, B, T, C); see `sequence` for the masks and the noise."""
-        for _, after in self._segments(inputs, masks, noise=noise):
-            last = after[-1][0] if self.cell == "lstm" else after[-1]
+        for hidden, after in self._segments(inputs, masks, noise=noise):
+            last = hidden[:, :, -1] if not after else after[-1][0] if self.cell == "lstm" else after[-1]
         noise = [added[:, :, -1:] for added in noise]
         last = last[:, :, None] + noise[self.above - 1] if noise else last[:, :, None]
         last = last * masks[-1] if masks and not self.between else last

@@ -45,6 +45,8 @@ APART = (  # two fields that cannot be combined, with the values that are meant 
     (("accumulate", ()), ("order", ("scrambled",)), "all chunks of a sequence make one update, in order"),
     *((("pretrain", ()), (name, ()), f"pre-training costs updates, and is made without {name}")
       for name in ("budget", "grow", "workers")),
+    *((("layers", (0,)), (name, ()), f"without a recurrent layer there is no {name}")
+      for name in ("dense", "dropout", "noise_between", "chunk", "pretrain")),
     *((("workers", ()), (name, ()), f"workers are trained without {name}")
       for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
 )  # fmt: skip
@@ -232,8 +234,9 @@ class Recipe:
     """
 
     cell: str = _choice("gru", '`"tanh"`, `"relu"`, `"sigmoid"`, `"gru"` or `"lstm"`.', costs=True, names=CELLS)
-    layers: int = _choice(1, "Recurrent layers on top of each other.", costs=True, called=("none", "{} layers"),
-        whole=(1, LONG))  # fmt: skip
+    layers: int = _choice(1, "Recurrent layers on top of each other. 0: none, answers are made of the last step alone; "
+        "with `patch` as long as `past` a network is then linear, and with `dense_after` an MLP.", costs=True,
+        called=("no recurrent layer", "{} layers"), whole=(0, LONG))  # fmt: skip
     width: int | Parameters = _choice(24, "Units of each layer (H). `rt.parameters(2000)`: as many as give the whole "
         "network about so many weights; training finds them, once for each task, since they depend on its channels and "
         "outputs.", costs=True, whole=(1, 10_000))  # fmt: skip

@@ -75,8 +75,8 @@ class Twin:
 
     def __init__(self, network, run: int = 0):
         mine = network.parameters
-        below = [mine["dense_weight_0" if network.dense else "input_weight_0"].shape[1], *network.dense]
-        above = [network.width, *network.dense_after]
+        below = [network.stack[0].inputs, *network.dense]
+        above = [network.width if network.layers else below[0], *network.dense_after]
         self.before, self.after = ([nn.Linear(*sizes).double() for sizes in pairwise(some)] for some in (below, above))
         widths = pairwise([below[-1], *[network.width] * network.layers])
         self.recurrent = [KINDS[network.cell](*sizes, batch_first=True).double() for sizes in widths]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import KINDS, Twin, begun
+from oracles import KINDS, Twin, begun, trained
 
 import rnntips as rt
 from rnntips import models
@@ -230,3 +230,20 @@ def test_dense_layers_give_a_run_the_same_bits_in_any_company(rows):
     some = Network("gru", 1, 5, C, K, network.flat[rows], (7, 4), (3, 9))
     for mine, theirs in zip(outcome(some, x[rows])[:2], all_of_them[:2], strict=True):
         assert torch.equal(mine, theirs[rows])
+
+
+@pytest.mark.parametrize("dense_after", [(), (5,), (5, 4)])
+@pytest.mark.parametrize("patch", [9, 3], ids=["a window is a step", "the last of three"])
+def test_without_a_recurrent_layer_a_network_is_that_of_its_last_step(dense_after, patch):
+    """A training as layers of torch.nn make it, in float64: of linear ones, or an MLP."""
+    task = rt.tasks.forecast(rt.series.sines(steps=600))
+    recipe = Recipe(layers=0, past=9, patch=patch, dense_after=dense_after, updates=40, lr=0.02)
+    runs = rt.train(recipe, task, [3])
+    losses, _, weights = trained(recipe, task, 3)
+    assert (
+        runs.weights.shape[1]
+        >= len(weights)
+        == sum(map(np.prod, shapes("gru", 0, 24, patch, 1, (), dense_after).values()))
+    )
+    np.testing.assert_allclose(runs.train_loss[0], losses, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, rtol=1e-3, atol=1e-4)

@@ -378,7 +378,7 @@ def test_a_number_that_no_width_gives_is_refused_before_training(change, words):
 # --- what is refused
 
 
-@pytest.mark.parametrize("name", ["layers", "width", "past", "horizon", "batch_size", "updates", "train_size", "chunk",
+@pytest.mark.parametrize("name", ["width", "past", "horizon", "batch_size", "updates", "train_size", "chunk",
                                   "stride", "test_past", "dense", "dense_after"])  # fmt: skip
 def test_sizes_are_whole_numbers_of_at_least_1(name):
     """The message has the field, what came and what is needed; a width of dense layers is one of a tuple."""
@@ -390,6 +390,13 @@ def test_sizes_are_whole_numbers_of_at_least_1(name):
             rt.Recipe(**more | {name: given})
     least = (1,) if name.startswith("dense") else 1
     assert least == getattr(rt.Recipe(**more | {name: least}), name)
+
+
+def test_layers_may_be_none_at_all():
+    assert rt.Recipe(layers=0).layers == 0
+    for value in (-1, 1.0, "2", True):
+        with pytest.raises(BadArgument, match=re.escape(f"layers={value!r}") + ".*whole number of at least 0"):
+            rt.Recipe(layers=value)
 
 
 @pytest.mark.parametrize(
@@ -475,6 +482,8 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
           for init in ("pca", "kmeans")),
         *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
           for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
+        *(({"layers": 0, name: EXAMPLES[name]}, f"layers=0 and {name}=.*without a recurrent layer there is no {name}")
+          for name in ("dense", "dropout", "noise_between", "chunk", "pretrain")),
         *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 and {name}=.* cannot be combined")
           for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
         *(({name: EXAMPLES[name]}, f"{name}=.* needs workers")

@@ -79,6 +79,7 @@ class CompiledUpdate:
     def _floats(self, steps: int, segments: int = 1):
         """The network's table and the pieces for segments of so many steps, and the float32 values of them all."""
         rows, size, tensor, column, recurrent, B = [], 0, 0, 0, 0, self.B
+        recurrences = sum(CODES[layer.cell] >= 0 for layer in self.stack)
 
         def piece(values: int) -> int:
             nonlocal size
@@ -87,7 +88,7 @@ class CompiledUpdate:
 
         for layer, high in zip(self.stack, self.highs, strict=True):
             code, n = CODES[layer.cell], high * B
-            last = not self.every and code < 0 and recurrent > 0
+            last = not self.every and code < 0 and recurrent == recurrences
             T, Q = 1 if last else steps, 4 if code >= GRU else 1
             mask = recurrent if self.masked is not None and code >= 0 else -1
             noise = column if self.noisy and layer is not self.stack[-1] else -1

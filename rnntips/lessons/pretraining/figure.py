@@ -17,6 +17,7 @@ WAYS = (  # what is pre-trained, and then frozen; how it is called and looks
     (("shuffled steps:300", None), "from shuffled rows", {"color": "#117733", "marker": "s", "linestyle": ":"}),
     (("next step:300", "recurrent"), "frozen", {"color": "#AA4499", "marker": "D", "linestyle": "-."}),
 )
+OTHER = ("shuffled steps:300", "next step:300:2", "next step:300:3")
 SHADES = ("#88CCEE", "#44AA99", "#117733", "#332288")
 MARKERS = "osD^"
 
@@ -35,7 +36,7 @@ def by_labels(tip: Tip, settings: Mapping[str, int]) -> Axes:
         left.plot(x, [wrong[setting][way] for setting in some], label=called, markersize=5, **look)
     for setting, color, marker in zip(settings, SHADES, MARKERS, strict=True):
         found = {pretraining(what)[1]: value for (what, frozen), value in wrong[setting].items()
-                 if frozen is None and (what is None or (what.startswith("next") and pretraining(what)[2] == 1))}  # fmt: skip
+                 if frozen is None and what not in OTHER}  # fmt: skip
         x = sorted(found)
         right.plot(x, [found[updates] for updates in x], color=color, marker=marker, markersize=5, label=setting)
     left.set(xscale="log", xlabel="labels", ylabel="wrong digits of a hundred", xticks=list(settings.values()))

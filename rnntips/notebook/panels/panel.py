@@ -260,7 +260,7 @@ class Panel(View):
         if asked.setting != self._usual.setting:  # whose fields the baseline has
             planned = any(asked.setting in claim.settings for claim in self.tip.plans.values())
             there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)
-                     if planned or name != "cell"}  # fmt: skip  # on a series of the reader's own the cell stays
+                     if planned or name not in ("cell", "updates")}  # fmt: skip  # which stay on a reader's own series
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
         sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
