@@ -302,6 +302,8 @@ class Recipe:
     mask: bool = _choice(True, "For padded sequences: whether their answer is that after their own last step. False: "
         "that after the zeros behind it.", called=("answers after the padding", "answers after the last step"),
         kind=bool)  # fmt: skip
+    pooled: bool = _choice(True, "Of several series: whether all windows are trained on. False: those of the one "
+        "that is forecast.", called=("one series alone", "all series pooled"), kind=bool)  # fmt: skip
     optimizer: str = _choice("adam", '`"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"adagrad"` or `"adadelta"`, with '
         "PyTorch's defaults but for the learning rate and the weight decay.", costs=True, names=OPTIMIZERS)  # fmt: skip
     lr: float = _choice(0.01, "Learning rate.", per_run=True, called=("none", "learning rate {}"),

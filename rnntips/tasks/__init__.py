@@ -26,8 +26,10 @@ from rnntips.tasks.memory import (
     recall_stream,
 )
 from rnntips.tasks.next_step import NextStep, next_step
+from rnntips.tasks.origins import origins
 from rnntips.tasks.own_loop import batches, naive
 from rnntips.tasks.prices import Returns, returns
+from rnntips.tasks.related import Related, related
 from rnntips.tasks.stretches import need_spread
 from rnntips.tasks.task import SequenceTask, Task, stream
 from rnntips.tasks.text import Characters, characters
@@ -44,6 +46,7 @@ __all__ = [
     "PaddedAdding",
     "Recall",
     "RecallStream",
+    "Related",
     "Returns",
     "SequenceTask",
     "Task",
@@ -60,9 +63,11 @@ __all__ = [
     "next_step",
     "one_task",
     "opposing",
+    "origins",
     "padded_adding",
     "recall",
     "recall_stream",
+    "related",
     "returns",
     "stream",
 ]  # fmt: skip

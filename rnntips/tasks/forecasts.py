@@ -10,7 +10,7 @@ from rnntips.engine.memory import need_room
 from rnntips.errors import BadArgument, need, need_number, need_whole
 from rnntips.series import Series
 from rnntips.tasks import own_loop
-from rnntips.tasks.task import OF_PADDED, need_fit, ridge, rmse, stream
+from rnntips.tasks.task import OF_PADDED, OF_SEVERAL, need_fit, ridge, rmse, stream
 from rnntips.windows import TRAIN, Examples, cut
 
 __all__ = ["SPIKE_SIZE", "Forecast", "forecast"]
@@ -33,7 +33,7 @@ class Forecast:
     spikes: float = 0.0
     history: int | None = None
     version = 2  # raised by hand when the meaning of the task changes; 2: fewer windows are scored
-    ignores = OF_PADDED
+    ignores = OF_PADDED | OF_SEVERAL
     batches, naive = own_loop.batches, own_loop.naive
 
     @property

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from rnntips import series, tasks
 from rnntips.tasks import Task, adding, characters, digits, forecast, leaky, opposing, recall, recall_stream
 
 __all__ = ["SETTINGS", "VERSIONS"]
+
+
+def _origin(make: Callable[[], series.Series], number: int) -> Task:
+    found = make()
+    return tasks.origins(found)[f"{found.name}, origin {number}"]
+
 
 SETTINGS: dict[str, Callable[[], Task]] = {
     "demand": lambda: forecast(series.demand()),
@@ -38,6 +45,10 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "opposing 16": lambda: opposing(16),
     "recall stream 4": lambda: recall_stream(4),
     "recall stream 8": lambda: recall_stream(8),
+    **{f"CO2, origin {k}": partial(_origin, series.co2, k) for k in range(1, 6)},
+    **{f"weather, origin {k}": partial(_origin, series.weather, k) for k in range(1, 6)},
+    "20 related": lambda: tasks.related(20, 200),
+    "20 related, longer": lambda: tasks.related(20, 2000),
     "returns": tasks.returns,
     "returns as printed": lambda: tasks.returns(printed=True, lags=128),
     "cue 100": lambda: tasks.cue(100),

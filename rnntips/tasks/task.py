@@ -17,8 +17,9 @@ from rnntips.windows import Examples
 __all__ = ["SequenceTask", "Task", "nats", "need_fit", "patched", "ridge", "rmse", "separate", "stream"]
 
 OF_PADDED = frozenset({"mask"})
+OF_SEVERAL = frozenset({"pooled"})
 OF_FORECASTS = frozenset({"horizon", "features", "input_scaling", "target_scaling", "target", "patch", "lags", "split"})
-OF_OTHERS = OF_FORECASTS | OF_PADDED
+OF_OTHERS = OF_FORECASTS | OF_PADDED | OF_SEVERAL
 OWN_LENGTH = OF_OTHERS | {"past"}
 
 
