@@ -22,8 +22,8 @@ WARM = 100  # steps before the first, so that the noise has its usual size
 class Related(SequenceTask):
     """Forecast the next value of the first of several series, each of which has its own level, size and noise.
 
-    All have a season of 24 steps, whose shape every seed draws; each series has it up to two steps late and its finer
-    parts up to a third larger, with noise that fades by half at every step. Each is scaled by its own training part. With
+    All have a season of 24 steps, whose shape every seed draws; each has it up to two steps late and its finer parts up
+    to a third larger, with noise that fades by half at every step. Each is scaled by its own training part. With
     `Recipe.pooled` the training windows of all series are read, else those of the first alone, of which validation and
     test part are. Naive is repeating the last value; the floor is the noise that cannot be known.
 

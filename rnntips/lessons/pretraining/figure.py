@@ -13,9 +13,13 @@ __all__ = ["by_labels"]
 
 WAYS = (  # what is pre-trained, and then frozen; how it is called and looks
     ((None, None), "from scratch", {"color": COLORS["baseline"], "marker": "o", "linestyle": "-"}),
-    (("next step:300", None), "fine-tuned", {"color": COLORS["variant"], "marker": "^", "linestyle": "--"}),
-    (("shuffled steps:300", None), "from shuffled rows", {"color": "#117733", "marker": "s", "linestyle": ":"}),
-    (("next step:300", "recurrent"), "frozen", {"color": "#AA4499", "marker": "D", "linestyle": "-."}),
+    (
+        ("next step:300", None),
+        "pre-trained, fine-tuned",
+        {"color": COLORS["variant"], "marker": "^", "linestyle": "--"},
+    ),
+    (("shuffled steps:300", None), "after shuffled rows", {"color": "#117733", "marker": "s", "linestyle": ":"}),
+    (("next step:300", "recurrent"), "pre-trained, frozen", {"color": "#AA4499", "marker": "D", "linestyle": "-."}),
 )
 OTHER = ("shuffled steps:300", "next step:300:2", "next step:300:3")
 SHADES = ("#88CCEE", "#44AA99", "#117733", "#332288")
