@@ -47,6 +47,8 @@ APART = (  # two fields that cannot be combined, with the values that are meant 
       for name in ("budget", "grow", "workers")),
     *((("layers", (0,)), (name, ()), f"without a recurrent layer there is no {name}")
       for name in ("dense", "dropout", "noise_between", "chunk", "pretrain")),
+    *((("solved", ()), (name, ()), f"what is solved is linear, and not trained, so it has no {name}")
+      for name in ("dense_after", "head", "workers", "noise", "early_stopping")),
     *((("workers", ()), (name, ()), f"workers are trained without {name}")
       for name in ("chunk", "rescue", "dropout", "noise", "noise_between")),
 )  # fmt: skip
@@ -376,6 +378,8 @@ class Recipe:
         "leaves out, with a learning rate of 0.01; the recurrent layers, and dense ones below, are kept. "
         '`"next step:300:2"`: in two stages, the first with half of the windows. `"shuffled steps:300"`: in windows '
         "whose steps are in a random order.", called=("from scratch", "{}"), text='"next step:300"')  # fmt: skip
+    solved: bool = _choice(False, "Whether a network that is a readout alone is not trained, but gets the weights of a "
+        "ridge regression on all training windows.", called=("trained", "solved"), kind=bool)  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip
@@ -415,6 +419,8 @@ class Recipe:
                 'nesterov=True is a kind of momentum of optimizer="sgd": set both, for example '
                 'optimizer="sgd", momentum=0.9.'
             )
+        if self.solved and self.layers:
+            raise BadArgument(f"solved=True is for linear networks, and layers={self.layers}. Set layers=0.")
         self._check_pairs()
         self._check_chunk()
         window_lengths(self.grow, self.steps, 1)
@@ -513,6 +519,8 @@ class Recipe:
             skip: First steps of a window that do not count.
             size: Further arguments of `costs`; only budgets in seconds need them.
         """
+        if self.solved:
+            return 1
         if self.updates:
             return self.updates - pretraining(self.pretrain)[1]
         steps, new = steps or self.steps, self.new

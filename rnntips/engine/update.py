@@ -93,7 +93,8 @@ def _decay(record: Runs, network: Network) -> Tensor:
 
 def _frozen(record: Runs, network: Network) -> list[int]:
     """How many of each run's first weights stay as they are."""
-    return [0 if recipe.frozen is None else network.below for recipe in record.recipes]
+    least = network.count if record.recipes[0].solved else 0
+    return [least if recipe.frozen is None else network.below for recipe in record.recipes]
 
 
 def _trained(record: Runs, network: Network) -> Tensor | None:

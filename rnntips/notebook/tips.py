@@ -19,12 +19,13 @@ from rnntips.notebook.lessons import lessons
 from rnntips.recipe import FIELDS, Recipe, typed
 from rnntips.tasks import Task
 from rnntips.tasks.settings import SETTINGS
-from rnntips.verdict import Scores, against, change, of_naive, size, spoken
+from rnntips.verdict import Comparison, Scores, against, change, of_naive, size, spoken
 
-__all__ = ["ABOUT", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "by_budget", "expected_best", "shown",
-           "stored_scores", "tips"]  # fmt: skip
+__all__ = ["ABOUT", "ELSEWHERE", "REPEATED", "UNTUNED", "Claim", "StoredArm", "Tip", "Tips", "by_budget",
+           "expected_best", "shown", "stored_scores", "tips"]  # fmt: skip
 
 UNTUNED = "none"
+ELSEWHERE = ("cell", "past", "updates")  # what a comparison keeps of its setting on a series of the reader's own
 ABOUT = ("on", "size", "smallest")  # what a plan says of a setting beside its recipe fields
 REPEATED = {True: "yes", False: "no", None: "–"}  # None: nothing was decided, or no fresh seeds were tried
 NEITHER = {"best learning rate": {"BETTER": "lower", "WORSE": "higher"}}  # no more of it is better, or worse
@@ -282,6 +283,22 @@ class Tip:
         baseline, variant = (base.but(**typed(side)) for side in sides)
         return baseline, variant, setting
 
+    def elsewhere(self) -> tuple[Recipe, Recipe]:
+        """Both sides of the live comparison for another series: of what its setting brings, they have `ELSEWHERE`."""
+        baseline, variant, setting = self.live()
+        plain = {name: getattr(self.base, name) for name in self.fields(setting) if name not in ELSEWHERE}
+        return baseline.but(**plain), variant.but(**plain)
+
+    @property
+    def recorded(self) -> float:
+        """Change of the error from baseline to variant of the live comparison, in the record, relative."""
+        *sides, setting = self.live()
+        default = {} if self.live_tuned == UNTUNED else {self.live_tuned: FIELDS[self.live_tuned]}
+        scores = [next(arm.scores for arm in self.arms(setting)
+                       if arm.times == 1 and arm.tuned == self.live_tuned and arm.recipe == side.but(**default))
+                  for side in sides]  # fmt: skip
+        return Comparison({setting: tuple(scores)}).finding.typical
+
     @property
     def live_tuned(self) -> str:
         """The field that tuning chose for the live comparison; none where the learning rate is under test."""
@@ -314,7 +331,13 @@ class Tip:
 
 
 class Tips(Mapping):
-    """Name → Tip, for every lesson that has a plan."""
+    """Name → Tip, for every lesson that has a plan; `on` tries them on a series of one's own."""
+
+    def on(self, series, only: Sequence[str] | None = None, **how):
+        """See `rnntips.notebook.on_series.on_series`."""
+        from rnntips.notebook.on_series import on_series  # it imports this file
+
+        return on_series(series, only, **how)
 
     def __getitem__(self, name: str) -> Tip:
         if not isinstance(name, str) or name not in self._names():

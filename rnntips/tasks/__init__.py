@@ -31,7 +31,7 @@ from rnntips.tasks.own_loop import batches, naive
 from rnntips.tasks.prices import Returns, returns
 from rnntips.tasks.related import Related, related
 from rnntips.tasks.stretches import need_spread
-from rnntips.tasks.task import SequenceTask, Task, stream
+from rnntips.tasks.task import SequenceTask, Task, regressed, stream
 from rnntips.tasks.text import Characters, characters
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "padded_adding",
     "recall",
     "recall_stream",
+    "regressed",
     "related",
     "returns",
     "stream",

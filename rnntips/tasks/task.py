@@ -14,7 +14,7 @@ from rnntips.recipe import FIELDS
 from rnntips.tasks import own_loop
 from rnntips.windows import Examples
 
-__all__ = ["SequenceTask", "Task", "nats", "need_fit", "patched", "ridge", "rmse", "separate", "stream"]
+__all__ = ["SequenceTask", "Task", "nats", "need_fit", "patched", "regressed", "ridge", "rmse", "separate", "stream"]
 
 OF_PADDED = frozenset({"mask"})
 OF_SEVERAL = frozenset({"pooled"})
@@ -79,14 +79,24 @@ def nats(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def ridge(train: np.ndarray, test: np.ndarray, wanted: np.ndarray, truth: np.ndarray) -> float:
     """RMSE on test of a ridge regression: inputs (n, I), what they shall give in training and test (n, K)."""
-    train, test = (np.column_stack([part, np.ones(len(part))]).astype(np.float64) for part in (train, test))
-    spread = train.std(0)
+    weights, bias = regressed(train, wanted)
+    return float(np.sqrt(np.mean((np.einsum("ni,ik->nk", test.astype(np.float64), weights) + bias - truth) ** 2)))
+
+
+def regressed(inputs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (I, K) and bias (K,) of a ridge regression: inputs (n, I), what they shall give (n, K).
+
+    The penalty is 1e-4 on inputs of standard deviation 1, and on the bias.
+    """
+    inputs = np.column_stack([inputs, np.ones(len(inputs))]).astype(np.float64)
+    spread = inputs.std(0)
     spread[-1] = 1.0
-    train, test = (part / np.where(spread > 0, spread, 1.0) for part in (train, test))
+    spread = np.where(spread > 0, spread, 1.0)
+    scaled = inputs / spread
     # Without BLAS: its last bits depend on its threads, and these are a hundred times slower while runs train.
-    gram = np.einsum("ni,nj->ij", train, train) + 1e-4 * len(train) * np.eye(train.shape[1])
-    weights = _solved(gram, np.einsum("ni,nk->ik", train, wanted))
-    return float(np.sqrt(np.mean((np.einsum("ni,ik->nk", test, weights) - truth) ** 2)))
+    gram = np.einsum("ni,nj->ij", scaled, scaled) + 1e-4 * len(scaled) * np.eye(scaled.shape[1])
+    weights = _solved(gram, np.einsum("ni,nk->ik", scaled, wanted)) / spread[:, None]
+    return weights[:-1], weights[-1]
 
 
 def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ NAMES = (
     "00_start_here 00a_an_rnn_in_ten_minutes 01_scaling 02_batch_size 03_learning_rate 04_momentum 05_shuffling "
     "06_deep_recurrence 07_sliding_windows 08_truncated_bptt 09_gradient_clipping 10_initialization 11_activations "
     "12_optimizers 13_output_and_loss 14_width 15_dropout 16_weight_decay 17_long_sequences 18_pretraining "
-    "19_parameter_averaging 20_your_own_series"
+    "19_parameter_averaging 20_your_own_series 21_bugs_in_the_loop"
 ).split()
 READY = lessons()
 ALL = (*lessons(), *planned())

@@ -1,19 +1,65 @@
-"""The figure of the lesson 'Your own series'."""
+"""Forecasts of three kinds on six series, and what one place of a series says of the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from rnntips.figures import curves
-from rnntips.runs import Runs
+from rnntips.figures import COLORS, GREY, PAGE, axes, log_ticks, plain
+from rnntips.notebook.tips import Tip
 
-__all__ = ["draw"]
+__all__ = ["by_origin", "three"]
+
+KINDS = (  # layers and dense layers after; how it is called and looks
+    ((0, ()), "linear", {"color": COLORS["baseline"], "marker": "o"}),
+    ((0, (32,)), "MLP", {"color": "#117733", "marker": "s"}),
+    ((1, ()), "GRU", {"color": COLORS["variant"], "marker": "^"}),
+)
 
 
-def draw(sides: Mapping[str, Runs]) -> Axes:
-    """Validation error over updates.
+def three(tip: Tip, settings: Sequence[str]) -> Axes:
+    """Test errors in the record, of naive: the median and the middle 80 % of the runs."""
+    (ax,) = axes(1, PAGE, 0.8 + 0.42 * len(settings))
+    for k, (kind, called, look) in enumerate(KINDS):
+        shares = [_shares(tip, setting)[kind] for setting in settings]
+        low, middle, high = np.percentile(shares, [10, 50, 90], axis=1)
+        rows = np.arange(len(settings)) + 0.22 * (k - 1)
+        ax.hlines(rows, low, high, color=look["color"], linewidth=2)
+        ax.plot(middle, rows, linestyle="none", label=called, markersize=6, **look)
+    ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(yticks=range(len(settings)), yticklabels=settings, xscale="log", xlabel="test error (share of naive)")
+    low, high = ax.get_xlim()
+    ax.set_xticks(log_ticks(low, high))
+    plain(ax.xaxis)
+    ax.invert_yaxis()
+    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def by_origin(tip: Tip, settings: Mapping[str, str]) -> Axes:
+    """The GRU's error over the linear one's in the record, seed by seed: a dot each, and their medians.
 
     Args:
-        sides: One or two names with their runs.
+        settings: Setting → its name under the axis.
     """
-    return curves(sides)
+    (ax,) = axes(1, PAGE, 3.0)
+    rng = np.random.default_rng(0)
+    for x, setting in enumerate(settings):
+        found = _shares(tip, setting)
+        ratios = found[1, ()] / found[0, ()]
+        ax.plot(x + rng.uniform(-0.25, 0.25, len(ratios)), ratios, ".", color=COLORS["variant"], alpha=0.4)
+        ax.hlines(np.median(ratios), x - 0.3, x + 0.3, color="#333333", linewidth=2)
+    ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(
+        xticks=range(len(settings)), xticklabels=settings.values(), yscale="log", ylabel="GRU's error / linear one's"
+    )
+    ax.set_yticks([0.8, 0.9, 1, 1.1, 1.2, 1.4])
+    plain(ax.yaxis)
+    ax.minorticks_off()
+    return ax
+
+
+def _shares(tip: Tip, setting: str) -> dict[tuple, np.ndarray]:
+    """Recurrent layers and dense ones after them → errors of all runs as shares of naive, at tuned learning rates."""
+    arms = [arm for arm in tip.arms(setting) if arm.tuned == "lr"]
+    return {(arm.recipe.layers, arm.recipe.dense_after): arm.scores.shares for arm in arms}

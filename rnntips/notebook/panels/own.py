@@ -165,7 +165,7 @@ def _fitted(recipe: Recipe, task: Task, seed: int) -> tuple[Recipe, list[str]]:
     changes, told = {}, []
     longest = longest_window(task, recipe)
     if 1 <= longest < recipe.past:
-        changes["past"] = longest
+        changes |= {"past": longest} | ({"patch": longest} if recipe.patch == recipe.past else {})
         told.append(f"A window has {longest} steps instead of {recipe.past}, the most that this short series allows.")
     unscaled = {"input_scaling": "none", "target_scaling": "none"}  # what cannot be scaled is said of all seeds, later
     windows = len(task.examples(recipe.but(**changes, **unscaled), seed).of(0))

@@ -34,7 +34,7 @@ from rnntips.notebook.panels.messages import (
 )
 from rnntips.notebook.panels.own import File, Fit, Gaps, candidates, fit, keep, read, refusal
 from rnntips.notebook.panels.view import View, show
-from rnntips.notebook.tips import UNTUNED, Markdown, tips
+from rnntips.notebook.tips import ELSEWHERE, UNTUNED, Markdown, tips
 from rnntips.recipe import Recipe, typed
 from rnntips.study import Study, compare
 from rnntips.templates import render
@@ -260,7 +260,7 @@ class Panel(View):
         if asked.setting != self._usual.setting:  # whose fields the baseline has
             planned = any(asked.setting in claim.settings for claim in self.tip.plans.values())
             there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)
-                     if planned or name not in ("cell", "updates")}  # fmt: skip  # which stay on a reader's own series
+                     if planned or name not in ELSEWHERE}  # fmt: skip
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
         sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
