@@ -7,6 +7,7 @@ from oracles import KINDS, Twin, begun, trained
 
 import rnntips as rt
 from rnntips import models
+from rnntips.errors import BadArgument
 from rnntips.models import ALIGNMENT, Network, initial_weights, network_for
 from rnntips.recipe import Recipe, shapes
 
@@ -247,3 +248,29 @@ def test_without_a_recurrent_layer_a_network_is_that_of_its_last_step(dense_afte
     )
     np.testing.assert_allclose(runs.train_loss[0], losses, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(runs.weights[0, : len(weights)], weights, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("past", [9, 30])
+def test_what_is_solved_is_a_ridge_regression_on_all_training_windows(past):
+    """In closed form, in float64; updates change nothing, whatever the learning rate."""
+    task = rt.tasks.forecast(rt.series.sines(steps=600))
+    recipe = Recipe(layers=0, past=past, patch=past, solved=True, updates=40, lr=3.0)
+    runs = rt.train(recipe, task, [3, 4])
+    assert np.isfinite(runs.train_loss).all() and (runs.valid_score == runs.valid_score[:, :1]).all()
+    for seed, score in zip([3, 4], runs.test_score, strict=True):
+        example = task.examples(recipe, seed)
+        x = example.inputs(np.arange(len(example.starts)))[:, 0].astype(float)
+        size, train, test = x[example.of(0)].std(0), example.of(0), example.scored(2)
+        scaled = np.column_stack([x / size, np.ones(len(x))])
+        gram = scaled[train].T @ scaled[train] + 1e-4 * len(train) * np.eye(past + 1)
+        weights = np.linalg.solve(gram, scaled[train].T @ example.targets[train])
+        answers = (scaled[test] @ weights) * example.spread + example.offset[test]
+        assert score == pytest.approx(np.sqrt(np.mean((answers - example.truth[test]) ** 2)), rel=1e-4)
+    few = rt.train(recipe.but(train_size=40), task, [3])
+    assert few.test_score[0] > runs.test_score[0]
+
+
+@pytest.mark.parametrize("task", [rt.tasks.digits(rows=True), rt.tasks.leaky(5)], ids=lambda task: task.name)
+def test_only_values_at_a_windows_end_can_be_solved(task):
+    with pytest.raises(BadArgument, match="solved=True is for one value a window"):
+        rt.train(Recipe(layers=0, past=9, solved=True), task, [3])

@@ -32,7 +32,7 @@ EXAMPLES = {
     "input_scaling": "none", "target_scaling": "minmax", "target": "change", "split": "shuffled", "train_size": 40,
     "batch_size": 5,
     "order": "time", "head": "softmax+nll", "chunk": 9, "stride": 3, "carry": True, "reset": False,
-    "accumulate": True, "test_past": 5, "mask": False,
+    "accumulate": True, "test_past": 5, "mask": False, "pooled": False, "solved": True,
     "optimizer": "sgd", "lr": 0.5, "schedule": "warmup:30+cosine",
     "rescue": "restore", "early_stopping": 3, "momentum": 0.9, "nesterov": True, "clip": "value", "clip_norm": 2.0,
     "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-4, "weight_decay": 0.1, "decay_on": "all but recurrent",
@@ -46,7 +46,7 @@ NEEDS = {  # a field → what must be set for it to have a meaning
     "momentum": {"optimizer": "rmsprop"}, "nesterov": {"optimizer": "sgd", "momentum": 0.5}, "clip": {"clip_norm": 1.0},
     "stride": {"chunk": 8}, "carry": {"chunk": 8}, "reset": {"chunk": 8, "carry": True},
     "accumulate": {"chunk": 8, "carry": True},
-    "decay_on": {"weight_decay": 0.2},
+    "decay_on": {"weight_decay": 0.2}, "solved": {"layers": 0},
     **{name: {"workers": 2} for name in ("average_every", "average_moments", "shards")},
     "dropout_at": {"dropout": 0.5}, "dropout_test": {"dropout": 0.5},
 }  # fmt: skip
@@ -55,6 +55,7 @@ NEEDS = {  # a field → what must be set for it to have a meaning
 APART = (
     "frozen",
     "pretrain",
+    "solved",
     "workers",
     "average_every",
     "average_moments",
@@ -156,7 +157,8 @@ def test_only_fields_that_are_numbers_of_a_run_share_a_stack(name):
              "train_size",
              "batch_size", "optimizer", "nesterov", "clip", "dropout", "dropout_at", "dropout_test", "noise",
              "noise_between", "pretrain", "workers", "average_every", "average_moments", "shards",
-             "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past", "mask"}  # fmt: skip
+             "updates", "chunk", "stride", "carry", "reset", "accumulate", "test_past", "mask", "pooled",
+             "solved"}  # fmt: skip
     base = ready(name)
     assert (name not in alone) == (base.shape() == base.but(**{name: EXAMPLES[name]}).shape())
 
@@ -482,6 +484,11 @@ def test_such_words_are_understood_wherever_a_field_is_named(call):
           for init in ("pca", "kmeans")),
         *(({"forget_bias": bad}, re.escape(f"forget_bias={bad!r}") + '.*"chrono:50"')
           for bad in ("chrono", "chrono:2", "chrono:x", "chrono:5+chrono:5", "1.0")),
+        ({"solved": True}, "solved=True is for linear networks, and layers=1. Set layers=0"),
+        *(({"layers": 0, "solved": True} | wrong, f"solved=True and {name}=.* what is solved is linear")
+          for name, wrong in (("dense_after", {"dense_after": (3,)}), ("head", {"head": "linear+mae"}),
+                              ("workers", {"workers": 2}), ("noise", {"noise": 0.1}),
+                              ("early_stopping", {"early_stopping": 3}))),
         *(({"layers": 0, name: EXAMPLES[name]}, f"layers=0 and {name}=.*without a recurrent layer there is no {name}")
           for name in ("dense", "dropout", "noise_between", "chunk", "pretrain")),
         *(({"workers": 2, name: EXAMPLES[name]}, f"workers=2 and {name}=.* cannot be combined")

@@ -10,20 +10,22 @@ from rnntips.notebook.tips import Tip
 
 __all__ = ["by_origin", "three"]
 
-KINDS = (  # layers and dense layers after; how it is called and looks
-    ((0, ()), "linear", {"color": COLORS["baseline"], "marker": "o"}),
-    ((0, (32,)), "MLP", {"color": "#117733", "marker": "s"}),
-    ((1, ()), "GRU", {"color": COLORS["variant"], "marker": "^"}),
+LINEAR, GRU = (0, (), True), (1, (), False)  # recurrent layers, dense ones after them, whether it is solved
+KINDS = (  # and how it is called and looks
+    (LINEAR, "linear, solved", {"color": COLORS["baseline"], "marker": "o"}),
+    ((0, (), False), "linear, trained", {"color": "#88CCEE", "marker": "D"}),
+    ((0, (32,), False), "MLP", {"color": "#117733", "marker": "s"}),
+    (GRU, "GRU", {"color": COLORS["variant"], "marker": "^"}),
 )
 
 
 def three(tip: Tip, settings: Sequence[str]) -> Axes:
     """Test errors in the record, of naive: the median and the middle 80 % of the runs."""
-    (ax,) = axes(1, PAGE, 0.8 + 0.42 * len(settings))
+    (ax,) = axes(1, PAGE, 0.8 + 0.48 * len(settings))
     for k, (kind, called, look) in enumerate(KINDS):
         shares = [_shares(tip, setting)[kind] for setting in settings]
         low, middle, high = np.percentile(shares, [10, 50, 90], axis=1)
-        rows = np.arange(len(settings)) + 0.22 * (k - 1)
+        rows = np.arange(len(settings)) + 0.2 * (k - 1.5)
         ax.hlines(rows, low, high, color=look["color"], linewidth=2)
         ax.plot(middle, rows, linestyle="none", label=called, markersize=6, **look)
     ax.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
@@ -32,7 +34,7 @@ def three(tip: Tip, settings: Sequence[str]) -> Axes:
     ax.set_xticks(log_ticks(low, high))
     plain(ax.xaxis)
     ax.invert_yaxis()
-    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    ax.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
 
 
@@ -46,7 +48,7 @@ def by_origin(tip: Tip, settings: Mapping[str, str]) -> Axes:
     rng = np.random.default_rng(0)
     for x, setting in enumerate(settings):
         found = _shares(tip, setting)
-        ratios = found[1, ()] / found[0, ()]
+        ratios = found[GRU] / found[LINEAR]
         ax.plot(x + rng.uniform(-0.25, 0.25, len(ratios)), ratios, ".", color=COLORS["variant"], alpha=0.4)
         ax.hlines(np.median(ratios), x - 0.3, x + 0.3, color="#333333", linewidth=2)
     ax.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
@@ -60,6 +62,6 @@ def by_origin(tip: Tip, settings: Mapping[str, str]) -> Axes:
 
 
 def _shares(tip: Tip, setting: str) -> dict[tuple, np.ndarray]:
-    """Recurrent layers and dense ones after them → errors of all runs as shares of naive, at tuned learning rates."""
+    """What a network is → errors of all runs as shares of naive, at tuned learning rates."""
     arms = [arm for arm in tip.arms(setting) if arm.tuned == "lr"]
-    return {(arm.recipe.layers, arm.recipe.dense_after): arm.scores.shares for arm in arms}
+    return {(arm.recipe.layers, arm.recipe.dense_after, arm.recipe.solved): arm.scores.shares for arm in arms}
