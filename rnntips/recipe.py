@@ -378,8 +378,8 @@ class Recipe:
         "leaves out, with a learning rate of 0.01; the recurrent layers, and dense ones below, are kept. "
         '`"next step:300:2"`: in two stages, the first with half of the windows. `"shuffled steps:300"`: in windows '
         "whose steps are in a random order.", called=("from scratch", "{}"), text='"next step:300"')  # fmt: skip
-    solved: bool = _choice(False, "Whether a network that is a readout alone is not trained, but has the weights of a "
-        "ridge regression on all training windows from the start.", called=("trained", "solved"), kind=bool)  # fmt: skip
+    solved: bool = _choice(False, "Whether a readout alone is not trained, but is a ridge regression on all training "
+        "windows.", called=("trained", "solved"), kind=bool)  # fmt: skip
     updates: int | None = _choice(None, "Length of training in updates; 300 without a `budget`.", whole=(1, 10**8))
     budget: Budget | None = _choice(None, "The same in another unit: `rt.epochs(5)`, `rt.tokens(10**6)`, or "
         "`rt.seconds(0.5)`, which a stored calibration turns into updates.", kind=Budget)  # fmt: skip

@@ -1,5 +1,4 @@
-"""What changes during training: the learning rate, as planned and after a spike of the loss; the windows' length;
-and what a network learns before its task.
+"""What is planned over the updates: the learning rate, and what rescues do to it; windows' length; pre-training.
 
 Sources: Loshchilov and Hutter (2017), "SGDR", for the cosine; for rescues that raise the learning rate again "Some
 Advice on Training RNN's" (S0 in the lessons), which gives no numbers: the factors and the 100 updates are ours.

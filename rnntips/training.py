@@ -14,10 +14,11 @@ import torch
 from rnntips.diagnosis import compared
 from rnntips.engine.devices import resolve_device
 from rnntips.engine.early_stopping import EarlyStopping
+from rnntips.engine.least_squares import need_values, solution
 from rnntips.engine.losses import as_scored
 from rnntips.engine.memory import need_room_for
 from rnntips.engine.out_of_memory import bounded
-from rnntips.engine.pretraining import Pretraining
+from rnntips.engine.pretraining import Pretraining, need_next_step
 from rnntips.engine.rescue import Rescue
 from rnntips.engine.settings import own_settings
 from rnntips.engine.tbptt import check_chunk, loader_for
@@ -28,7 +29,7 @@ from rnntips.models import Network, initial_weights, network_for
 from rnntips.optimizers import initial_state
 from rnntips.recipe import Recipe
 from rnntips.runs import Runs, check_seeds, last_points
-from rnntips.tasks import NextStep, Task, need_spread, one_task, regressed
+from rnntips.tasks import Task, need_spread, one_task
 from rnntips.windows import Examples, need_labels
 
 __all__ = ["ENGINE", "Job", "begin", "named", "predict", "prepare", "train", "train_jobs"]
@@ -184,11 +185,10 @@ def _train(record: Runs, examples: list[Examples], task, stop: Event | None, sta
 def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, start: Runs | None) -> Iterator[int]:
     weights, state = _initial(record, examples, start)
     if record.recipes[0].solved:
-        weights[:] = torch.from_numpy(np.stack([_solution(example, weights.shape[1]) for example in examples]))
+        weights[:] = solution(examples, weights.shape[1])
     network, loader = network_for(record.recipes[0], examples[0], weights), loader_for(record, examples)
-    before = Pretraining(record, task, partial(_again, record, stop)) if start is None else None
-    if before:
-        before.begin(network)
+    before = Pretraining(record, task, partial(_again, record, stop))
+    before.begin(network)
     step, rescue, stats = updater(record, network, loader, state), Rescue(record, network.flat, state), None
     early = EarlyStopping(record, network.flat, state)
     try:
@@ -210,16 +210,8 @@ def _updates(record: Runs, examples: list[Examples], task, stop: Event | None, s
         _note(record, rescue, step.arrived())
         record.weights = weights.cpu().numpy()
         record.optimizer_state = {name: value.cpu().numpy() for name, value in state.items()}
-    if before and record.reached == record.updates:
+    if record.reached == record.updates:
         before.end(network)
-
-
-def _solution(example: Examples, count: int) -> np.ndarray:
-    """The weights of a linear network that a ridge regression finds on the training windows, as a row of `count`."""
-    train = example.of(0)
-    weights, bias = regressed(example.inputs(train)[:, -1], example.targets[train])
-    found = np.concatenate([weights.ravel(), bias])
-    return np.pad(found, (0, count - len(found))).astype(np.float32)
 
 
 def _again(record: Runs, stop: Event | None, recipes: list[Recipe], task: Task, start: Runs | None) -> Runs:
@@ -328,10 +320,8 @@ def _bounds(recipe: Recipe, task, seed: int, examples: Examples) -> tuple[float,
 
 def _draw(recipes: Sequence[Recipe], task, seeds: Sequence[int]) -> list[Examples]:
     examples = [examples_of(recipes[0], task, seeds[0])]
-    if recipes[0].solved and (examples[0].classes or examples[0].loss_at == "every"):
-        raise BadArgument(f"solved=True is for one value a window, and {task.name} asks for others. Leave it out.")
-    if recipes[0].pretrain:
-        NextStep(task).examples(recipes[0], seeds[0])  # raises where there is none
+    need_values(recipes[0], examples[0], task)
+    need_next_step(recipes[0], task, seeds[0])
     need_room_for(recipes, examples[0], task)
     examples += [examples_of(*drawn) for drawn in zip(recipes[1:], repeat(task), seeds[1:])]
     if any(recipe.order == "class" for recipe in recipes):

@@ -13,11 +13,17 @@ from rnntips.runs import Runs
 from rnntips.schedule import pretraining
 from rnntips.tasks import NextStep, Task
 
-__all__ = ["Pretraining"]
+__all__ = ["Pretraining", "need_next_step"]
 
 # Fields that belong to the task alone.
 APART = ("pretrain", "lr", "schedule", "rescue", "early_stopping", "train_size", "order", "head", "dense_after",
          "frozen")  # fmt: skip
+
+
+def need_next_step(recipe: Recipe, task: Task, seed: int) -> None:
+    """Raise `BadArgument` if the recipe asks for pre-training and the task's windows have no next step to predict."""
+    if recipe.pretrain:
+        NextStep(task).examples(recipe, seed)
 
 
 class Pretraining:
@@ -30,7 +36,8 @@ class Pretraining:
 
     def __init__(self, record: Runs, task: Task, train: Callable[[list[Recipe], Task, Runs | None], Runs]):
         self.record, self.done = record, None
-        shuffled, updates, stages = pretraining(record.recipes[0].pretrain)
+        goes_on = record.updates_before > 0  # with weights that were pre-trained, if at all
+        shuffled, updates, stages = pretraining(None if goes_on else record.recipes[0].pretrain)
         self.pretext = NextStep(task, shuffled)
         recipes = [recipe.but(**{name: FIELDS[name] for name in APART}) for recipe in record.recipes]
         windows = len(examples_of(recipes[0], self.pretext, int(record.seeds[0])).of(0)) if updates else 0

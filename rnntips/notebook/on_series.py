@@ -104,8 +104,9 @@ class OnSeries:
     def _repr_markdown_(self) -> str:
         heads = "tip", "baseline → variant", "error in the record", f"on {self.series.name}", "lower at", "as recorded"
         cells = [heads, ["---"] * len(heads)]
-        cells += [(row.tip.lesson.title, " → ".join(row.names), f"{_spoken(row.recorded)} on {row.tip.live()[2]}", _spoken(row.typical),
-                   f"{row.lower} of {len(row.here)} origins", AGREES[row.agrees]) for row in self.rows]  # fmt: skip
+        cells += [(row.tip.lesson.title, " → ".join(row.names), f"{_spoken(row.recorded)} on {row.tip.live()[2]}",
+                   _spoken(row.typical), f"{row.lower} of {len(row.here)} origins", AGREES[row.agrees])
+                  for row in self.rows]  # fmt: skip
         told = f"Medians over origins, {self.seeds} seeds each; both sides have the same learning rate."
         out = f" Not for such a series: {', '.join(self.left_out)}." if self.left_out else ""
         return "\n".join(f"| {' | '.join(row)} |" for row in cells) + f"\n\n{told}{out}"

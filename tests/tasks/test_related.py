@@ -50,9 +50,8 @@ def test_the_floor_is_the_error_of_who_knows_all_but_the_next_shock():
 
 
 def test_pooling_helps_where_series_are_short_and_one_change_is_what_a_study_needs():
-    study = rt.compare(
-        RECIPE.but(pooled=False, updates=200), RECIPE.but(updates=200), rt.tasks.related(20, 200), range(10)
-    )
+    sides = RECIPE.but(past=24, width=16, updates=600, pooled=False), RECIPE.but(past=24, width=16, updates=600)
+    study = rt.compare(*sides, rt.tasks.related(20, 200), range(20))
     assert study.verdict == "BETTER" and study.names == ("one series alone", "all series pooled")
     with pytest.raises(BadArgument, match="pooled changes nothing on sines"):
         rt.compare(RECIPE.but(pooled=False), RECIPE, rt.series.sines(), range(10))
