@@ -1,14 +1,16 @@
 """Tips on a series of one's own: against comparisons by hand; the table, the cheat sheet, and the script."""
 
+import re
 import subprocess
 import sys
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 import rnntips as rt
 from rnntips.errors import BadArgument, BadData
-from rnntips.notebook.on_series import WRITTEN
+from rnntips.notebook.on_series import WRITTEN, OnSeries
 
 NOISE = np.random.default_rng(0).normal(size=1200)
 SERIES = rt.series.from_array(np.sin(np.arange(1200) / 4) + 0.1 * NOISE, name="mine", period=25)
@@ -45,10 +47,10 @@ def changed(row, *here):
 
 def test_a_tip_is_sure_only_where_all_origins_agree(found):
     row = found["width"]  # six units do worse in the record
-    assert changed(row, 0.2, 0.3, 0.1, 0.06, 0.5).sure == 1 and changed(row, 0.2, 0.3, 0.1, 0.06, 0.5).agrees is True
-    assert changed(row, -0.2, -0.3, -0.1, -0.06, -0.5).agrees is False
-    assert changed(row, 0.2, 0.3, 0.1, -0.01, 0.5).agrees is None
-    assert changed(row, 0.01, 0.0, -0.02, 0.03, 0.04).sure == 0
+    assert changed(row, 0.2, 0.3, 0.1, 0.06, 0.5).sure == 1 and changed(row, 0.2, 0.3, 0.1, 0.06, 0.5).agrees == "yes"
+    assert changed(row, -0.2, -0.3, -0.1, -0.06, -0.5).agrees == "opposite"
+    assert changed(row, 0.2, 0.3, 0.1, -0.01, 0.5).agrees == "undecided"
+    assert changed(row, 0.01, 0.0, -0.02, 0.03, 0.04).agrees == "hardly changes"
 
 
 def test_the_table_has_a_row_for_each_tip_and_names_those_left_out(found):
@@ -71,22 +73,47 @@ def test_the_recipe_takes_variants_that_are_sure_and_lower_and_no_others(found):
         assert type(found)(SERIES, 2, (changed(found["width"], *here),), {}).recipe == better.first
 
 
+def ran(made, place):
+    """The script's answers in a folder, without the package and NumPy: shares of naive, of the network and linear."""
+    files = made.save(place)
+    block = "import sys; sys.modules['rnntips'] = sys.modules['numpy'] = None; exec(open('forecast.py').read())"
+    done = subprocess.run([sys.executable, "-c", block], cwd=files[0].parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [float(share) for share in re.findall(r"([\d.]+) of naive", done.stdout)], files[0].read_text()
+
+
 @pytest.mark.parametrize("trending", [False, True])
 def test_the_script_needs_torch_alone_and_beats_naive(trending, tmp_path):
     """It says of the same split what a training of the package reaches."""
     series = rt.series.from_array(SERIES.values[:, 0] + trending * np.arange(1200) / 50, name="mine", trending=trending)
     made = rt.tips.on(series, only=["width"], seeds=1)
-    files = made.save(tmp_path / "own")
-    block = "import sys; sys.modules['rnntips'] = sys.modules['numpy'] = None; exec(open('forecast.py').read())"
-    ran = subprocess.run([sys.executable, "-c", block], cwd=files[0].parent, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    share = float(ran.stdout.split(", ")[1].split()[0])
+    (share, linear), text = ran(made, tmp_path / "own")
     runs = rt.train(made.recipe, series, range(5))
     assert share < 0.75 and share < 1.5 * np.median(runs.test_score / runs.naive)
-    text = files[0].read_text()
+    solved = rt.train(rt.Recipe(layers=0, past=made.recipe.past, patch=made.recipe.past, solved=True), series, range(5))
+    assert linear == pytest.approx(np.median(solved.test_score / solved.naive), rel=0.25)
     assert all(f"{name.upper()} = {getattr(made.recipe, name)!r}" in text for name in WRITTEN)
-    with pytest.raises(BadArgument, match=r"forecast\.py is there already"):
+    with pytest.raises(BadArgument, match=r"forecast.py is there already"):
         made.save(tmp_path / "own")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(OnSeries):
+    """With a recipe whose fields some tips might have chosen."""
+
+    fields: dict = field(default_factory=dict)
+    recipe = property(lambda self: self.first.but(**self.fields))
+
+
+@pytest.mark.parametrize("fields", [{"cell": "relu", "layers": 2}, {"cell": "lstm", "clip_norm": 1.0, "dropout": 0.1},
+                                    {"cell": "tanh", "optimizer": "sgd", "lr": 0.1}], ids=str)  # fmt: skip
+def test_the_script_runs_with_whatever_a_tip_may_say(fields, tmp_path):
+    """On a series with a value so far off that scaling must be robust."""
+    values = SERIES.values[:, 0].copy()
+    values[100] = 500
+    made = Chosen(rt.series.from_array(values, name="mine", period=25), 1, (), {}, fields)
+    (share, _), text = ran(made, tmp_path)
+    assert share < 1 and "ROBUST = True" in text
 
 
 def test_a_series_that_is_simulated_or_short_is_refused_before_anything_is_trained():

@@ -1,4 +1,4 @@
-"""Forecasts of three kinds on six series, and what one place of a series says of the others."""
+"""Forecasts of four kinds on six series, how far two are off, and what one place of a series says of the others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,11 @@ from matplotlib.axes import Axes
 
 from rnntips.figures import COLORS, GREY, PAGE, axes, log_ticks, plain
 from rnntips.notebook.tips import Tip
+from rnntips.study import Study
+from rnntips.tasks import Forecast
+from rnntips.training import predict
 
-__all__ = ["by_origin", "three"]
+__all__ = ["by_origin", "misses", "three"]
 
 LINEAR, GRU = (0, (), True), (1, (), False)  # recurrent layers, dense ones after them, whether it is solved
 KINDS = (  # and how it is called and looks
@@ -17,6 +20,23 @@ KINDS = (  # and how it is called and looks
     ((0, (32,), False), "MLP", {"color": "#117733", "marker": "s"}),
     (GRU, "GRU", {"color": COLORS["variant"], "marker": "^"}),
 )
+
+
+def misses(study: Study, on: Forecast, called: Sequence[str], steps: int = 96) -> Axes:
+    """Forecast minus truth of both sides' first run, over the first steps of the test part.
+
+    Args:
+        called: What the sides are called.
+    """
+    (ax,) = axes(1, PAGE, 2.6)
+    (sides,) = study.runs.values()
+    for side, runs, name in zip(COLORS, sides, called, strict=False):
+        found, truth = predict(runs.only([0]), on, steps)
+        ax.plot((found - truth)[0], color=COLORS[side], linestyle="--" if side == "variant" else "-", label=name)
+    ax.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(xlabel="steps of the test part", ylabel=f"forecast − {on.name} ({on.unit})")
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
 
 
 def three(tip: Tip, settings: Sequence[str]) -> Axes:
