@@ -86,14 +86,15 @@ class Panel(View):
         value = fields.get(self.field, self._usual.value)
         self._first = Asked(default if setting is None else setting, value, column, cell, lr, seat, device, reading)
         self._changes = self._choices(variant)
+        self._beside = self._changes[self._usual.value]  # what changes along with a value that is not among them
         settings = live.get("settings") or next(iter(self.tip.plans.values())).settings
         self._own: tuple[Asked, Recipe, Fit] | None = None  # what was fitted to the reader's file last
         files = self._check(self._first, settings)
-        self._changes.setdefault(self._first.value, {self.field: self._first.value})
+        self._changes.setdefault(self._first.value, self._beside | {self.field: self._first.value})
         fails = self.tip.lesson.toml.get("fails", {})  # a case where the advice fails, and what to say of it
         self._says, own = fails.pop("says", ""), fails.pop("guesses", None)
         self._failing = replace(self._usual, **fails)
-        self._changes.setdefault(self._failing.value, {self.field: self._failing.value})
+        self._changes.setdefault(self._failing.value, self._beside | {self.field: self._failing.value})
         panel = self.tip.lesson.toml.get("panel", {})
         self._guesses = {_what(self._failing): own, _what(self._usual): panel.get("guesses")}
         self._stop, self._ended, self._pressed = threading.Event(), threading.Event(), threading.Lock()
@@ -263,7 +264,7 @@ class Panel(View):
                      if planned or name not in ELSEWHERE}  # fmt: skip
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
-        sides = baseline, baseline.but(**self._changes.get(asked.value, {self.field: asked.value}))
+        sides = baseline, baseline.but(**self._changes.get(asked.value, self._beside | {self.field: asked.value}))
         tuned = asked.lr == TUNED
         return [side.but(lr=self.tip.learning_rate(asked.setting, side) if tuned else asked.lr) for side in sides]
 
