@@ -39,9 +39,11 @@ class Pretraining:
         goes_on = record.updates_before > 0  # with weights that were pre-trained, if at all
         shuffled, updates, stages = pretraining(None if goes_on else record.recipes[0].pretrain)
         self.pretext = NextStep(task, shuffled)
+        if not updates:
+            return
         recipes = [recipe.but(**{name: FIELDS[name] for name in APART}) for recipe in record.recipes]
-        windows = len(examples_of(recipes[0], self.pretext, int(record.seeds[0])).of(0)) if updates else 0
-        ends = [updates * stage // stages for stage in range(stages + 1)] if updates else []
+        windows = len(examples_of(recipes[0], self.pretext, int(record.seeds[0])).of(0))
+        ends = [updates * stage // stages for stage in range(stages + 1)]
         for stage, (first, end) in enumerate(pairwise(ends), 1):
             some = None if stage == stages else windows * stage // stages
             sized = [recipe.but(updates=end - first, train_size=some) for recipe in recipes]
@@ -58,9 +60,9 @@ class Pretraining:
         """Note the pretext's test errors, after pre-training and with these layers as they are now."""
         if self.done is None:
             return
-        before = self.done.weights
-        after = np.concatenate([network.flat[:, : network.below].cpu().numpy(), before[:, network.below :]], 1)
-        self.record.pretext = np.stack([self._errors(weights) for weights in (before, after)], 1)
+        below = network.flat[:, : network.below].cpu().numpy()
+        now = self._errors(np.concatenate([below, self.done.weights[:, network.below :]], 1))
+        self.record.pretext = np.stack([self.done.test_scores[:, -1], now], 1)
 
     def _errors(self, weights: np.ndarray) -> np.ndarray:
         """Test errors of networks with these weights, (R,)."""

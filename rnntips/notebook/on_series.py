@@ -8,10 +8,10 @@ from statistics import median
 import numpy as np
 
 from rnntips.doctor.first_recipe import first_recipe
-from rnntips.errors import BadArgument, BadData, unknown_name
+from rnntips.errors import BadArgument, BadData, need_whole, unknown_name
 from rnntips.jobs.store import folder
 from rnntips.notebook.panels.own import fit, refusal
-from rnntips.notebook.tips import Markdown, Tip
+from rnntips.notebook.tips import Markdown, Tip, tips
 from rnntips.recipe import Recipe, called
 from rnntips.series import Series
 from rnntips.study import compare
@@ -182,9 +182,9 @@ def on_series(series: Series, only: Sequence[str] | None = None, seeds: int = 2,
 
     Raises:
         BadData: The series is simulated, or too short.
+        BadArgument: There is no such tip, or no seed.
     """
-    from rnntips.notebook.tips import tips
-
+    seeds = need_whole("seeds", seeds, 1, 100)
     parts, rows, left_out = origins(series, count), [], {}
     for name in [name for name in tips if name != OWN] if only is None else only:
         tip = tips[name]

@@ -4,7 +4,7 @@ Records are computed by the project's `evidence` folder, from a checkout; here t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -283,21 +283,22 @@ class Tip:
         baseline, variant = (base.but(**typed(side)) for side in sides)
         return baseline, variant, setting
 
+    def without(self, setting: str, kept: Collection[str] = ()) -> dict[str, Any]:
+        """The plan's own values of the fields that a setting brings along, but for those to be kept."""
+        return {name: getattr(self.base, name) for name in self.fields(setting) if name not in kept}
+
     def elsewhere(self) -> tuple[Recipe, Recipe]:
         """Both sides of the live comparison for another series: of what its setting brings, they have `ELSEWHERE`."""
         baseline, variant, setting = self.live()
-        plain = {name: getattr(self.base, name) for name in self.fields(setting) if name not in ELSEWHERE}
+        plain = self.without(setting, ELSEWHERE)
         return baseline.but(**plain), variant.but(**plain)
 
     @property
     def recorded(self) -> float:
         """Change of the error from baseline to variant of the live comparison, in the record, relative."""
         *sides, setting = self.live()
-        default = {} if self.live_tuned == UNTUNED else {self.live_tuned: FIELDS[self.live_tuned]}
-        scores = [next(arm.scores for arm in self.arms(setting)
-                       if arm.times == 1 and arm.tuned == self.live_tuned and arm.recipe == side.but(**default))
-                  for side in sides]  # fmt: skip
-        return Comparison({setting: tuple(scores)}).finding.typical
+        baseline, variant = (self._stored(setting, side).scores for side in sides)
+        return Comparison({setting: (baseline, variant)}).finding.typical
 
     @property
     def live_tuned(self) -> str:
@@ -323,11 +324,16 @@ class Tip:
         """The rate that tuning chose for this arm, or the live default where none is stored; its own if untuned."""
         if self.live_tuned == UNTUNED:
             return recipe.lr
-        alike, grid = recipe.but(lr=FIELDS["lr"]), self.plan.get("grids", {}).get("lr")
-        tuned = {"lr": grid} if grid else "lr"  # as entries say it; a claim of its own may choose among fewer
-        rates = (arm.entries[0]["lr"] for arm in self.arms(setting)
-                 if arm.entries[0]["tuned"] == tuned and arm.times == 1 and arm.recipe == alike)  # fmt: skip
-        return next(rates, self.plan["live"]["lr"])
+        arm = self._stored(setting, recipe)
+        return self.plan["live"]["lr"] if arm is None else arm.entries[0]["lr"]
+
+    def _stored(self, setting: str, recipe: Recipe) -> StoredArm | None:
+        """The arm of this recipe whose learning rate was tuned, or taken as it is, as the live comparison's is."""
+        tuned, grid = self.live_tuned, self.plan.get("grids", {}).get("lr")
+        alike = recipe if tuned == UNTUNED else recipe.but(lr=FIELDS["lr"])
+        tuned = {"lr": grid} if grid and tuned != UNTUNED else tuned  # a claim of its own may choose among fewer
+        return next((arm for arm in self.arms(setting)
+                     if arm.entries[0]["tuned"] == tuned and arm.times == 1 and arm.recipe == alike), None)  # fmt: skip
 
 
 class Tips(Mapping):

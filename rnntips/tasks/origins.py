@@ -34,10 +34,9 @@ def origins(series: Series, count: int = 5) -> dict[str, Forecast]:
             f"{2 * SHORTEST} are needed: take fewer origins."
         )
     begins = [round(k * (len(series) - length) / (count - 1)) for k in range(count)]
-    return {f"{series.name}, origin {k}": forecast(_part(series, f"{series.name}, origin {k}", first, first + length))
-            for k, first in enumerate(begins, 1)}  # fmt: skip
-
-
-def _part(series: Series, name: str, first: int, end: int) -> Series:
-    times = None if series.times is None else series.times[first:end]
-    return replace(series, name=name, values=series.values[first:end].copy(), times=times)
+    found = {}
+    for k, first in enumerate(begins, 1):
+        some, name = slice(first, first + length), f"{series.name}, origin {k}"
+        times = None if series.times is None else series.times[some]
+        found[name] = forecast(replace(series, name=name, values=series.values[some], times=times))
+    return found

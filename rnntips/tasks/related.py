@@ -10,11 +10,8 @@ from rnntips.windows import LEFT_OUT, TRAIN, VALID, Examples
 
 __all__ = ["Related", "related"]
 
-PERIOD, NOISE, KEPT = (
-    24,
-    0.5,
-    0.5,
-)  # steps of the season; innovations of the first series; what is left of them a step on
+PERIOD = 24  # steps of the season
+NOISE, KEPT = 0.5, 0.5  # innovations of the first series; what is left of them a step on
 WARM = 100  # steps before the first, so that the noise has its usual size
 
 

@@ -10,9 +10,8 @@ from rnntips.tasks import Task, adding, characters, digits, forecast, leaky, opp
 __all__ = ["SETTINGS", "VERSIONS"]
 
 
-def _origin(make: Callable[[], series.Series], number: int) -> Task:
-    found = make()
-    return tasks.origins(found)[f"{found.name}, origin {number}"]
+def _co2(origin: int) -> Task:
+    return tasks.origins(series.co2())[f"CO2, origin {origin}"]
 
 
 SETTINGS: dict[str, Callable[[], Task]] = {
@@ -45,8 +44,7 @@ SETTINGS: dict[str, Callable[[], Task]] = {
     "opposing 16": lambda: opposing(16),
     "recall stream 4": lambda: recall_stream(4),
     "recall stream 8": lambda: recall_stream(8),
-    **{f"CO2, origin {k}": partial(_origin, series.co2, k) for k in range(1, 6)},
-    **{f"weather, origin {k}": partial(_origin, series.weather, k) for k in range(1, 6)},
+    **{f"CO2, origin {k}": partial(_co2, k) for k in range(1, 6)},
     "20 related": lambda: tasks.related(20, 200),
     "20 related, longer": lambda: tasks.related(20, 2000),
     "returns": tasks.returns,

@@ -123,3 +123,6 @@ def test_a_series_that_is_simulated_or_short_is_refused_before_anything_is_train
         rt.tips.on(rt.series.from_array(NOISE[:100]))
     with pytest.raises(BadArgument, match="tip"):
         rt.tips.on(SERIES, only=["scalling"])
+    for seeds in (0, 1.5, range(2)):
+        with pytest.raises(BadArgument, match=re.escape(f"seeds={seeds!r}")):
+            rt.tips.on(SERIES, only=["width"], seeds=seeds)

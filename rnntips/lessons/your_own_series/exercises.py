@@ -90,6 +90,11 @@ def _but(**wrong):
     return lambda *of: _as_it_was(*of, **RIGHT | wrong)
 
 
+def _least_squares(inputs, targets, later):
+    weights = torch.linalg.lstsq(inputs[:, :, 0], targets).solution
+    return (later[:, :, 0] @ weights)[:, 0].tolist()
+
+
 forecasts = Exercise(
     "forecasts", _forecasts, _cases, tolerance=None, check=_wrong,
     hints=("Print loss.item() and the smallest and largest of answers and targets. Can they ever agree?",
@@ -100,6 +105,6 @@ forecasts = Exercise(
         (_but(lr=1.0), WILD),
         (_but(updates=30), _but(steps=4), _but(output=torch.sigmoid), FAR),
     ),
-    accept=(_but(), _but(lr=0.003, updates=600), _but(steps=26)),
+    accept=(_but(), _but(lr=0.003, updates=600), _but(steps=26), _least_squares),
     kind="return a list with one number for each later window, such as answers[:, 0].tolist(), not {type}.",
 )  # fmt: skip

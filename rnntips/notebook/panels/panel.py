@@ -260,8 +260,7 @@ class Panel(View):
         baseline = self.baseline
         if asked.setting != self._usual.setting:  # whose fields the baseline has
             planned = any(asked.setting in claim.settings for claim in self.tip.plans.values())
-            there = {name: getattr(self.tip.base, name) for name in self.tip.fields(self._usual.setting)
-                     if planned or name not in ELSEWHERE}  # fmt: skip
+            there = self.tip.without(self._usual.setting, () if planned else ELSEWHERE)
             baseline = baseline.but(**there | typed(self.tip.fields(asked.setting)))
         baseline = baseline.but(cell=asked.cell or baseline.cell)
         sides = baseline, baseline.but(**self._changes.get(asked.value, self._beside | {self.field: asked.value}))
