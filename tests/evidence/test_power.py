@@ -1,5 +1,7 @@
 """Whether a plan can find out what it asks: shares of made-up records, spreads against NumPy, and its obstacles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,31 @@ def test_little_spread_finds_either_word_and_much_spread_neither(made, quick):
     assert max(power.shares(claim, dict.fromkeys(claim.settings, 0.005), dict.fromkeys(claim.settings, 4))) == 0
     _, worse = power.shares(made.claims["crucial"], {"sines": 0.005}, {"sines": 20})
     assert worse == 1, "a claim of WORSE is tried with a variant that is worse"
+
+
+def test_wrong_answers_are_drawn_and_spread_in_answers_of_a_hundred(made):
+    """Two sides whose errors differ by chance by 2 of a hundred; a change of 1 that matters is seen on 200 seeds."""
+    claim = replace(made.claims["rate"], measure="wrong answers", smallest=1.0, settings=("sines",),
+                    modality="typically", named=None)  # fmt: skip
+    arms, rng = [arm for tried in claim.needs("sines") for arm in tried.values()], np.random.default_rng(0)
+    errors = 0.3 + 0.02 / np.sqrt(2) * rng.normal(size=(len(arms), 400))
+    rows = []
+    for arm, row in zip(arms, errors, strict=True):
+        about = {name: worded(getattr(arm.recipe, name)) for name in FIELDS}
+        rows.append({"setting": "sines"} | about | {"tuned": arm.tuned, "errors": list(row), "naive": 0.9})
+    one, other = 100 * errors
+    assert power.spread(claim, made, "sines", rows) == pytest.approx(np.std(one - other, ddof=1))
+    assert min(power.shares(claim, {"sines": 2.0}, {"sines": 100})) > 0.9
+    assert max(power.shares(claim, {"sines": 20.0}, {"sines": 100})) < 0.5
+
+
+def test_a_smallest_difference_of_a_setting_that_no_claim_takes_is_in_the_way(made, quick):
+    made.given["seeds"]["working"] = {"tuning": 2, "first": 10}
+    named = [name for name, place in made.places.items() if place.smallest is not None]
+    assert named and power.obstacles(made, rows_of(made)) == []
+    made.claims = {name: replace(claim, smallest_there={}) for name, claim in made.claims.items()}
+    told = [line for line in power.obstacles(made, rows_of(made)) if "no claim takes its smallest" in line]
+    assert [line.split(":")[0] for line in told] == named
 
 
 def test_the_spread_is_that_of_the_log_ratios_of_two_sides(made):
