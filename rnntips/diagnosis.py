@@ -38,9 +38,6 @@ class Symptom:
     measured: str
     do: str  # a sentence, or nothing
     side: str = ""  # of a comparison: "with “no clipping”, "
-    healthy: str = ""
-    why: str = ""
-    lesson: str = ""
 
     def __str__(self) -> str:
         said = self.side + self.measured
@@ -198,7 +195,10 @@ def _overfits(log: Log) -> Seen:
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(valid, 3, axis=1), axis=2)
     lows, size = np.maximum(log.at[smooth.argmin(1) + 1].astype(int), 1), max(1, losses.shape[1] // 20)
     then = np.array([np.median(row[max(0, low - size) : low + size]) for row, low in zip(losses, lows, strict=True)])
-    rows = log.most(_fell(smooth[:, -1], smooth.min(1), RISES) & _fell(then, np.median(losses[:, -size:], 1), FALLS))
+    rose = smooth[:, -1] - smooth.min(1) > LEAST * np.nan_to_num(log.naive)
+    rows = log.most(
+        rose & _fell(smooth[:, -1], smooth.min(1), RISES) & _fell(then, np.median(losses[:, -size:], 1), FALLS)
+    )
     low = int(np.median(lows[rows])) if rows.any() else 0
     tries = [("train on all windows", {"train_size": None})] if log.recipe.get("train_size") else []
     tries += [("stop there", {"updates": low} if log.recipe.get("updates") else {})]
@@ -249,9 +249,9 @@ def _learn(log: Log, rows: np.ndarray) -> list[Try]:
 
 RULES: dict[str, Callable[[Log], Seen]] = {  # code → rule, the gravest first
     "diverged": _diverged,
-    "constant answers": _constant,
-    "repeats the last value": _repeats,
-    "overfitting": _overfits,
-    "still falling": _falls,
-    "no better than naive": _untrained,
+    "constant-answers": _constant,
+    "repeats-last-value": _repeats,
+    "overfits": _overfits,
+    "still-falling": _falls,
+    "worse-than-naive": _untrained,
 }

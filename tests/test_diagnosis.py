@@ -60,9 +60,9 @@ def unmoved(log, rows, rng):
     log["score"] = log["valid_loss"][:, -1].copy()
 
 
-FAULTS = {"diverged": diverged, "constant answers": constant, "repeats the last value": repeats,
-          "overfitting": overfits, "still falling": falls, "no better than naive": unmoved}  # fmt: skip
-MAJORITY = ("overfitting", "still falling")
+FAULTS = {"diverged": diverged, "constant-answers": constant, "repeats-last-value": repeats,
+          "overfits": overfits, "still-falling": falls, "worse-than-naive": unmoved}  # fmt: skip
+MAJORITY = ("overfits", "still-falling")
 RECIPES = st.fixed_dictionaries({
     "clip": st.sampled_from(["global", "value"]), "clip_norm": st.sampled_from([None, 0.3, 1.0, 5.0]),
     "lr": st.sampled_from([1e-6, 1e-4, 0.01, 0.1]), "init": st.sampled_from(["uniform", "radius:1", "radius:2"]),
@@ -127,9 +127,9 @@ def test_of_what_is_not_given_nothing_is_said():
     everything = healthy(2, 1.0, np.random.default_rng(0))
     for name in everything.keys() - {"at"}:  # without it evaluations are evenly spaced, and these are not
         assert diagnose(**{other: value for other, value in everything.items() if other != name}).ok, name
-    log, _ = made("overfitting", 1, 1, 0)
+    log, _ = made("overfits", 1, 1, 0)
     one_run = {name: log[name][0] for name in ("valid_loss", "train_loss")}
-    assert [one.code for one in diagnose(**one_run).findings] == ["overfitting"]
+    assert [one.code for one in diagnose(**one_run).findings] == ["overfits"]
     assert "=" not in repr(diagnose(**one_run))  # other people's loops have no fields of a recipe
 
 
@@ -141,7 +141,7 @@ def test_a_loss_that_recovers_did_not_diverge():
 
 
 def test_where_a_linear_forecast_is_naive_nobody_is_told_to_train_longer():
-    log, _ = made("no better than naive", 4, 4, 0)
+    log, _ = made("worse-than-naive", 4, 4, 0)
     log["floor"] = log["naive"]
     log["score"] = 1.02 * log["naive"]
     (one,) = diagnose(**log).findings
@@ -167,11 +167,11 @@ STEEP = rt.Recipe(cell="tanh", width=24, init="radius:2", optimizer="sgd", lr=0.
     ("code", "recipe", "on"),
     [
         ("diverged", STEEP, rt.tasks.adding(16)),
-        ("constant answers", SMALL.but(optimizer="sgd", lr=1e-6, init="radius:0.01", past=24), rt.tasks.adding(16)),
-        ("repeats the last value", SMALL.but(target="change"), WALK),
-        ("overfitting", SMALL.but(width=24, train_size=8, lr=0.03, updates=400), rt.series.demand(weeks=3)),
-        ("still falling", SMALL.but(lr=0.003), rt.series.sines(steps=800)),
-        ("no better than naive", SMALL.but(lr=1e-6), rt.series.sines(steps=800)),
+        ("constant-answers", SMALL.but(optimizer="sgd", lr=1e-6, init="radius:0.01", past=24), rt.tasks.adding(16)),
+        ("repeats-last-value", SMALL.but(target="change"), WALK),
+        ("overfits", SMALL.but(width=24, train_size=8, lr=0.03, updates=400), rt.series.demand(weeks=3)),
+        ("still-falling", SMALL.but(lr=0.003), rt.series.sines(steps=800)),
+        ("worse-than-naive", SMALL.but(lr=1e-6), rt.series.sines(steps=800)),
     ],
     ids=FAULTS,
 )  # fmt: skip
