@@ -14,9 +14,9 @@ has every choice of a run; a *study* is one comparison, with its verdict.
 
 Rooms: `tables` reads other people's tables; `tasks` is what is to be learned; `engine` the computation of `cells` and
 `models` once more, fast; `jobs` trains runs on executors and keeps them. These and the files beside this one know
-nothing of the others: `doctor` looks at series and inside networks; `notebook` is panels, the lab book, exercises and
-stored records; `lessons` has a folder for each lesson, whose prose is the notebook of its name; `cli` is the command
-`rnntips`.
+nothing of the others: `doctor` looks at series, models, loops and logs; `notebook` is panels, the lab book, exercises
+and stored records; `lessons` has a folder for each lesson, whose prose is the notebook of its name; `cli` is the
+command `rnntips`.
 """
 
 from importlib import import_module

@@ -255,4 +255,4 @@ def test_the_command_is_there_for_every_way_of_installing():
     """The script that pip makes is this module's `main`."""
     project = tomllib.loads((Path(rnntips.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     assert {"rnntips": "rnntips.cli:main"} == project["project"]["scripts"]
-    assert {"lab", "check", "look", "tips", "labbook", "classbook"} == set(main.commands)
+    assert {"lab", "check", "look", "doctor", "tips", "labbook", "classbook"} == set(main.commands)

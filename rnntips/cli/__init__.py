@@ -1,4 +1,4 @@
-"""`rnntips lab · check · look · tips · labbook · classbook`."""
+"""`rnntips lab · check · look · doctor · tips · labbook · classbook`."""
 
 import ast
 import importlib
@@ -85,6 +85,23 @@ def look(file: str, how: Sequence[str], target: str | None, picture: str | None)
     click.echo(repr(seen))
     if picture:
         write_page(picture, seen.picture()._repr_png_())
+
+
+@main.command()
+@click.argument("file")
+@click.argument("how", nargs=-1, metavar="[NAME=VALUE]...")
+def doctor(file: str, how: Sequence[str]) -> None:
+    """Say what the CSV log of a training shows, as Lightning or Keras writes it.
+
+    naive=0.4 is the error of the obvious forecast, in the unit of the validation loss. A column whose title is not
+    known is named by train_loss=COLUMN, valid_loss=COLUMN or gradient_norm=COLUMN.
+    """
+    from rnntips.doctor.log_checks import COLUMNS, read_file
+
+    try:
+        click.echo(repr(read_file(file, **dict(_named(argument, ("naive", *COLUMNS)) for argument in how))))
+    except RnntipsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _named(argument: str, known: Sequence[str]) -> tuple[str, Any]:

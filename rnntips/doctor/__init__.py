@@ -1,1 +1,7 @@
-"""Diagnosis: what a series is before training; how far back a network's gradients reach, and how noisy they are."""
+"""Diagnosis: a series before training (`rnntips.look`); a model, a loop and a log; gradients inside a network."""
+
+from rnntips.doctor.log_checks import read
+from rnntips.doctor.loop_checks import watch
+from rnntips.doctor.model_checks import check
+
+__all__ = ["check", "read", "watch"]
