@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from evidence import agreement, long_run, pipeline, simulation
+from evidence import doctor as calibration
 from evidence import findings as pages
 from evidence import published as s2
 from evidence.plans import Plan, plans
@@ -258,6 +259,26 @@ def findings(write: bool) -> None:
         (DOCS / "findings.md").write_text(text, encoding="utf-8")
     else:
         click.echo(text)
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Store it, with docs/doctor.md and the ranges that findings name.")
+@click.option("--stored", is_flag=True, help="Write page and ranges of what is stored; examine nothing.")
+@click.option("--store", default="records-cpu/doctor.jsonl", show_default=True, help="Where finished ones are kept.")
+def doctor(write: bool, stored: bool, store: str) -> None:
+    """Try the doctor on healthy programs and on programs with one fault; takes most of an hour on two cores."""
+    kept = ROOT / "rnntips" / "lessons" / "bugs_in_the_loop" / "doctor.json"
+    if stored:
+        found = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        Path(store).parent.mkdir(parents=True, exist_ok=True)
+        found = calibration.compute(Path(store), _told)
+    if write:
+        _write(kept, found)
+        (ROOT / "rnntips" / "doctor" / "healthy.toml").write_text(calibration.healthy_toml(found), encoding="utf-8")
+        (DOCS / "doctor.md").write_text(calibration.page(found), encoding="utf-8")
+    else:
+        click.echo(calibration.page(found))
 
 
 @main.command()
