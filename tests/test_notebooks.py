@@ -23,7 +23,8 @@ BOOKS = books.books()
 PLAIN = (
     books.FOLDER / "00a_an_rnn_in_ten_minutes.ipynb"
 )  # it explains: it asks for no guess, and trains in plain PyTorch
-ASKING = [path for path in BOOKS if path != PLAIN]
+BUGS = books.FOLDER / "21_bugs_in_the_loop.ipynb"  # its guess is on paper, and its loops are plain PyTorch as well
+ASKING = [path for path in BOOKS if path not in (PLAIN, BUGS)]
 PANELS = [path for path in BOOKS if "Panel(" in path.read_text(encoding="utf-8")]
 CORE = {"cells": 35, "words": 900, "lines": 120}
 SIZES = {"core": CORE, "own": CORE, "short": {"cells": 20, "words": 550, "lines": 120}}
@@ -333,6 +334,30 @@ def test_a_sabotaged_engine_is_seen_by_a_check(path, sabotage, monkeypatch):
             if "panel" not in cell.source and "exercise" not in cell.metadata.get("tags", []):
                 exec(cell.source, names)
     assert "check" in names or "study" in names or sabotage is nothing_learns
+
+
+@pytest.mark.parametrize("harm", ["nothing is learned", "no loop has a fault"])
+def test_a_check_sees_when_the_loops_of_the_lesson_on_bugs_do_not_differ(monkeypatch, harm):
+    from rnntips.lessons.bugs_in_the_loop import figure
+
+    real = figure.trained
+    if harm == "nothing is learned":
+        monkeypatch.setattr(torch.optim.Adam, "step", lambda self, closure=None: None)
+    else:
+        monkeypatch.setattr(figure, "trained", lambda: dict.fromkeys(real(), figure.Loop("loop.py").train()))
+    cells = [
+        cell for cell in code(nbformat.read(BUGS, as_version=4)) if "exercise" not in cell.metadata.get("tags", [])
+    ]
+    with pytest.raises(AssertionError):
+        names: dict = {}
+        for cell in cells:
+            exec(cell.source, names)
+
+
+def test_what_the_lesson_on_bugs_measures_is_folded_until_the_guess():
+    cells = code(nbformat.read(BUGS, as_version=4))
+    measured = next(i for i, cell in enumerate(cells) if "trained()" in cell.source)
+    assert measured == 1 and cells[measured].metadata["jupyter"]["outputs_hidden"]
 
 
 def test_the_loop_on_the_page_is_the_file_and_a_check_sees_when_it_learns_nothing(monkeypatch, tmp_path):

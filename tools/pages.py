@@ -41,7 +41,9 @@ practice; the lessons put it to the test.
 of it: at 1.0 a network has learned nothing that is of use.
 
 For a table of your own, `rt.look("file.csv", target="column")` measures naive, a linear forecast, and what is doubtful
-in the data. All rules on one page: [the cheat sheet](cheatsheet.md).
+in the data. For a network of your own, `rt.doctor.check(model, inputs, targets, loss)` looks for faults with one batch,
+`rt.doctor.watch(model, optimizer)` in the loop, and `rnntips doctor LOG.csv` in the log of a training; how often it is
+right: [the doctor's record](doctor.md). All rules on one page: [the cheat sheet](cheatsheet.md).
 
 {GENERATED}
 """
