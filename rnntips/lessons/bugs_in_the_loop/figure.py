@@ -70,7 +70,7 @@ def tried() -> dict:
 
 
 def first_findings(found: Mapping) -> Axes:
-    """Of faults that were not always named and repaired: in how many of a hundred programs they were.
+    """Of faults that were not always named and repaired: the share of programs in which they were.
 
     Args:
         found: From `tried`.
@@ -83,7 +83,7 @@ def first_findings(found: Mapping) -> Axes:
         ax.plot(
             shares, range(len(some)), marker, color=COLORS[color], label=label, markersize=9 if key == "first" else 5
         )
-    ax.set(yticks=range(len(some)), xlabel="of a hundred programs with this fault", xlim=(-3, 103))
+    ax.set(yticks=range(len(some)), xlabel="% of the 20 programs with this fault", xlim=(-3, 103))
     ax.set_yticklabels([*some])
     ax.set_ylim(len(some) - 0.5, -0.5)
     ax.grid(axis="y", color=GREY, alpha=0.2)
