@@ -212,7 +212,8 @@ def healthy_toml(found: Mapping) -> str:
     for code in codes():
         low, high, n = found["ranges"].get(code, (0, 0, 0))
         lines.append(f"[{code}]")
-        lines += [f"range = [{float(f'{low:.3g}')}, {float(f'{high:.3g}')}]", f"of = {n}"] if high > low else []
+        counted = high > low and codes()[code].get("above") != 0  # else it is yes or no
+        lines += [f"range = [{float(f'{low:.3g}')}, {float(f'{high:.3g}')}]", f"of = {n}"] if counted else []
         lines += [f"recorded = {json.dumps(said[code], ensure_ascii=False)}"] if code in said else []
     return "\n".join(lines) + "\n"
 
