@@ -399,8 +399,8 @@ def _cannot_fit(trial: Trial) -> Seen | str:
             best = min(best, float(cost.detach()) / max(start, TINY))
             if best < 0.1:
                 break
-            optimizer.zero_grad()
-            cost.backward()
+            for weight, gradient in zip(weights, torch.autograd.grad(cost, weights, allow_unused=True), strict=True):
+                weight.grad = gradient
             optimizer.step()
         if best < 0.5:
             break

@@ -345,6 +345,21 @@ def test_the_model_and_the_random_numbers_stay_as_they_are(training, how):
     assert "cannot-fit-one-batch" in report.values, "a function's weights are found, so that it can be trained"
 
 
+def test_a_loss_that_knows_the_weights_leaves_them_without_gradients():
+    class Penalty:
+        """It cannot be copied, since it holds a generator, and so knows the model itself."""
+
+        def __init__(self, model):
+            self.model, self.open = model, (number for number in range(3))
+
+        def loss(self, answers, targets):
+            return F.mse_loss(answers, targets) + 1e-4 * sum(w.square().sum() for w in self.model.parameters())
+
+    model = Net()
+    report = rt.doctor.check(model, *data(), Penalty(model).loss)
+    assert report.ok and all(weight.grad is None for weight in model.parameters())
+
+
 def test_a_state_that_is_kept_stays_as_it_is():
     model, (inputs, targets) = Stateful(True), data()
     model(inputs)
