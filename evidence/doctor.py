@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import rnntips as rt
-from evidence.programs import CELLS, FAULTS, REMEDIES, TASKS, UNSEEN, WIDTHS, Program, Training, healthy
+from evidence.programs import CELLS, FAULTS, REMEDIES, TASKS, UNSEEN, WIDTHS, Program, Training, healthy, task_of
 from rnntips.doctor import check, read, watch
 from rnntips.doctor.report import codes, wrong
 from rnntips.notebook.tips import tips
@@ -138,14 +138,12 @@ def _middle(values: Iterable[float]) -> float | None:
 
 def engine(seeds: Sequence[int], say: Callable[[str], None]) -> dict:
     """`read` on the logs of our own engine: healthy recipes, and recipes with a fault."""
-    tasks = {"demand": rt.tasks.forecast(rt.series.demand()), "digits": rt.tasks.digits(rows=True),
-             "adding": rt.tasks.adding(8), "sines": rt.tasks.forecast(rt.series.sines())}  # fmt: skip
     found: dict = {"n": 0, "trained": 0, "alarmed": 0, "codes": Counter(), "faults": {}}
     for name, fields in ENGINE.items():
         for cell in ("tanh", "gru", "lstm"):
             for width in WIDTHS:
                 recipe = rt.Recipe(cell=cell, width=width, schedule="cosine", **fields)
-                for report, error in _read(recipe, tasks[name], seeds):
+                for report, error in _read(recipe, task_of(name)[0], seeds):
                     found["n"] += 1
                     if error < TRAINED:
                         found["trained"] += 1
@@ -156,7 +154,7 @@ def engine(seeds: Sequence[int], say: Callable[[str], None]) -> dict:
         rows = []
         for name, fields in ENGINE.items():
             recipe = rt.Recipe(**({"cell": "gru", "width": 16} | fields | changes))
-            rows += [report for report, _ in _read(recipe, tasks[name], seeds)]
+            rows += [report for report, _ in _read(recipe, task_of(name)[0], seeds)]
         firsts = Counter(report.findings[0].code if report.findings else "nothing" for report in rows)
         found["faults"][fault] = {"n": len(rows), "first": sum(firsts[code] for code in names),
                                   "firsts": dict(firsts.most_common())}  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import rnntips as rt
 
-__all__ = ["FAULTS", "REMEDIES", "TASKS", "UNSEEN", "Fault", "Program", "Training", "healthy"]
+__all__ = ["FAULTS", "REMEDIES", "TASKS", "UNSEEN", "Fault", "Program", "Training", "healthy", "task_of"]
 
 TASKS = ("demand", "digits", "characters", "adding")  # thresholds were set on these
 UNSEEN = ("co2", "recall")  # and never on these
@@ -24,7 +24,7 @@ NUMBERS = ("demand", "adding", "co2", "walk", "sines")  # tasks whose targets ar
 
 
 @cache
-def _task(name: str):
+def task_of(name: str):
     """A task, and the recipe whose batches it gives."""
     found = {"demand": lambda: (rt.tasks.forecast(rt.series.demand()), rt.Recipe(past=24, batch_size=BATCH)),
              "co2": lambda: (rt.tasks.forecast(rt.series.co2()),
@@ -197,7 +197,7 @@ class Training:
         program = self.program
         torch.manual_seed(program.seed)
         self.random = np.random.default_rng(program.seed)
-        task, recipe = _task(program.task)
+        task, recipe = task_of(program.task)
         recipe = recipe.but(train_size=program.examples, batch_size=8) if program.examples else recipe
         self.batches = task.batches(recipe, program.seed)
         valid = task.batches(recipe.but(batch_size=128, train_size=None), program.seed, "valid")

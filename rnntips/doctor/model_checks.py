@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from rnntips.doctor.copies import same_random
-from rnntips.doctor.gates import watched
 from rnntips.doctor.report import Report, Seen, report, wrong
 from rnntips.doctor.trial import LEAST, TINY, Trial, best_constant, changed, is_float
 from rnntips.errors import BadArgument
@@ -21,7 +20,6 @@ FEW, RATES, UPDATES, SECONDS = 4, (0.01, 0.03), 300, 3.0  # examples to learn by
 NOTHING = 1e-6  # of the largest answer: a change that rounding makes
 WILD = (10.0, 100.0)  # sizes of random weights with which an answer's limits are looked for
 START = 3  # steps that are read twice
-STEPS = 8  # windows shorter than this say nothing about gradients in time
 
 
 def check(
@@ -185,10 +183,8 @@ def _kept(trial: Trial) -> float:
 def _past_ignored(trial: Trial) -> Seen | str:
     if trial.T == 1:
         return Seen(0.0, f"inputs {tuple(trial.inputs[0].shape)} have a single step")
-    call, modules = trial.copy(False)
-    with torch.no_grad(), watched(modules) as inside:
-        trial.called(call)
-    if inside.steps and max(inside.steps.values()) == 1:
+    made = trial.inside.steps
+    if made and max(made.values()) == 1:
         return Seen(0.0, f"the recurrent layer is given windows of {trial.T} steps as a single step")
     steps = torch.arange(trial.T).expand(trial.B, trial.T)
 
@@ -267,7 +263,7 @@ def _unbounded(trial: Trial) -> bool:
 def _target_unreachable(trial: Trial) -> Seen | str:
     if not is_float(trial.targets) or not is_float(trial.answers):
         return "targets are not numbers to be reached"
-    if not list(trial.copy()[1].parameters()):
+    if not trial.has_weights:
         return "the function's weights are not known"
     if not trial.answers.requires_grad:
         return "the answers have no gradient"
@@ -300,52 +296,22 @@ def _loss_at_start(trial: Trial) -> Seen | str:
 
 
 def _gates_saturated(trial: Trial) -> Seen | str:
-    call, modules = trial.copy(False)
-    with torch.no_grad(), watched(modules) as inside:
-        trial.called(call)
-    shares = [sum(found) / len(found) for found in inside.at_end.values()]
+    shares = [sum(found) / len(found) for found in trial.inside.at_end.values()]
     if not shares:
         return "no recurrent layer of torch.nn with gates was found"
     return Seen(max(shares), f"{100 * max(shares):.0f} % of a recurrent layer's gates and states are at their ends")
 
 
 def _dead_units(trial: Trial) -> Seen | str:
-    call, modules = trial.copy(False)
-    with torch.no_grad(), watched(modules) as inside:
-        trial.called(call)
-    if not inside.alive:
+    if not trial.inside.alive:
         return "no ReLU was found"
-    width, alive = min(inside.alive.items(), key=lambda pair: pair[1].double().mean())
+    width, alive = min(trial.inside.alive.items(), key=lambda pair: pair[1].double().mean())
     dead = int((~alive).sum())
     return Seen(dead / width, f"{dead} of {width} ReLU units answer 0 for every example and step")
 
 
-def _reach(trial: Trial) -> Tensor | str:
-    """The norm of the last answer's gradient with respect to each step's inputs (T,), the last step first."""
-    if trial.T < STEPS:
-        return f"windows have fewer than {STEPS} steps"
-    if trial.lengths is not None and not (trial.ends == trial.T - 1).any():
-        return "no example has the full length"
-    full = trial.ends == trial.T - 1
-    call, modules = trial.copy(nudged=True)
-    sequence = trial.sequence.clone()
-    with watched(modules) as inside:
-        if is_float(sequence):
-            sequence.requires_grad_()
-        found = trial.last(trial.by_example(trial.called(call, sequence)))[full]
-    leaves = [sequence] if is_float(sequence) else inside.embedded[:1]
-    if not leaves or leaves[0].shape[:2] != (trial.B, trial.T):
-        return "the inputs are whole numbers, and no embedding layer was found"
-    gradient = None
-    if found.requires_grad:
-        gradient = torch.autograd.grad((found * torch.randn_like(found)).sum(), leaves, allow_unused=True)[0]
-    if gradient is None:
-        return torch.zeros(trial.T)
-    return gradient[full].double().reshape(int(full.sum()), trial.T, -1).norm(dim=2).mean(0).flip(0)
-
-
 def _gradient_vanishes(trial: Trial) -> Seen | str:
-    norms = _reach(trial)
+    norms = trial.reach
     if isinstance(norms, str):
         return norms
     if not norms.max() > 0:
@@ -358,7 +324,7 @@ def _gradient_vanishes(trial: Trial) -> Seen | str:
 
 
 def _gradient_explodes(trial: Trial) -> Seen | str:
-    norms = _reach(trial)
+    norms = trial.reach
     if isinstance(norms, str):
         return norms
     near = float(norms[:3].max())
@@ -374,7 +340,7 @@ def _test_mode_differs(trial: Trial) -> Seen | str:
 
 
 def _cannot_fit(trial: Trial) -> Seen | str:
-    if not list(trial.copy()[1].parameters()):
+    if not trial.has_weights:
         return "the function's weights are not known"
     if not trial.answers.requires_grad:
         return Seen(math.inf, "the answers have no gradient, so nothing can be learned")

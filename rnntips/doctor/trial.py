@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from rnntips.doctor.copies import copied
+from rnntips.doctor.gates import Inside, watched
 from rnntips.errors import BadArgument
 
 __all__ = ["LEAST", "TINY", "Trial", "best_constant", "changed", "is_float"]
 
 LEAST, TINY = 1e-3, 1e-12  # a share that is little; a number that is none
+STEPS = 8  # windows shorter than this say nothing about gradients in time
 
 
 class Trial:
@@ -106,6 +108,46 @@ class Trial:
         return self.called(self.copy()[0])
 
     @cached_property
+    def inside(self) -> Inside:
+        """What happens inside the layers while the batch is answered, in eval mode."""
+        call, modules = self.copy(False)
+        with torch.no_grad(), watched(modules) as seen:
+            self.called(call)
+        return seen
+
+    @cached_property
+    def has_weights(self) -> bool:
+        """Whether the model's weights are known."""
+        return any(True for _ in self.copy()[1].parameters())
+
+    @cached_property
+    def reach(self) -> Tensor | str:
+        """The norm of the last answer's gradient with respect to each step's inputs, (T,), or why it is not known.
+
+        The last step comes first.
+        """
+        if self.T < STEPS:
+            return f"windows have fewer than {STEPS} steps"
+        if self.lengths is not None and not (self.ends == self.T - 1).any():
+            return "no example has the full length"
+        full = self.ends == self.T - 1
+        call, modules = self.copy(nudged=True)
+        sequence = self.sequence.clone()
+        with watched(modules) as inside:
+            if is_float(sequence):
+                sequence.requires_grad_()
+            found = self.last(self.by_example(self.called(call, sequence)))[full]
+        leaves = [sequence] if is_float(sequence) else inside.embedded[:1]
+        if not leaves or leaves[0].shape[:2] != (self.B, self.T):
+            return "the inputs are whole numbers, and no embedding layer was found"
+        gradient = None
+        if found.requires_grad:
+            gradient = torch.autograd.grad((found * torch.randn_like(found)).sum(), leaves, allow_unused=True)[0]
+        if gradient is None:
+            return torch.zeros(self.T)
+        return gradient[full].double().reshape(int(full.sum()), self.T, -1).norm(dim=2).mean(0).flip(0)
+
+    @cached_property
     def loss_now(self) -> float:
         return float(self.cost(self.answers).detach())
 
@@ -126,8 +168,9 @@ class Trial:
             raise NotImplementedError(f"answers {tuple(values.shape)} have no axis of {B} examples")
         if first == B:
             return values
-        some = values.reshape(first // B, B, *values.shape[1:]) if self.batch else values
-        return some.transpose(0, 1) if self.batch else values.reshape(B, first // B, *values.shape[1:])
+        if self.batch:
+            return values.reshape(first // B, B, *values.shape[1:]).transpose(0, 1)
+        return values.reshape(B, first // B, *values.shape[1:])
 
     @property
     def classes(self) -> bool:
@@ -137,9 +180,8 @@ class Trial:
     @property
     def class_axis(self) -> int:
         """The axis of the answers that has one number a class: PyTorch's is the second."""
-        return (
-            self.answers.dim() - 1 if self.answers.shape[:-1] == self.targets.shape else min(1, self.answers.dim() - 1)
-        )
+        last = self.answers.dim() - 1
+        return last if self.answers.shape[:-1] == self.targets.shape else min(1, last)
 
     @property
     def every_step(self) -> bool:
@@ -148,7 +190,7 @@ class Trial:
         if self.T == 1 or targets.dim() < 2 or targets.shape[1] != self.T:
             return False
         flat = self.answers.shape[0] == self.B * self.T
-        named = self.classes and self.targets.dim() == 2 and self.targets.shape[1] == self.T
+        named = self.classes and self.targets.dim() == 2
         return flat or named or (found.dim() > 2 and found.shape[1] == self.T)
 
     def steps_of(self, found: Tensor) -> Tensor:
