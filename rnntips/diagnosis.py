@@ -196,9 +196,8 @@ def _overfits(log: Log) -> Seen:
     lows, size = np.maximum(log.at[smooth.argmin(1) + 1].astype(int), 1), max(1, losses.shape[1] // 20)
     then = np.array([np.median(row[max(0, low - size) : low + size]) for row, low in zip(losses, lows, strict=True)])
     rose = smooth[:, -1] - smooth.min(1) > LEAST * np.nan_to_num(log.naive)
-    rows = log.most(
-        rose & _fell(smooth[:, -1], smooth.min(1), RISES) & _fell(then, np.median(losses[:, -size:], 1), FALLS)
-    )
+    fell = _fell(then, np.median(losses[:, -size:], 1), FALLS)
+    rows = log.most(rose & _fell(smooth[:, -1], smooth.min(1), RISES) & fell)
     low = int(np.median(lows[rows])) if rows.any() else 0
     tries = [("train on all windows", {"train_size": None})] if log.recipe.get("train_size") else []
     tries += [("stop there", {"updates": low} if log.recipe.get("updates") else {})]

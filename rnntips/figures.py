@@ -21,6 +21,7 @@ from rnntips.runs import Runs, length_in_words
 from rnntips.study import Study
 from rnntips.tasks import Forecast
 from rnntips.templates import render
+from rnntips.ticks import log_ticks
 from rnntips.training import predict
 from rnntips.verdict import LEAST, NEAR, interval, middle, spoken
 from rnntips.windows import TRAIN
@@ -98,17 +99,6 @@ def plain(axis) -> None:
     """Numbers as people write them; the default labels of log axes are mathtext, which is not thread-safe."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers; fewer over many decades, more within one."""
-    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    factors = [1, 2, 5] if high / low < 3000 else [1]
-    if high / low < 8:
-        factors = [1, 1.5, 2, 3, 4, 5, 7]
-    if high / low < 2:
-        factors = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9]
-    return [tick for power in powers for tick in 10**power * np.array(factors) if low <= tick <= high]
 
 
 def curves(sides: Mapping[str, Runs], ax: Axes | None = None) -> Axes:

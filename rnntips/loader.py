@@ -90,9 +90,8 @@ def rebuilt(
     examples = [examples_of(recipe, task, int(seed)) for recipe, seed in zip(recipes, seeds, strict=True)]
     first = examples[0]
     if weights is None:
-        weights = initial_weights(
-            recipes, task.name, [int(seed) for seed in seeds], first.channels, first.outputs, examples
-        )
+        sizes = first.channels, first.outputs
+        weights = initial_weights(recipes, task.name, [int(seed) for seed in seeds], *sizes, examples)
     chosen = [choose(example) for example in examples]
     inputs = np.stack([example.inputs(some) for example, some in zip(examples, chosen, strict=True)])
     network = network_for(recipes[0], first, torch.tensor(weights, dtype=dtype))
@@ -148,9 +147,8 @@ class Loader:
         left_out = np.repeat(shorter, recipe.batch_size) if recipe.grow and not recipe.chunk else 0
         self.begins = torch.from_numpy(np.stack(begins) + left_out).to(device)  # (R, U·B)
         put = np.concatenate if self.loss_at == "every" else np.stack
-        self.targets = (
-            torch.from_numpy(put(targets)).contiguous().to(device)
-        )  # (R, U·B, K), or all runs' signals, (ΣL, K)
+        # (R, U·B, K), or all runs' signals, (ΣL, K)
+        self.targets = torch.from_numpy(put(targets)).contiguous().to(device)
 
     def _dealt(self, record: Runs, recipe: Recipe, example: Examples, seed: int) -> list[np.ndarray]:
         """The windows of each worker of a run in the order that it reads them, (U·B,) each.

@@ -275,9 +275,7 @@ def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequen
     if changed and changed.keys() <= grids.keys():
         raise BadArgument(f"{', '.join(changed)} is tuned on each side, so it cannot be under test. Leave out tune=.")
     if "horizon" in changed:
-        raise BadArgument(
-            "Errors at different horizons are different tasks. Compare two recipes with the same horizon."
-        )
+        raise BadArgument("Errors at different horizons are different tasks. Compare recipes with the same horizon.")
     under_test = [name for name in changed if name not in {*grids, *allow}]
     if len(under_test) > 1:
         listed = " and ".join(f"{name} ({changed[name][0]} → {changed[name][1]})" for name in under_test)

@@ -359,9 +359,7 @@ def batches(
 def need_labels(labels: np.ndarray | None) -> None:
     """Raise `BadArgument` if there are no classes to sort by."""
     if labels is None:
-        raise BadArgument(
-            'order="class" sorts windows by their class, and this task has none. Use order="time" or "shuffled".'
-        )
+        raise BadArgument('order="class" sorts windows by class, and this task has none. Use "time" or "shuffled".')
 
 
 ORDERS = ("class", "once", "scrambled", "shuffled", "time")

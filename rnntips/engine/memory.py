@@ -1,7 +1,8 @@
-"""What this machine's memory can hold: asked before anything is made."""
+"""What this machine's memory can hold, asked before anything is made, and giving back what was freed."""
 
 from collections.abc import Sequence
 from contextlib import suppress
+from ctypes import CDLL
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from rnntips.errors import BadArgument
 from rnntips.recipe import Recipe, count
 from rnntips.windows import Examples
 
-__all__ = ["need_room", "need_room_for"]
+__all__ = ["give_back", "need_room", "need_room_for"]
 
 
 @cache
@@ -32,6 +33,12 @@ def need_room(size: float, what: str) -> None:
             f"{what} would need {size / 1e9:,.0f} GB of memory, and this machine has {_memory() / 1e9:,.0f} GB. "
             "Use smaller numbers."
         )
+
+
+def give_back() -> None:
+    """Return what was freed to the system: glibc keeps it for itself, and a machine may have thirty such processes."""
+    with suppress(OSError):  # another C library
+        CDLL("libc.so.6").malloc_trim(0)
 
 
 def need_room_for(recipes: Sequence[Recipe], example: Examples, task) -> None:

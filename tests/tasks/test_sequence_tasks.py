@@ -218,7 +218,7 @@ def test_sorting_digits_by_class_feeds_class_after_class():
 
 
 def test_windows_without_classes_cannot_be_sorted_by_them():
-    with pytest.raises(BadArgument, match=r'order="class" sorts windows by their class, and this task has none'):
+    with pytest.raises(BadArgument, match=r'order="class" sorts windows by class, and this task has none'):
         rt.compare(SHORT, SHORT.but(order="class"), rt.series.sines(600), range(2))
 
 

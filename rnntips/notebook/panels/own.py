@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from rnntips import tables
 from rnntips.doctor.first_recipe import longest_window
 from rnntips.doctor.look import OF_SERIES, READING
 from rnntips.doctor.series_checks import easy_errors, warnings
 from rnntips.errors import BadData, RnntipsError, shown
 from rnntips.recipe import Recipe
 from rnntips.series import MAX_CSV_BYTES, Series, from_csv, sines
-from rnntips.tables import numeric_columns
 from rnntips.tasks import Task, forecast
 from rnntips.training import prepare
 
@@ -108,7 +108,9 @@ def _columns(path: Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
 
 def candidates(path: str | Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns of a file that may be forecast."""
-    return tuple(numeric_columns(path, **{name: given for name, given in reading.items() if name not in OF_SERIES}))
+    return tuple(
+        tables.numeric_columns(path, **{name: given for name, given in reading.items() if name not in OF_SERIES})
+    )
 
 
 def read(path: str | Path, column: str | None, reading: Mapping[str, Any]) -> Series:

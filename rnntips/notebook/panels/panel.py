@@ -16,6 +16,7 @@ from typing import Any
 
 from rnntips.doctor.look import READING
 from rnntips.engine.devices import resolve_device
+from rnntips.engine.memory import give_back
 from rnntips.errors import BadArgument, BadData, Busy, RnntipsError, need_whole, unknown_name
 from rnntips.notebook.labbook import GUESSES, Limits, own_book, run_entry
 from rnntips.notebook.labbook.book import SEAT, SEATS
@@ -384,6 +385,7 @@ class Panel(View):
             )
             self.said.value, self.status.value = words(failed), words(failed, wrong=True, trace=trace)
         finally:
+            give_back()
             self.state = ended
             self._enable()
             _training.release()

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.figures import log_ticks
 from rnntips.runs import Runs
 from rnntips.templates import render
+from rnntips.ticks import log_ticks
 from rnntips.verdict import LEAST, NEAR, effects, interval, middle
 
 __all__ = ["BOTTOM", "DIFFERENCES", "HEIGHT", "TOP", "WIDTHS", "Part", "curves", "draw", "line", "shape", "text"]

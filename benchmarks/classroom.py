@@ -1,0 +1,273 @@
+"""A class on one machine: a real JupyterHub, a server and a kernel a student, and all press at once.
+
+    .venv/bin/pip install jupyterhub && npm install -g configurable-http-proxy
+    .venv/bin/python -m benchmarks.classroom
+
+prints a table. The students' browsers are imitated by one process on the same machine, which hears everything that a
+kernel sends and draws nothing.
+"""
+
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import click
+import psutil
+from websocket import create_connection
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 300  # seconds
+CURVE, ANSWER = r' run\\" d=\\"M[^"]*L', "rnntips-verdict"  # in a message's JSON
+ENDLESS = "panel.baseline = panel.baseline.but(updates=20_000)"
+CONFIGURATION = """
+c.JupyterHub.bind_url = "http://127.0.0.1:{proxy}"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub}"
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
+c.JupyterHub.db_url = "sqlite://"
+c.JupyterHub.cookie_secret_file = "{home}/cookie_secret"
+c.ConfigurableHTTPProxy.pid_file = "{home}/proxy.pid"
+c.JupyterHub.authenticator_class = "dummy"
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.concurrent_spawn_limit = 5
+c.SimpleLocalProcessSpawner.home_dir_template = "{home}/{{username}}"
+c.Spawner.args = ["--allow-root", "--KernelManager.transport=ipc"]
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300
+c.Spawner.environment = {{"RNNTIPS_LABBOOK": "lab_book.jsonl"}}
+c.JupyterHub.services = [{{"name": "class", "api_token": "{token}"}}]
+c.JupyterHub.load_roles = [
+    {{"name": "class", "scopes": ["admin:users", "admin:servers", "access:servers"], "services": ["class"]}}
+]
+"""
+OPEN = """import rnntips as rt
+panel = rt.panels.Panel({tip!r}, seat={seat})
+print("OPEN", panel.just_run.model_id, panel.stop_button.model_id)
+panel"""
+
+
+class Hub:
+    """A running JupyterHub: its address, and requests to it with a token that may do everything."""
+
+    def __init__(self, address: str, token: str, process: psutil.Process):
+        self.address, self.headers, self.process = address, {"Authorization": f"token {token}"}, process
+
+    def ask(self, method: str, path: str, content=None):
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(self.address + path, data, self.headers, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def memory(self) -> float:
+        """Of hub, proxy, servers and kernels, MB; what processes share counts once."""
+        total = 0
+        for process in (self.process, *self.process.children(recursive=True)):
+            total += process.memory_full_info().pss
+        return total / 1e6
+
+
+@contextmanager
+def hub(home: Path) -> Iterator[Hub]:
+    """A hub that is stopped at the end, with everything that it started."""
+    ports = dict(zip(("proxy", "hub", "api"), free_ports(3), strict=True))
+    token = secrets.token_hex(16)
+    configuration = home / "jupyterhub_config.py"
+    configuration.write_text(CONFIGURATION.format(**ports, home=home, token=token))
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with (home / "log.txt").open("w") as log:
+        command = [sys.executable, "-m", "jupyterhub", f"--config={configuration}"]
+        process = subprocess.Popen(command, cwd=home, env=os.environ | {"PATH": search}, stdout=log, stderr=log)
+    running = Hub(f"http://127.0.0.1:{ports['proxy']}", token, psutil.Process(process.pid))
+    try:
+        wait_until(lambda: answers(running), process, home / "log.txt")
+        yield running
+    finally:
+        children = running.process.children(recursive=True)
+        process.terminate()
+        psutil.wait_procs(children, timeout=20)
+        for child in filter(psutil.Process.is_running, children):
+            child.kill()
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def answers(running: Hub) -> bool:
+    try:
+        return running.ask("GET", "/hub/api/users") is not None
+    except OSError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen, log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while not true():
+        if process.poll() is not None or time.monotonic() > until:
+            sys.exit(log.read_text()[-3000:])
+        time.sleep(0.2)
+
+
+class Student:
+    """A server, a kernel with a panel, and what came from it when."""
+
+    def __init__(self, running: Hub, seat: int):
+        self.hub, self.seat, self.name = running, seat, f"student{seat}"
+
+    def log_in(self) -> None:
+        self.hub.ask("POST", f"/hub/api/users/{self.name}")
+        self.hub.ask("POST", f"/hub/api/users/{self.name}/server", {})
+        while not self.hub.ask("GET", f"/hub/api/users/{self.name}")["servers"].get("", {}).get("ready"):
+            time.sleep(0.3)
+
+    def open(self, tip: str) -> float:
+        """Start a kernel and run a lesson's first cells; seconds until the panel is there."""
+        began = time.perf_counter()
+        server = f"/user/{self.name}/api/kernels"
+        self.kernel = self.hub.ask("POST", server, {})["id"]
+        channels = f"{self.hub.address.replace('http', 'ws')}{server}/{self.kernel}/channels"
+        self.socket = create_connection(channels, timeout=PATIENCE, http_no_proxy="*", header=self.hub.headers)
+        self._send("execute_request", code=OPEN.format(tip=tip, seat=self.seat))
+        while '"OPEN ' not in (message := self.socket.recv()):
+            assert '"msg_type": "error"' not in message, message
+        _, self.run_button, self.stop_button = json.loads(message)["content"]["text"].split()
+        return time.perf_counter() - began
+
+    def run(self, code: str) -> None:
+        self._send("execute_request", code=code)
+        self._hear('"execution_state": "idle"')
+
+    def press(self, all_ready: threading.Barrier) -> tuple[float, float]:
+        """Train to the end; seconds to the first curve and to the answer."""
+        all_ready.wait()
+        began = time.perf_counter()
+        self._click(self.run_button)
+        self._hear(CURVE)
+        curve = time.perf_counter() - began
+        self._hear(ANSWER)
+        return curve, time.perf_counter() - began
+
+    def press_and_stop(self, all_ready: threading.Barrier) -> float:
+        """Press, and stop at the first curve; seconds from Stop to the answer."""
+        all_ready.wait()
+        self._click(self.run_button)
+        self._hear(CURVE)
+        began = time.perf_counter()
+        self._click(self.stop_button)
+        self._hear(ANSWER)
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        self.socket.close()
+        self.hub.ask("DELETE", f"/user/{self.name}/api/kernels/{self.kernel}")
+
+    def _click(self, button: str) -> None:
+        self._send("comm_msg", comm_id=button, data={"method": "custom", "content": {"event": "click"}})
+
+    def _send(self, kind: str, **content) -> None:
+        header = {"msg_id": secrets.token_hex(8), "msg_type": kind, "username": "", "session": "", "version": "5.3"}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+        self.socket.send(json.dumps(message))
+
+    def _hear(self, pattern: str) -> None:
+        while not re.search(pattern, self.socket.recv()):
+            pass
+
+
+def together(students: list[Student], what: Callable) -> list:
+    """What each student's call returns, all begun at the same moment."""
+    ready = threading.Barrier(len(students))
+    with ThreadPoolExecutor(len(students)) as everybody:
+        return list(everybody.map(lambda student: what(student, ready), students))
+
+
+def spread(seconds: Iterable[float]) -> str:
+    return f"{median(seconds := list(seconds)):.1f} ({max(seconds):.1f})"
+
+
+@contextmanager
+def most_memory(running: Hub) -> Iterator[list[float]]:
+    """The list fills with the hub's memory in MB, taken from what the machine has left, ten times a second."""
+    ended, found = threading.Event(), [running.memory()]
+    before = psutil.virtual_memory().available
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            found.append(found[0] + (before - psutil.virtual_memory().available) / 1e6)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        looking.join()
+
+
+def lesson(running: Hub, students: list[Student], tip: str) -> dict[str, str]:
+    """One row of the table."""
+    opened = together(students, lambda student, ready: (ready.wait(), student.open(tip))[1])
+    idle = running.memory()
+    with most_memory(running) as most:
+        pressed = together(students, Student.press)
+        again = together(students, Student.press)
+    after = running.memory()
+    for student in students:
+        student.run(ENDLESS)
+    stopped = together(students, Student.press_and_stop)
+    for student in students:
+        student.close()
+    curves, ends = zip(*pressed, strict=True)
+    return {
+        "students": str(len(students)),
+        "lesson": tip,
+        "panel is there": spread(opened),
+        "first curve": spread(curves),
+        "answer": spread(ends),
+        "second answer": spread(end for _, end in again),
+        "Stop": f"{median(stopped):.2f} ({max(stopped):.2f})",
+        "memory, before": f"{idle:,.0f}",
+        "at most": f"{max(most):,.0f}",
+        "after": f"{after:,.0f}",
+    }
+
+
+@click.command()
+@click.option("--students", multiple=True, type=int, default=(1, 5, 10, 20, 30), show_default=True)
+@click.option("--lesson", "tips", multiple=True, default=("gradient_clipping", "long_sequences"), show_default=True)
+def main(students: tuple[int, ...], tips: tuple[str, ...]) -> None:
+    """Time classes of these sizes; seconds are the median's and the slowest student's, memory is all in MB."""
+    with TemporaryDirectory() as home, hub(Path(home)) as running:
+        click.echo(f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB; the hub itself holds "
+                   f"{running.memory():.0f} MB")  # fmt: skip
+        there: list[Student] = []
+        for count in students:
+            for seat in range(len(there) + 1, count + 1):
+                there.append(Student(running, seat))
+                there[-1].log_in()
+            click.echo(f"with {count} servers and no kernel: {running.memory():.0f} MB", err=True)
+            for tip in tips:
+                row = lesson(running, there[:count], tip)
+                if (count, tip) == (students[0], tips[0]):
+                    click.echo(f"| {' | '.join(row)} |\n|{' --- |' * len(row)}")
+                click.echo(f"| {' | '.join(row.values())} |")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.classroom")
