@@ -31,6 +31,7 @@ from websocket import create_connection
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds
 CURVE, ANSWER = r' run\\" d=\\"M[^"]*L', "rnntips-verdict"  # in a message's JSON
+ENABLED = r'"disabled": false'
 ENDLESS = "panel.baseline = panel.baseline.but(updates=20_000)"
 CONFIGURATION = """
 c.JupyterHub.bind_url = "http://127.0.0.1:{proxy}"
@@ -161,7 +162,9 @@ class Student:
         self._hear(CURVE)
         curve = time.perf_counter() - began
         self._hear(ANSWER)
-        return curve, time.perf_counter() - began
+        answer = time.perf_counter() - began
+        self._hear(ENABLED)
+        return curve, answer
 
     def press_and_stop(self, all_ready: threading.Barrier) -> float:
         """Press, and stop at the first curve; seconds from Stop to the answer."""

@@ -385,11 +385,11 @@ class Panel(View):
             )
             self.said.value, self.status.value = words(failed), words(failed, wrong=True, trace=trace)
         finally:
-            give_back()
-            self.state = ended
-            self._enable()
             _training.release()
+            self.state = ended
+            self._enable()  # last, since whoever sees the buttons may press them
             self._ended.set()
+            give_back()
 
     def _watched(self, screen: Screen, asked: Asked, fitted: Fit, seeds: range) -> Study:
         """The comparison, trained in a thread of its own while this one draws it."""
