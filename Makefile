@@ -11,21 +11,28 @@ RECENT = import sys; sys.exit(sys.version_info < (3, 11))
 SEES = import sys, torch; sys.exit(not torch.cuda.is_available())
 PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECENT)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: lab test test-all test-gpu driver env notebooks evidence docs bench lint
+.PHONY: lab test test-all test-gpu attack driver env notebooks evidence docs bench stick lint
 
 lab: .venv/lab.done
 	.venv/bin/rnntips lab
 
+# A process for each core; more than four would need more memory than time.
+PYTEST = .venv/bin/python -m pytest tests -q -n logical --maxprocesses 4 --dist loadgroup
+
 test: lint
-	.venv/bin/python -m pytest tests -q
+	$(PYTEST)
 
 test-all: lint .venv/ipykernel6.done
-	.venv/bin/python -m pytest tests -q -m ""
+	$(PYTEST) -m ""
 
 # A .venv that was made before the driver has PyTorch for CPUs.
 test-gpu: driver env
 	@.venv/bin/python -c '$(SEES)' || { echo "PyTorch in .venv sees no GPU. Remove .venv, and try again."; exit 1; }
 	.venv/bin/python -m pytest tests -q -m gpu
+
+# Twenty minutes; with ATTACK='--minutes 2 --kind tables' fewer.
+attack: env
+	PYTHONPATH=.:tests:tests/tables:tests/jobs .venv/bin/python tests/attack $(ATTACK)
 
 driver:
 	@nvidia-smi >/dev/null 2>&1 || { echo "These tests need an NVIDIA GPU, and nvidia-smi finds none here."; exit 1; }
@@ -59,6 +66,11 @@ docs: env
 bench: .venv/lab.done
 	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
 	.venv/bin/python -m benchmarks
+
+# For rooms without a network. uv finds out what other systems than this one need; nothing else here needs it.
+stick: .venv/lab.done
+	$(PIP) install --quiet -c constraints.txt -e '.[stick]'
+	.venv/bin/python -m tools.stick $(STICK)
 
 # While .venv/half-made exists an install was cut short, and the next one starts afresh.
 .venv/lab.done: pyproject.toml constraints.txt Makefile

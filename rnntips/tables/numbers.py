@@ -24,6 +24,7 @@ WRITTEN = re.compile(
 )
 ONE = r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?"
 PLAIN, ALL_PLAIN = re.compile(ONE), re.compile(rf"{ONE}(?:\n{ONE})*")
+LONGEST = 40  # letters of an example in a message
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})*,\d{3}")  # the second as in India
 
 
@@ -125,19 +126,21 @@ def style_of(
                 f'decimal="{mark}" or thousands="{mark}".'
             )
     if len(decimals) > 1 or len(groups) > 1 or decimals.keys() & groups.keys():
-        both = [*decimals.values(), *groups.values()]
-        raise BadData(f"column {title!r} holds {' and '.join(dict.fromkeys(both))}, which are written in different "
-                      "ways. Mend it, or name decimal= and thousands=.")  # fmt: skip
+        both = " and ".join(map(_short, dict.fromkeys([*decimals.values(), *groups.values()])))
+        raise BadData(f"column {title!r} holds {both}, which are written in different ways. Mend it, or name decimal= "
+                      "and thousands=.")  # fmt: skip
     style = Style(next(iter(decimals), "," if "." in groups else "."), next(iter(groups), ""))
+    taken = [(mark, example, "to group thousands") for mark, example in groups.items()]
+    taken += [(",", decimals[","], "as the decimal mark")] if "," in decimals else []
     notes = []
-    for mark, example in groups.items():
-        notes.append(
-            f"{title}: “{mark}” was taken to group thousands ({example} = {_number(example, style):.12g}){why}."
-        )
-    if "," in decimals:
-        example = decimals[","]
-        notes.append(f"{title}: “,” was taken as the decimal mark ({example} = {_number(example, style):.12g}){why}.")
+    for mark, example, how in taken:
+        if (number := _number(example, style)) is not None:  # else its row is named, later
+            notes.append(f"{title}: “{mark}” was taken {how} ({_short(example)} = {number:.12g}){why}.")
     return style, notes
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def as_numbers(texts: Sequence[str], style: Style, missing: frozenset[str]) -> tuple[np.ndarray, set[str]]:

@@ -186,7 +186,8 @@ def _from_texts(source: Source, column: int, values: Texts, rows: np.ndarray, ho
             if done + error.place == 0 and looks(source.sample(column)) == "texts":
                 cure = "Choose another column."
             else:
-                cure = f"Mend it; if it marks a missing value, pass missing=[{error.text!r}]; or choose another column."
+                marks = f"if it marks a missing value, pass missing=[{error.text!r}]; " if len(error.text) < 50 else ""
+                cure = f"Mend it; {marks}or choose another column."
             raise BadData(
                 f"{name}: {where} of column {title!r} holds {shown(error.text)}, not a number. {cure}"
             ) from None

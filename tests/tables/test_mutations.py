@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,24 @@ def assert_as_written(series: rt.series.Series, table: Written) -> None:
         np.testing.assert_array_equal(series.times, table.times.to_numpy())
 
 
+def need_as_written(table: Written, path: Path, outcomes: Counter | None = None) -> None:
+    """Read as it was written, with and without what settles it, or refused in words; from a file and from a frame."""
+    path.write_bytes(table.content)
+    readers = {"file": partial(rt.series.from_csv, path), "frame": partial(rt.series.from_frame, table.frame)}
+    outcomes = Counter() if outcomes is None else outcomes
+    for what, read in readers.items():
+        for settled in ({}, table.settles) if table.settles else ({},):
+            try:
+                series = read(target=table.target, **settled)
+            except BadData as error:
+                assert len(str(error)) > 20
+                outcomes[what, table.fault, "refused"] += 1
+                continue
+            outcomes[what, table.fault, "read"] += 1
+            assert table.settles == settled, f"{table.fault} was not noticed"
+            assert_as_written(series, table)
+
+
 def test_a_table_is_read_as_it_was_written_or_refused(tmp_path):
     """And most tables without a fault are read, so that the law is not met by refusing."""
     outcomes = Counter()
@@ -135,20 +154,7 @@ def test_a_table_is_read_as_it_was_written_or_refused(tmp_path):
     @settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(written())
     def examine(table):
-        path = tmp_path / "x.csv"
-        path.write_bytes(table.content)
-        readers = {"file": partial(rt.series.from_csv, path), "frame": partial(rt.series.from_frame, table.frame)}
-        for what, read in readers.items():
-            for settled in ({}, table.settles) if table.settles else ({},):
-                try:
-                    series = read(target=table.target, **settled)
-                except BadData as error:
-                    assert len(str(error)) > 20
-                    outcomes[what, table.fault, "refused"] += 1
-                    continue
-                outcomes[what, table.fault, "read"] += 1
-                assert table.settles == settled, f"{table.fault} was not noticed"
-                assert_as_written(series, table)
+        need_as_written(table, tmp_path / "x.csv", outcomes)
 
     examine()
     assert outcomes["file", "none", "read"] > outcomes["file", "none", "refused"]
@@ -280,3 +286,26 @@ def test_lines_fill_what_a_frame_lacks():
     np.testing.assert_array_equal(series.values[known, 0], VALUES[known])
     np.testing.assert_allclose(series.values[:, 0], np.interp(range(N), np.flatnonzero(known), VALUES[known]))
     assert any("2" in note for note in series.notes)
+
+
+def test_years_in_any_order_are_times_although_one_is_there_twice(tmp_path):
+    """And a column of whole numbers in the same range, most of them more than once, stays one that can be forecast."""
+    rng, years = np.random.default_rng(5), np.arange(2001, 2001 + N)
+    rows = [*rng.permutation(N), 9]
+    path = tmp_path / "x.csv"
+    path.write_text("when,load\n" + "".join(f"{years[row]},{VALUES[row]}\n" for row in rows))
+    with pytest.raises(BadData, match=f"{years[9]} in line .* is there again"):
+        rt.series.from_csv(path)
+    load = rng.integers(1990, 2010, N)
+    path.write_text("load\n" + "".join(f"{value}\n" for value in load))
+    np.testing.assert_array_equal(rt.series.from_csv(path).values[:, 0], load)
+
+
+@pytest.mark.parametrize("cell", ["1,23,4,5", "1,2.3,4", "13." + "," * 3000, "9" * 400 + "x"])
+def test_a_cell_that_is_no_number_is_named_with_its_line_and_shortly(tmp_path, cell):
+    path = tmp_path / "x.csv"
+    path.write_text('date,load\n2024-01-01,"1,234.5"\n' + "".join(
+        f'{day:%Y-%m-%d},"{cell if i == 7 else i * i % 17}"\n' for i, day in enumerate(DAYS[1:])))  # fmt: skip
+    with pytest.raises(BadData, match=r"line 10|in different ways") as raised:
+        rt.series.from_csv(path, "load")
+    assert len(str(raised.value)) < 400
