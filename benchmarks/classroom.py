@@ -1,4 +1,4 @@
-"""A class on one machine: a real JupyterHub, a server and a kernel a student, and all press at once.
+"""A class on one machine: the JupyterHub of `hub/`, a server and a kernel a student, and all press at once.
 
     .venv/bin/pip install jupyterhub && npm install -g configurable-http-proxy
     .venv/bin/python -m benchmarks.classroom
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,25 +28,19 @@ import click
 import psutil
 from websocket import create_connection
 
+from tools.pages import write_between
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds
 CURVE, ANSWER = r' run\\" d=\\"M[^"]*L', "rnntips-verdict"  # in a message's JSON
 ENABLED = r'"disabled": false'
 ENDLESS = "panel.baseline = panel.baseline.but(updates=20_000)"
 CONFIGURATION = """
+load_subconfig("{root}/hub/jupyterhub_config.py")
 c.JupyterHub.bind_url = "http://127.0.0.1:{proxy}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub}"
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
 c.JupyterHub.db_url = "sqlite://"
-c.JupyterHub.cookie_secret_file = "{home}/cookie_secret"
-c.ConfigurableHTTPProxy.pid_file = "{home}/proxy.pid"
-c.JupyterHub.authenticator_class = "dummy"
-c.JupyterHub.spawner_class = "simple"
-c.JupyterHub.concurrent_spawn_limit = 5
-c.SimpleLocalProcessSpawner.home_dir_template = "{home}/{{username}}"
-c.Spawner.args = ["--allow-root", "--KernelManager.transport=ipc"]
-c.Spawner.start_timeout = c.Spawner.http_timeout = 300
-c.Spawner.environment = {{"RNNTIPS_LABBOOK": "lab_book.jsonl"}}
 c.JupyterHub.services = [{{"name": "class", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [
     {{"name": "class", "scopes": ["admin:users", "admin:servers", "access:servers"], "services": ["class"]}}
@@ -84,11 +78,12 @@ def hub(home: Path) -> Iterator[Hub]:
     ports = dict(zip(("proxy", "hub", "api"), free_ports(3), strict=True))
     token = secrets.token_hex(16)
     configuration = home / "jupyterhub_config.py"
-    configuration.write_text(CONFIGURATION.format(**ports, home=home, token=token))
+    configuration.write_text(CONFIGURATION.format(**ports, root=ROOT, token=token))
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": search, "CLASS_HOMES": str(home), "CLASS_PASSWORD": secrets.token_hex(16)}
     with (home / "log.txt").open("w") as log:
         command = [sys.executable, "-m", "jupyterhub", f"--config={configuration}"]
-        process = subprocess.Popen(command, cwd=home, env=os.environ | {"PATH": search}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
     running = Hub(f"http://127.0.0.1:{ports['proxy']}", token, psutil.Process(process.pid))
     try:
         wait_until(lambda: answers(running), process, home / "log.txt")
@@ -200,8 +195,8 @@ def together(students: list[Student], what: Callable) -> list:
         return list(everybody.map(lambda student: what(student, ready), students))
 
 
-def spread(seconds: Iterable[float]) -> str:
-    return f"{median(seconds := list(seconds)):.1f} ({max(seconds):.1f})"
+def spread(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.1f} ({max(seconds):.1f})"
 
 
 @contextmanager
@@ -223,7 +218,7 @@ def most_memory(running: Hub) -> Iterator[list[float]]:
         looking.join()
 
 
-def lesson(running: Hub, students: list[Student], tip: str) -> dict[str, str]:
+def lesson(running: Hub, students: list[Student], tip: str) -> list[str]:
     """One row of the table."""
     opened = together(students, lambda student, ready: (ready.wait(), student.open(tip))[1])
     idle = running.memory()
@@ -237,39 +232,39 @@ def lesson(running: Hub, students: list[Student], tip: str) -> dict[str, str]:
     for student in students:
         student.close()
     curves, ends = zip(*pressed, strict=True)
-    return {
-        "students": str(len(students)),
-        "lesson": tip,
-        "panel is there": spread(opened),
-        "first curve": spread(curves),
-        "answer": spread(ends),
-        "second answer": spread(end for _, end in again),
-        "Stop": f"{median(stopped):.2f} ({max(stopped):.2f})",
-        "memory, before": f"{idle:,.0f}",
-        "at most": f"{max(most):,.0f}",
-        "after": f"{after:,.0f}",
-    }
+    seconds = [opened, curves, ends, [end for _, end in again], stopped]
+    return [
+        str(len(students)),
+        tip,
+        *map(spread, seconds),
+        *(f"{size / 1000:.1f}" for size in (idle, max(most), after)),
+    ]
+
+
+HEAD = ["students", "lesson", "panel is there", "first curve", "answer", "answer again", "Stop", "GB before", "at most",
+        "GB after"]  # fmt: skip
 
 
 @click.command()
 @click.option("--students", multiple=True, type=int, default=(1, 5, 10, 20, 30), show_default=True)
 @click.option("--lesson", "tips", multiple=True, default=("gradient_clipping", "long_sequences"), show_default=True)
-def main(students: tuple[int, ...], tips: tuple[str, ...]) -> None:
-    """Time classes of these sizes; seconds are the median's and the slowest student's, memory is all in MB."""
+@click.option("--write", is_flag=True, help="Put the table into docs/deploying.md.")
+def main(students: tuple[int, ...], tips: tuple[str, ...], write: bool) -> None:
+    """Time classes of these sizes: seconds of the median student and, in brackets, of the slowest."""
+    rows, there = [HEAD, ["---"] * len(HEAD)], []
     with TemporaryDirectory() as home, hub(Path(home)) as running:
-        click.echo(f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB; the hub itself holds "
-                   f"{running.memory():.0f} MB")  # fmt: skip
-        there: list[Student] = []
+        machine = f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB"
         for count in students:
             for seat in range(len(there) + 1, count + 1):
                 there.append(Student(running, seat))
                 there[-1].log_in()
-            click.echo(f"with {count} servers and no kernel: {running.memory():.0f} MB", err=True)
             for tip in tips:
-                row = lesson(running, there[:count], tip)
-                if (count, tip) == (students[0], tips[0]):
-                    click.echo(f"| {' | '.join(row)} |\n|{' --- |' * len(row)}")
-                click.echo(f"| {' | '.join(row.values())} |")
+                rows.append(lesson(running, there[:count], tip))
+                click.echo(" | ".join(rows[-1]), err=True)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\nMeasured on {machine}."
+    click.echo(table)
+    if write:
+        write_between(ROOT / "docs" / "deploying.md", table, "classroom")
 
 
 if __name__ == "__main__":

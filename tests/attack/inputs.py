@@ -4,10 +4,10 @@ import datetime
 import json
 import os
 import random
+import re
 import resource
 import tempfile
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,11 @@ from rnntips.notebook.panels import Panel
 MEMORY = 16 << 30  # bytes of addresses that a process may use
 HOSTILE = ["<img src=x onerror=alert(1)>", "</text><script>alert(1)</script>", '"><svg onload=alert(1)>', "\u202egnp",
            "a\x00b", "$\\frac{$", "'; DROP", "{{ 7*7 }}", "=cmd|' /C calc'!A0", "\ud800", "é" * 130, ""]  # fmt: skip
-NAMES = ["ok.csv", "OK.CSV", "../../evil.csv", "/tmp/evil.csv", "..\\win.csv", ".hidden.csv", "..", "/", "con.csv",
-         "numpy.py", "00_start_here.ipynb", "lab-book.jsonl", "-rf.csv", "name with spaces.csv", "x" * 300 + ".csv",
-         "link.csv", *(f"{text}.csv" for text in HOSTILE)]  # fmt: skip
-BYTES = [b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\r", b"\n\n", b",", b";", b"\t", b"-", b"1e999", b"nan",
-         b"\xe9", b"9" * 400, b"," * 3000, b"<script>"]  # fmt: skip
+NAMES = ["ok.csv", "../../evil.csv", "/tmp/evil.csv", "..\\win.csv", ".hidden.csv", "..", "/", "con.csv", "numpy.py",
+         "lab-book.jsonl", "-rf.csv", "x" * 300 + ".csv", "link.csv", *(f"{text}.csv" for text in HOSTILE)]  # fmt: skip
+BYTES = [b"\x00", b"\xff\xfe", b'"', b"\r", b"\n\n", b",", b";", b"\t", b"1e999", b"\xe9", b"9" * 400, b"," * 3000]
+# Scripts, what is loaded from elsewhere, and handlers that are not the panel's own.
+FORBIDDEN = re.compile(r"<(?:script|iframe|img|object)|<(?!style )[^<>]* on\w+=", re.IGNORECASE)
 LOG = "\n".join(["epoch,loss,val_loss,grad_norm", *(f"{i},{1 / (1 + i):.3f},{2 / (2 + i):.3f},1" for i in range(80))])
 
 
@@ -74,20 +74,9 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
     return content
 
 
-class Tags(HTMLParser):
-    """Finds what a page may not have: scripts, pictures from elsewhere, handlers that are not the panel's own."""
-
-    def __init__(self, *texts: str):
-        super().__init__()
-        self.found: list[str] = []
-        for text in texts:
-            self.feed(text)
-        assert not self.found, self.found
-
-    def handle_starttag(self, tag, attributes):
-        handlers = [name for name, _ in attributes if name.startswith("on")]
-        if tag in ("script", "iframe", "img", "object") or (handlers and tag != "style"):
-            self.found.append(f"<{tag} {handlers}>")
+def need_harmless(*pages: str) -> None:
+    found = [match.group() for text in pages for match in FORBIDDEN.finditer(text)]
+    assert not found, found
 
 
 def class_books(tally: Tally) -> None:
@@ -98,16 +87,17 @@ def class_books(tally: Tally) -> None:
         study = rt.compare(base, base.but(lr=0.03), rt.series.sines(200), range(100 * seat, 100 * seat + 10))
         for name in "ab":
             LabBook(book).add("run", **run_entry(study, "scaling", name, experiment=name, guess="lower", seat=seat))
-    text, rng = other.read_text(), tally.rng
-    alone = findings(gather([honest]))
+    lines, rng = other.read_text().splitlines(), tally.rng
 
-    def pooled() -> None:
-        book = gather([honest, other])
-        assert findings(book) == alone
-        Tags(page(book))
+    def pooled(*files: Path) -> list:
+        """The findings of the honest one."""
+        need_harmless(page(book := gather(files)))
+        readers = [reader for group in book.groups for reader in group.readers]
+        return [reader.finding for reader in readers if reader.label.startswith("honest")]
 
+    right = pooled(honest)
     for _ in tally.times():
-        entries = [json.loads(line) for line in text.splitlines()]
+        entries = [json.loads(line) for line in lines]
         for _ in range(rng.randint(1, 4)):
             place = rng.choice(entries)
             at = rng.choice(list(place))
@@ -116,13 +106,7 @@ def class_books(tally: Tally) -> None:
             place[at] = rng.choice([None, -1, 0.5, 10**30, [], {}, [None], True, 1e308, *HOSTILE])
         raw = "\n".join(map(json.dumps, entries)).encode()
         other.write_bytes(raw := mutated(raw, rng) if rng.random() < 0.5 else raw)
-        tally.attempt(repr(raw[:300]), pooled)
-
-
-def findings(book) -> list:
-    """Of the honest one."""
-    return [(group.title, reader.finding) for group in book.groups for reader in group.readers
-            if reader.label.startswith("honest")]  # fmt: skip
+        tally.attempt(repr(raw[:300]), partial(pooled, honest, other), right)
 
 
 def panels(tally: Tally) -> None:
@@ -131,8 +115,8 @@ def panels(tally: Tally) -> None:
     (folder := outside / "notebooks").mkdir()
     os.chdir(folder)
     (folder / "link.csv").symlink_to(outside / "elsewhere.txt")
-    names = ["setting", "column", "cell", "lr", "seat", "device", "value", "width", "gaps", "missing"]
-    strange = st.dictionaries(st.sampled_from(names), ANY, max_size=2) | st.just({})
+    names = st.sampled_from(["setting", "column", "cell", "lr", "seat", "device", "width", "gaps", "missing"])
+    strange = st.dictionaries(names, ANY, max_size=2) | st.just({})
 
     def use(given: dict) -> None:
         panel = Panel(rng.choice(list(rt.tips)), **given)
@@ -146,7 +130,7 @@ def panels(tally: Tally) -> None:
             rng.choice(buttons)()
         panel.stop()
         assert panel._ended.wait(30), "it does not end"
-        Tags(*(part.value for part in (panel.question, panel.plan, panel.status, panel.picture, panel.code)))
+        need_harmless(*(part.value for part in (panel.question, panel.plan, panel.status, panel.picture, panel.code)))
         assert "Traceback" not in panel.status.value, panel.status.value[-500:]
         assert [path.name for path in outside.iterdir()] == ["notebooks"], "a file was written elsewhere"
         assert all(path.suffix.lower() == ".csv" for path in Path().iterdir()), "a file that is no table was kept"

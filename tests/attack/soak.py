@@ -6,8 +6,6 @@ import psutil
 from jupyter_client.manager import start_new_kernel
 from tally import Tally
 
-__all__ = ["pressed_panel"]
-
 ALLOWED = 60  # MB that the last quarter may hold more than the second one
 MAKE = """import os, tempfile, rnntips as rt
 os.chdir(tempfile.mkdtemp())
@@ -24,9 +22,7 @@ def pressed_panel(tally: Tally) -> None:
     manager, client = start_new_kernel()
 
     def run(code: str) -> None:
-        reply = client.execute_interactive(
-            code, output_hook=lambda message: said.append(message["content"]), timeout=50
-        )
+        reply = client.execute_interactive(code, output_hook=lambda one: said.append(one["content"]), timeout=50)
         assert reply["content"]["status"] == "ok", reply["content"]
 
     def presses() -> None:
@@ -49,8 +45,4 @@ def pressed_panel(tally: Tally) -> None:
     quarter = max(1, len(sizes) // 4)
     second, last = max(sizes[quarter : 2 * quarter + 1]), max(sizes[-quarter:])
     tally.notes.append(f"{len(sizes)} rounds of {tip}: {second:.0f} MB in the second quarter, {last:.0f} in the last")
-    tally.attempt(tally.notes[0], lambda: need_less(last, second + ALLOWED))
-
-
-def need_less(last: float, most: float) -> None:
-    assert last < most
+    tally.attempt(tally.notes[0], lambda: last < second + ALLOWED, right=True)

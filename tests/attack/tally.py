@@ -12,8 +12,6 @@ from hypothesis.strategies import SearchStrategy
 
 from rnntips.errors import RnntipsError
 
-__all__ = ["Tally"]
-
 DRAWN = settings(max_examples=25, database=None, deadline=None, suppress_health_check=list(HealthCheck),
                  phases=[Phase.generate])  # fmt: skip
 
@@ -37,25 +35,23 @@ class Tally:
             yield number
             number += 1
 
-    def attempt(self, label: str, act: Callable, seconds: int = 60) -> None:
-        """One try: it survives if `act` returns in time, or raises an error of this package, in words."""
+    def attempt(self, label: str, act: Callable, right: object = None, seconds: int = 60) -> None:
+        """One try: it survives if `act` returns what is right, in time, or raises an error of this package in words."""
         self.tries += 1
         signal.alarm(seconds)
         try:
-            act()
+            found = act()
+            assert right in (None, found), "it is not what it is otherwise"
         except BaseException as error:
             signal.alarm(0)
-            if isinstance(error, RnntipsError) and 10 < len(str(error)) < 3000:
-                self.survived += 1
+            if right is not None or not isinstance(error, RnntipsError) or not 10 < len(str(error)) < 3000:
+                frames = traceback.extract_tb(error.__traceback__)
+                last = ([frame for frame in frames if "/rnntips/" in frame.filename] or frames)[-1]
+                where = f"{type(error).__name__} at {last.filename.rpartition('/')[2]}:{last.lineno}"
+                self.failures.setdefault(f"{where}: {str(error)[:300]}", label[:300])
                 return
-            frames = traceback.extract_tb(error.__traceback__)
-            last = ([frame for frame in frames if "/rnntips/" in frame.filename] or frames)[-1]
-            where = f"{type(error).__name__} at {last.filename.rpartition('/')[2]}:{last.lineno}"
-            self.failures.setdefault(where, f"{label[:300]}: {str(error)[:300]}")
-        else:
-            self.survived += 1
-        finally:
-            signal.alarm(0)
+        signal.alarm(0)
+        self.survived += 1
 
     def attempt_drawn(self, strategy: SearchStrategy, label: Callable[[Any], str], act: Callable) -> None:
         """Tries with values that Hypothesis draws."""
