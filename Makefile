@@ -16,14 +16,11 @@ PYTHON ?= $(shell for p in $(PYTHONS); do $$p -c 'import venv, ensurepip; $(RECE
 lab: .venv/lab.done
 	.venv/bin/rnntips lab
 
-# A process for each core; more than four would need more memory than time.
-PYTEST = .venv/bin/python -m pytest tests -q -n logical --maxprocesses 4 --dist loadgroup
-
 test: lint
-	$(PYTEST)
+	.venv/bin/python -m pytest tests -q
 
 test-all: lint .venv/ipykernel6.done
-	$(PYTEST) -m ""
+	.venv/bin/python -m pytest tests -q -m ""
 
 # A .venv that was made before the driver has PyTorch for CPUs.
 test-gpu: driver env

@@ -10,14 +10,6 @@ from serving import BROWSERS, FLAGS, OLDER, chromium, serving
 KERNELS = [pytest.param("python3", id="ipykernel7"), pytest.param("ipykernel6", marks=pytest.mark.slow)]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """One process has the server and the browser, if there are several."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 def missing(reason: str) -> None:
     """Skip, or fail where nothing of this may be skipped."""
     if os.environ.get("RNNTIPS_REQUIRE_BROWSER"):
