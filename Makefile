@@ -29,7 +29,7 @@ test-gpu: driver env
 
 # Twenty minutes; with ATTACK='--minutes 2 --kind tables' fewer.
 attack: env
-	PYTHONPATH=.:tests:tests/tables:tests/jobs .venv/bin/python tests/attack $(ATTACK)
+	PYTHONPATH="$(CURDIR):$(CURDIR)/tests:$(CURDIR)/tests/tables:$(CURDIR)/tests/jobs" .venv/bin/python tests/attack $(ATTACK)
 
 driver:
 	@nvidia-smi >/dev/null 2>&1 || { echo "These tests need an NVIDIA GPU, and nvidia-smi finds none here."; exit 1; }
