@@ -1,5 +1,6 @@
 """`make stick`: a folder from which a room without network installs the workbook."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import click
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PATCH = 9  # 3.11.9 is the last that has installers; some packages take no Python before 3.11.5
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # on Linux, pip's own index has the CUDA build only
 
 
@@ -56,7 +58,7 @@ def gather(wheels: Path, name: str, python: str) -> None:
     system, constraints = SYSTEMS[name], (ROOT / "constraints.txt").read_text()
     torch = next(line for line in constraints.splitlines() if line.startswith("torch=="))
     download = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps",
-                "--only-binary=:all:", "--implementation=cp", f"--python-version={python}", f"--dest={wheels}",
+                "--only-binary=:all:", "--implementation=cp", f"--python-version={python}.{PATCH}", f"--dest={wheels}",
                 *(f"--platform={platform}" for platform in system.platforms)]  # fmt: skip
     from_pytorch = [f"--index-url={CPU_INDEX}", "--retries=0", "--timeout=10"]
     if name != "linux" or subprocess.run([*download, *from_pytorch, torch], stderr=subprocess.DEVNULL).returncode:
@@ -65,8 +67,9 @@ def gather(wheels: Path, name: str, python: str) -> None:
     compiled = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate",
                 "--only-binary=:all:", "--index-strategy=unsafe-best-match", f"--find-links={wheels.resolve()}",
                 "--constraints=constraints.txt", f"--python-platform={system.target}",
-                f"--python-version={python}.9", "pyproject.toml"]  # fmt: skip
-    needed = subprocess.run(compiled, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+                f"--python-version={python}.{PATCH}", "pyproject.toml"]  # fmt: skip
+    macos = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # uv has an older one in mind than PyTorch needs
+    needed = subprocess.run(compiled, cwd=ROOT, env=macos, check=True, stdout=subprocess.PIPE, text=True).stdout
     build = "setuptools\n" if "setuptools==" not in needed else ""  # builds the package itself
     listed = wheels.parent / "needed.txt"
     listed.write_text(needed + build)

@@ -39,7 +39,7 @@ def main(folder=None):
     found = ["--find-links", str(STICK / "wheels"), "-c", str(home / "constraints.txt")]
     subprocess.run([*run, *found, "-e", str(home)], check=True)
     print("Compiling the engine, once.")
-    subprocess.run([str(programs / "python"), "-c", "import rnntips.engine.numba_ops"], check=True)
+    subprocess.run([str(programs / "python"), "-c", "import rnntips.engine.numba_ops"], cwd=str(home), check=True)
     subprocess.run([str(programs / "rnntips"), "check"], check=True)
     print(f"\nDone. To open the workbook, now and later:\n\n    {programs / 'rnntips'} lab")
 
