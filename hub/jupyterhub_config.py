@@ -29,10 +29,11 @@ c.Spawner.args = [
 
 
 def give_notebooks(spawner) -> None:
-    """A copy of the notebooks for each student, at the first login."""
-    place = HOMES / spawner.user.name / "notebooks"
-    if not place.exists():
-        shutil.copytree(ROOT / "notebooks", place)
+    """A copy of the notebooks, and of the pages that they link to, for each student at the first login."""
+    for name in ("notebooks", "docs"):
+        place = HOMES / spawner.user.name / name
+        if not place.exists():
+            shutil.copytree(ROOT / name, place)
 
 
 c.Spawner.pre_spawn_hook = give_notebooks
