@@ -15,6 +15,7 @@ HOMES = Path(os.environ.get("CLASS_HOMES", "/srv/class"))
 c.JupyterHub.authenticator_class = "shared-password"  # any name, and the class's password
 c.SharedPasswordAuthenticator.user_password = os.environ["CLASS_PASSWORD"]
 c.Authenticator.allow_all = True
+c.Authenticator.username_pattern = r"[a-z0-9][a-z0-9_-]{0,30}"  # it is a folder's name
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = f"{HOMES}/{{username}}"
 c.JupyterHub.concurrent_spawn_limit = 5
