@@ -21,6 +21,9 @@ c.SimpleLocalProcessSpawner.home_dir_template = f"{HOMES}/{{username}}"
 c.JupyterHub.concurrent_spawn_limit = 5
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # seconds, for thirty who log in at once
 c.Spawner.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.Spawner.environment = {
+    "RNNTIPS_LABBOOK": lambda spawner: str(HOMES / f"{spawner.user.name}/{spawner.user.name}.jsonl")
+}
 c.Spawner.args = [
     "--KernelManager.transport=ipc",  # with ports, kernels that start at the same moment take each other's
     f"--config={ROOT / 'binder' / 'jupyter_server_config.py'}",  # as on Binder: idle kernels end, tables of 100 MB pass
