@@ -101,6 +101,12 @@ def need(name: str, value: Any, kind: Any, words: str) -> None:
         raise BadArgument(f"{name}={shown(value)}: {words} is needed.")
 
 
+def members(values: Any) -> list | None:
+    """What a list, an array and the like hold; None for a text, and for what has no members."""
+    with suppress(TypeError):  # an array without dimensions only looks as if it had some
+        return None if isinstance(values, str) else list(values)
+
+
 def need_whole(name: str, value: Any, least: int, most: int = 10**18) -> int:
     """`value` as Python's int.
 

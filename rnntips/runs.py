@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rnntips.diagnosis import Diagnosis, diagnose
-from rnntips.errors import BadArgument, need_whole, shown
+from rnntips.errors import BadArgument, members, need_whole, shown
 from rnntips.recipe import Recipe
 from rnntips.schedule import window_lengths
 from rnntips.verdict import Scores, way
@@ -240,13 +240,9 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     Raises:
         BadArgument: None given, repeated, negative or not whole.
     """
-    try:
-        seeds = list(seeds)
-    except TypeError:
-        raise BadArgument(f"seeds={shown(seeds)}: several are needed, for example seeds=range(10).") from None
-    if not seeds:
-        raise BadArgument("seeds is empty; give at least one, for example seeds=range(10).")
-    seeds = [need_whole("a seed", seed, 0, 2**63 - 1) for seed in seeds]
+    if not (listed := members(seeds)):
+        raise BadArgument(f"seeds={shown(seeds)}: at least one is needed, for example seeds=range(10).")
+    seeds = [need_whole("a seed", seed, 0, 2**63 - 1) for seed in listed]
     twice, times = Counter(seeds).most_common(1)[0]
     if times > 1:
         raise BadArgument(f"seed {twice} appears {times} times; a repeated run is no new evidence.")

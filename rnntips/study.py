@@ -1,7 +1,7 @@
 """`compare` and `sweep`: the same seeds for every arm, tuned alike, judged by the same rule."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnntips.diagnosis import Diagnosis
-from rnntips.errors import BadArgument, TwoChanges, need, unknown_name
+from rnntips.errors import BadArgument, TwoChanges, members, need, shown, unknown_name
 from rnntips.jobs.execute import Resources
 from rnntips.recipe import FIELDS, Parameters, Recipe, called
 from rnntips.runs import Runs, check_seeds
@@ -262,12 +262,13 @@ def sweep(
 
 def _allowed(allow: Sequence[str]) -> tuple[str, ...]:
     """The fields in `allow`; raises `BadArgument` for others."""
-    need("allow", allow, Iterable, 'a list of fields, for example ["lr"],')
-    names = (allow,) if isinstance(allow, str) else tuple(allow)
+    names = [allow] if isinstance(allow, str) else members(allow)
+    if names is None:
+        raise BadArgument(f'allow={shown(allow)}: a list of fields, for example ["lr"], is needed.')
     for name in names:
         if not (isinstance(name, str) and name in FIELDS):
             raise unknown_name("field in allow=", name, FIELDS)
-    return names
+    return tuple(names)
 
 
 def _one_change(baseline: Recipe, variant: Recipe, grids: Mapping, allow: Sequence[str]) -> None:

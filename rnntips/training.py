@@ -266,9 +266,7 @@ def _initial(record: Runs, examples: list[Examples], start: Runs | None) -> tupl
     if any(recipe.early_stopping for recipe in start.recipes):
         raise BadArgument("start= was stopped early, so its runs have not all done the same updates. Train it without.")
     if start.seeds.tolist() != record.seeds.tolist() or start.weights.shape != rows.shape or start.stopped or not alike:
-        raise BadArgument(
-            f"start= needs a finished record of the same seeds, in order, and the same {', '.join(shared)}."
-        )
+        raise BadArgument(f"start= needs a finished record of the same seeds, in order, and equal {', '.join(shared)}.")
     record.updates_before = start.updates_before + start.updates
     same = [mine.rescue == theirs.rescue for mine, theirs in zip(start.recipes, record.recipes, strict=True)]
     record.rescued_at = np.where(same, start.rescued_at, 0)

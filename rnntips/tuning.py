@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnntips.errors import BadArgument, shown, unknown_name
+from rnntips.errors import BadArgument, members, shown, unknown_name
 from rnntips.jobs.execute import Resources, run_jobs
 from rnntips.recipe import FIELDS, Recipe
 from rnntips.runs import Runs, joined
@@ -46,7 +46,7 @@ def several(name: str, values: Iterable) -> list:
     """
     if name not in FIELDS:
         raise unknown_name("field", name, FIELDS)
-    if isinstance(values, str) or not isinstance(values, Iterable) or not (tried := list(values)):
+    if not (tried := members(values)):
         raise BadArgument(f"{name}={shown(values)}: a list of values is needed, for example {name}=[{FIELDS[name]!r}].")
     return tried
 

@@ -10,7 +10,7 @@ from rnntips.runs import check_seeds, length_in_words
 
 @pytest.mark.parametrize(
     ("seeds", "words"),
-    [([], "seeds is empty"), ([1, 1], "seed 1 appears 2 times"), ([-1], "seed=-1"), ([0.5], "seed=0.5"),
+    [([], "at least one is needed"), ([1, 1], "seed 1 appears 2 times"), ([-1], "seed=-1"), ([0.5], "seed=0.5"),
      ([True], "seed=True"), ([2**63], "from 0 to 9,223"), (5, r"range\(10\)")],
     ids=str,
 )  # fmt: skip

@@ -265,7 +265,7 @@ def test_predictions_are_those_of_the_record_that_was_scored(sines):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"seeds": []}, "seeds is empty"),
+    [({"seeds": []}, "at least one is needed"),
      ({"recipe": SHORT.but(batch_size=5000)}, "larger than the training part.*at most"),
      ({"recipe": SHORT.but(train_size=5000)}, "train_size=5000.*sines has [0-9]+ windows"),
      ({"device": "tpu"}, "'tpu'.*\"cpu\""), ({"on": [1, 2, 3]}, "from_array")],

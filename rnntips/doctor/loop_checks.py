@@ -1,7 +1,7 @@
 """`watch`: what is wrong in a training loop, seen by hooks while it runs."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from statistics import median
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnntips.doctor.copies import held, tensors, unregistered
 from rnntips.doctor.report import Report, Seen, report
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, members
 
 __all__ = ["Watch", "watch"]
 
@@ -45,7 +45,7 @@ class Watch:
     """A training loop that is watched; `report` says what was seen so far."""
 
     def __init__(self, model, optimizer, batch_first=True):
-        self.models = [model] if isinstance(model, nn.Module) else list(model) if isinstance(model, Iterable) else []
+        self.models = [model] if isinstance(model, nn.Module) else members(model)
         if not self.models or not all(isinstance(one, nn.Module) for one in self.models):
             raise BadArgument(f"model: {type(model).__name__}. An nn.Module is needed, or a list of them.")
         if not isinstance(optimizer, torch.optim.Optimizer):
