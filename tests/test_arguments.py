@@ -65,6 +65,7 @@ READING = ["date", "inputs", "decimal", "thousands", "dayfirst", "missing", "whe
 CSV = Path(tempfile.mkdtemp()) / "load.csv"
 pd.DataFrame(ROWS).to_csv(CSV)
 
+LINEAR = torch.nn.Linear(2, 1)
 PUBLIC = {  # a call that works → the arguments that are replaced, some at a time
     "Recipe": (rt.Recipe, {}, list(FIELDS)),
     "but": (BASE.but, {}, list(FIELDS)),
@@ -95,6 +96,12 @@ PUBLIC = {  # a call that works → the arguments that are replaced, some at a t
     "leaky": (rt.tasks.leaky, {"tau": 4}, ["tau"]),
     "opposing": (rt.tasks.opposing, {"tau": 4}, ["tau"]),
     "digits": (rt.tasks.digits, {}, ["rows"]),
+    "check": (rt.doctor.check, {"model": LINEAR, "inputs": torch.ones(4, 3, 2), "targets": torch.ones(4, 3, 1),
+                                "loss": torch.nn.functional.mse_loss},
+              ["model", "inputs", "targets", "loss", "lengths", "batch_first"]),
+    "read": (rt.doctor.read, {"train_loss": [3.0, 2.0, 1.0]}, ["train_loss", "valid_loss", "gradient_norm", "naive"]),
+    "watch": (rt.doctor.watch, {"model": LINEAR, "optimizer": torch.optim.SGD(LINEAR.parameters(), 0.1)},
+              ["model", "optimizer", "batch_first"]),
     "tips": (rt.tips.__getitem__, {"name": "scaling"}, ["name"]),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnntips.diagnosis import CONSTANT, compared, diagnose
 from rnntips.diagnosis import REPEATS as NEAR
 from rnntips.doctor.report import Report, Seen, report
-from rnntips.errors import BadArgument, BadData
+from rnntips.errors import BadArgument, BadData, shown
 
 __all__ = ["COLUMNS", "read", "read_file"]
 
@@ -22,6 +22,7 @@ COLUMNS = {  # name in `read` → titles of columns in logs, the first that is t
 AROUND, SPIKE, FEWEST = 10, 10.0, 20  # losses before and after; times their median; losses needed
 ENDS, CURVE = 0.1, 6  # share of a log that is its beginning, or end; evaluations needed
 ONE_CLASS = 0.95  # share of targets; above it a network that always names one class may be right
+NO_NUMBERS = TypeError, ValueError, OverflowError, RuntimeError  # that converting something to numbers raises
 BYTES = 50_000_000
 
 
@@ -153,7 +154,7 @@ def _table(name: str, values) -> np.ndarray:
         elif hasattr(values, "detach"):
             values = values.detach().cpu()
         found = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except NO_NUMBERS:
         raise BadArgument(f"{name}: numbers are needed, and {type(values).__name__} came.") from None
     if not found.size or not found.ndim:
         raise BadArgument(f"{name} is empty or a single number. A list or array of numbers is needed.")
@@ -163,10 +164,10 @@ def _table(name: str, values) -> np.ndarray:
 def _number(name: str, value) -> float:
     try:
         found = float(value)
-    except (TypeError, ValueError):
-        raise BadArgument(f"{name}={value!r}: a number is needed.") from None
+    except NO_NUMBERS:
+        found = math.nan
     if not (math.isfinite(found) and found > 0):
-        raise BadArgument(f"{name}={value!r}: a positive number is needed.")
+        raise BadArgument(f"{name}={shown(value)}: a positive number is needed.")
     return found
 
 

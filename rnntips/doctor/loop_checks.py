@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnntips.doctor.copies import held, tensors, unregistered
 from rnntips.doctor.report import Report, Seen, report
-from rnntips.errors import BadArgument, members
+from rnntips.errors import BadArgument, members, need
 
 __all__ = ["Watch", "watch"]
 
@@ -48,6 +48,7 @@ class Watch:
         self.models = [model] if isinstance(model, nn.Module) else members(model)
         if not self.models or not all(isinstance(one, nn.Module) for one in self.models):
             raise BadArgument(f"model: {type(model).__name__}. An nn.Module is needed, or a list of them.")
+        need("batch_first", batch_first, bool, "True or False")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise BadArgument(f"optimizer: {type(optimizer).__name__}. One of torch.optim is needed.")
         self.optimizer, self.time = optimizer, 1 if batch_first else 0

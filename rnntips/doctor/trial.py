@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rnntips.doctor.copies import copied
 from rnntips.doctor.gates import Inside, watched
-from rnntips.errors import BadArgument
+from rnntips.errors import BadArgument, need
 
 __all__ = ["LEAST", "TINY", "Trial", "best_constant", "changed", "is_float"]
 
@@ -20,6 +20,7 @@ class Trial:
     """A model with a batch. Every call works on a fresh copy and with the same random numbers."""
 
     def __init__(self, model, inputs, targets, loss, lengths, batch_first):
+        need("batch_first", batch_first, bool, "True or False")
         self.inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
         if isinstance(inputs, nn.utils.rnn.PackedSequence):
             raise BadArgument("inputs: a PackedSequence. Give the padded tensor (with lengths=), and as the model a "
