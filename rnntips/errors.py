@@ -135,7 +135,7 @@ def need_number(name: str, value: Any, above: float = -inf, below: float = inf, 
         limits = [f"above {above:g}"] * isfinite(above) + [f"of at least {low:g}"] * isfinite(low)
         limits += [f"below {below:g}"] * isfinite(below)
         raise BadArgument(f"{name}={shown(value)}: a number {' and '.join(limits)} is needed.")
-    return value if type(value) is int else number  # so that a reader sees the 1 that was written
+    return value if type(value) is int else number + 0.0  # a reader sees the 1 that was written; −0 becomes 0
 
 
 def need_text(name: str, value: Any, least: int = 0) -> str:

@@ -178,3 +178,24 @@ def test_series_whose_squares_are_no_numbers_are_refused():
         with pytest.raises(RnntipsError, match="Choose a unit"):
             rt.series.from_array(values * scale)
     rt.series.from_array(values * 1e90)
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [(lambda: rt.compare(BASE, VARIANT, SERIES, [0], allow=np.array(3)), "a list of fields"),
+     (lambda: rt.sweep(BASE, SERIES, [0], lr=torch.tensor(3)), "a list of values"),
+     (lambda: rt.train(BASE, SERIES, [0], device="x" * 5000), "is needed"),
+     (lambda: rt.series.from_csv(CSV, "load", encoding="a\0b"), "is not known"),
+     (lambda: rt.doctor.watch(np.array(3), None), "model"),
+     (lambda: rt.doctor.read([10**400]), "numbers are needed")],
+    ids=["allow", "sweep", "device", "encoding", "watch", "read"],
+)  # fmt: skip
+def test_what_an_attack_found_is_refused_in_words(act, words):
+    with pytest.raises(RnntipsError, match=words) as raised:
+        act()
+    assert len(str(raised.value)) < 300
+
+
+def test_no_noise_may_be_written_with_a_minus():
+    drawn = [rt.series.wave(noise=noise).draw(np.random.default_rng(3)) for noise in (-0.0, 0.0)]
+    np.testing.assert_array_equal(*drawn)

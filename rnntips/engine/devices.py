@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from rnntips.errors import BadArgument, NoDevice, need
+from rnntips.errors import BadArgument, NoDevice, need, shown
 
 __all__ = ["devices", "resolve_device"]
 
@@ -28,7 +28,7 @@ def resolve_device(device: str, away: bool = False) -> str:
     """
     need("device", device, str, '"auto", "cpu" or "cuda"')
     named = os.environ.get("RNNTIPS_DEVICE") if device == "auto" else None
-    came, known = (f"RNNTIPS_DEVICE={named}", '"cpu"') if named else (f"device={device!r}", '"auto", "cpu"')
+    came, known = (f"RNNTIPS_DEVICE={named}", '"cpu"') if named else (f"device={shown(device)}", '"auto", "cpu"')
     asked = named or ("cpu" if device == "auto" else device)
     if asked not in ("cpu", "cuda"):
         raise BadArgument(f'{came}: {known} or "cuda" is needed.')

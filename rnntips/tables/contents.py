@@ -93,8 +93,6 @@ def _as_utf8(name: str, raw: bytes, encoding: str | None) -> tuple[bytes, list[s
         notes.append(f"The file was taken to be {encoding.upper()} (encoding=).")
     try:
         text = raw if encoding == "utf-8" else raw.decode(encoding or "utf-8").encode("utf-8")
-    except LookupError:
-        raise BadData(f"encoding={shown(encoding)} is not known. Use, for example, 'utf-8' or 'cp1252'.") from None
     except UnicodeError as error:
         if encoding is None:
             raw, more = _as_utf8(name, raw, "cp1252")
@@ -103,6 +101,8 @@ def _as_utf8(name: str, raw: bytes, encoding: str | None) -> tuple[bytes, list[s
             f"{name} cannot be read as a table of text ({error}). Save it as CSV in UTF-8, or name its encoding with "
             "encoding=."
         ) from None
+    except (LookupError, ValueError):  # a name that no codec can have
+        raise BadData(f"encoding={shown(encoding)} is not known. Use, for example, 'utf-8' or 'cp1252'.") from None
     if JSON.match(text):
         raise BadData(f"{name} is JSON. Read it with pandas.read_json, and pass the frame to rt.series.from_frame.")
     if text.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") or b"\0" in text:
