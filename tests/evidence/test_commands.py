@@ -97,7 +97,8 @@ def test_seeds_are_a_range_or_a_list(monkeypatch, text, seeds):
 @pytest.mark.parametrize(
     ("text", "words"),
     [("abc", ["'abc'", "0:20", "3,5,8"]), ("0:x", ["'0:x'", "0:20"]), ("1:2:3", ["'1:2:3'"]), ("1.5", ["'1.5'"]),
-     ("", ["0:20"]), ("5:2", ["seeds", "at least one"]), ("-1", ["seed=-1", "at least 0"]), ("3,4,3", ["seed 3", "2 times"])],
+     ("", ["0:20"]), ("5:2", ["seeds", "at least one"]), ("-1", ["seed=-1", "at least 0"]),
+      ("3,4,3", ["seed 3", "2 times"])],
 )  # fmt: skip
 def test_bad_seeds_are_refused_before_anything_is_trained(no_training, text, words):
     """The message repeats what came and shows how to write it."""
