@@ -241,7 +241,7 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
         BadArgument: None given, repeated, negative or not whole.
     """
     if not (listed := members(seeds)):
-        raise BadArgument(f"seeds={shown(seeds)}: at least one is needed, for example seeds=range(10).")
+        raise BadArgument(f"seeds={shown(seeds)}: a list of at least one is needed, for example seeds=range(10).")
     seeds = [need_whole("a seed", seed, 0, 2**63 - 1) for seed in listed]
     twice, times = Counter(seeds).most_common(1)[0]
     if times > 1:

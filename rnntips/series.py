@@ -95,7 +95,7 @@ def from_array(values: Sequence | np.ndarray, name: str = "series", unit: str = 
         BadData: Not numeric, not one- or two-dimensional, masked, non-finite, constant or too short.
     """
     if hasattr(values, "iloc") and hasattr(values, "index"):  # of pandas: it may have dates
-        from rnntips.tables import titles_of
+        from rnntips.tables.sources import titles_of
 
         target, *inputs = titles_of(values) or [None]
         return from_frame(values, target, inputs=inputs, name=name, unit=unit, **{"trending": False} | more)
@@ -160,7 +160,7 @@ def from_csv(
     Raises:
         BadData: What cannot be read or is doubtful, with its place and the argument that settles it.
     """
-    from rnntips.tables import read_csv  # pandas is loaded for those who have a table
+    from rnntips.tables.reading import read_csv  # pandas is loaded for those who have a table
 
     how = {"date": date, "inputs": inputs, "decimal": decimal, "thousands": thousands, "dayfirst": dayfirst,
            "missing": missing, "where": where, "sep": sep, "header": header, "encoding": encoding}  # fmt: skip
@@ -179,7 +179,7 @@ def from_frame(
     Raises:
         BadData: As for `from_csv`.
     """
-    from rnntips.tables import read_frame
+    from rnntips.tables.reading import read_frame
 
     how = {"date": date, "inputs": inputs, "decimal": decimal, "thousands": thousands, "dayfirst": dayfirst,
            "missing": missing, "where": where}  # fmt: skip

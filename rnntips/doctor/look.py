@@ -131,7 +131,7 @@ def look(data: str | Path | Series | Any, target: str | None = None, **how: Any)
             raise BadArgument(f"target={target!r}: an array has no names; its first column is forecast. Drop target=.")
         series = from_array(data, **how)
         return _seen(series, series.name, "", (), _call("from_array(values", how))
-    from rnntips.tables import read_csv, read_frame  # so that pandas is loaded only for a table
+    from rnntips.tables.reading import read_csv, read_frame  # so that pandas is loaded only for a table
 
     read, make = (read_frame, from_frame) if frame else (read_csv, from_csv)
     for name in how.keys() - (known := [*signature(make).parameters][2:]):

@@ -8,7 +8,7 @@ from files import HEALTHY, TROUBLE, File
 
 import rnntips as rt
 from rnntips.errors import BadData
-from rnntips.tables import numeric_columns
+from rnntips.tables.reading import numeric_columns
 
 COUNTING = {*" no date datum year month day hour time timestamp open_time mess_datum #".split(" ")}
 every = pytest.mark.parametrize("file", TROUBLE, ids=lambda file: file.name)

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from rnntips import tables
 from rnntips.doctor.first_recipe import longest_window
 from rnntips.doctor.look import OF_SERIES, READING
 from rnntips.doctor.series_checks import easy_errors, warnings
@@ -108,9 +107,10 @@ def _columns(path: Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
 
 def candidates(path: str | Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns of a file that may be forecast."""
-    return tuple(
-        tables.numeric_columns(path, **{name: given for name, given in reading.items() if name not in OF_SERIES})
-    )
+    from rnntips.tables.reading import numeric_columns  # pandas is loaded for those who have a table
+
+    of_table = {name: given for name, given in reading.items() if name not in OF_SERIES}
+    return tuple(numeric_columns(path, **of_table))
 
 
 def read(path: str | Path, column: str | None, reading: Mapping[str, Any]) -> Series:
