@@ -1,6 +1,7 @@
 """A class on one machine: the JupyterHub of `hub/`, a server and a kernel a student, and all press at once.
 
-    .venv/bin/pip install jupyterhub && npm install -g configurable-http-proxy
+    .venv/bin/pip install jupyterhub && npm install configurable-http-proxy@4
+    export PATH="$PWD/node_modules/.bin:$PATH"
     .venv/bin/python -m benchmarks.classroom
 
 prints a table. The students' browsers are imitated by one process on the same machine, which hears everything that a
@@ -16,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,8 +26,8 @@ from tempfile import TemporaryDirectory
 
 import click
 import psutil
-from websocket import create_connection
 
+from tools.kernels import ask, connect_kernel, send
 from tools.pages import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,20 +56,15 @@ class Hub:
     """A running JupyterHub: its address, and requests to it with a token that may do everything."""
 
     def __init__(self, address: str, token: str, process: psutil.Process):
-        self.address, self.headers, self.process = address, {"Authorization": f"token {token}"}, process
+        self.address, self.token, self.process = address, token, process
 
-    def ask(self, method: str, path: str, content=None):
-        data = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(self.address + path, data, self.headers, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as answer:
-            return json.loads(answer.read() or b"null")
+    def ask(self, method: str, path: str, content: dict | None = None):
+        return ask(self.address + path, self.token, method, content, PATIENCE)
 
     def memory(self) -> float:
         """Of hub, proxy, servers and kernels, MB; what processes share counts once."""
-        total = 0
-        for process in (self.process, *self.process.children(recursive=True)):
-            total += process.memory_full_info().pss
-        return total / 1e6
+        everything = [self.process, *self.process.children(recursive=True)]
+        return sum(process.memory_full_info().pss for process in everything) / 1e6
 
 
 @contextmanager
@@ -135,18 +130,15 @@ class Student:
     def open(self, tip: str) -> float:
         """Start a kernel and run a lesson's first cells; seconds until the panel is there."""
         began = time.perf_counter()
-        server = f"/user/{self.name}/api/kernels"
-        self.kernel = self.hub.ask("POST", server, {})["id"]
-        channels = f"{self.hub.address.replace('http', 'ws')}{server}/{self.kernel}/channels"
-        self.socket = create_connection(channels, timeout=PATIENCE, http_no_proxy="*", header=self.hub.headers)
-        self._send("execute_request", code=OPEN.format(tip=tip, seat=self.seat))
-        while '"OPEN ' not in (message := self.socket.recv()):
+        self.kernel = connect_kernel(f"{self.hub.address}/user/{self.name}", self.hub.token, PATIENCE)
+        send(self.kernel, "execute_request", code=OPEN.format(tip=tip, seat=self.seat))
+        while '"OPEN ' not in (message := self.kernel.recv()):
             assert '"msg_type": "error"' not in message, message
         _, self.run_button, self.stop_button = json.loads(message)["content"]["text"].split()
         return time.perf_counter() - began
 
     def run(self, code: str) -> None:
-        self._send("execute_request", code=code)
+        send(self.kernel, "execute_request", code=code)
         self._hear('"execution_state": "idle"')
 
     def press(self, all_ready: threading.Barrier) -> tuple[float, float]:
@@ -172,19 +164,16 @@ class Student:
         return time.perf_counter() - began
 
     def close(self) -> None:
-        self.socket.close()
-        self.hub.ask("DELETE", f"/user/{self.name}/api/kernels/{self.kernel}")
+        self.kernel.close()
+        kernels = f"/user/{self.name}/api/kernels"
+        for kernel in self.hub.ask("GET", kernels):
+            self.hub.ask("DELETE", f"{kernels}/{kernel['id']}")
 
     def _click(self, button: str) -> None:
-        self._send("comm_msg", comm_id=button, data={"method": "custom", "content": {"event": "click"}})
-
-    def _send(self, kind: str, **content) -> None:
-        header = {"msg_id": secrets.token_hex(8), "msg_type": kind, "username": "", "session": "", "version": "5.3"}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-        self.socket.send(json.dumps(message))
+        send(self.kernel, "comm_msg", comm_id=button, data={"method": "custom", "content": {"event": "click"}})
 
     def _hear(self, pattern: str) -> None:
-        while not re.search(pattern, self.socket.recv()):
+        while not re.search(pattern, self.kernel.recv()):
             pass
 
 

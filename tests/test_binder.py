@@ -17,12 +17,12 @@ import pytest
 import yaml
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
-from kernels import connect_kernel, hear, send
 from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks import CondaBuildPack
 from traitlets.config import PyFileConfigLoader
 
 from rnntips.cli.lab import MESSAGE_BYTES
+from tools.kernels import connect_kernel, hear, send
 
 ROOT = Path(__file__).parents[1]
 INDEX = "https://download.pytorch.org/whl/cpu"

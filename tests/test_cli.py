@@ -18,10 +18,10 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
-from kernels import connect_kernel, hear, send
 
 import rnntips
 from rnntips.cli import main
+from tools.kernels import connect_kernel, hear, send
 
 LAB = import_module("rnntips.cli.lab")  # the module; the package has a command of that name
 

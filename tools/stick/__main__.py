@@ -70,13 +70,8 @@ def gather(wheels: Path, name: str, python: str) -> None:
                 f"--python-version={python}.{PATCH}", "pyproject.toml"]  # fmt: skip
     macos = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # uv has an older one in mind than PyTorch needs
     needed = subprocess.run(compiled, cwd=ROOT, env=macos, check=True, stdout=subprocess.PIPE, text=True).stdout
-    build = "setuptools\n" if "setuptools==" not in needed else ""  # builds the package itself
-    listed = wheels.parent / "needed.txt"
-    listed.write_text(needed + build)
-    try:
-        subprocess.run([*download, f"--find-links={wheels}", f"--requirement={listed}"], check=True)
-    finally:
-        listed.unlink()
+    build = [] if "setuptools==" in needed else ["setuptools"]  # builds the package itself
+    subprocess.run([*download, f"--find-links={wheels}", *needed.split(), *build], check=True)
 
 
 if __name__ == "__main__":
